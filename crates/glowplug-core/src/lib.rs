@@ -1,0 +1,24 @@
+//! Values that every room of glowplug shares and that know nobody else: errors with a cause and a
+//! next step, measured statistics, decisions, verdicts, units, names of the contract.
+//!
+//! Nothing here reads a file, starts a process or prints, [`Cache`] apart, which only names folders.
+
+mod cache;
+mod decision;
+mod error;
+mod names;
+mod progress;
+mod python;
+mod stat;
+mod units;
+mod verdict;
+
+pub use cache::Cache;
+pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
+pub use error::{Error, ErrorClass, Result};
+pub use names::{SCHEMA_PLAN, SCHEMA_REPORT, SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT};
+pub use progress::{NoProgress, Progress};
+pub use python::{Architecture, PythonVersion};
+pub use stat::Stat;
+pub use units::{format_bytes, format_ms, parse_bytes};
+pub use verdict::{Difference, Holdout, Verdict};

@@ -1,0 +1,12 @@
+//! Names that are part of the contract: schemas, paths, the support module.
+
+/// Schema of `glowplug trace --format json`.
+pub const SCHEMA_TRACE: &str = "glowplug.trace/1";
+/// Schema of `glowplug.lock`.
+pub const SCHEMA_PLAN: &str = "glowplug.plan/1";
+/// Schema of `glowplug build --format json`.
+pub const SCHEMA_REPORT: &str = "glowplug.report/1";
+/// Where Lambda mounts the function; the paths inside shipped bytecode start with it.
+pub const TASK_ROOT: &str = "/var/task";
+/// The private module that an artifact with lazy imports carries; the build checks the tree for the name.
+pub const SUPPORT_MODULE: &str = "_glowplug_lazy";

@@ -1,0 +1,63 @@
+//! Bytes and milliseconds as people write and read them.
+
+use crate::{Error, Result};
+
+/// Reads `10 MB`, `512 KiB`, `1000`: decimal units are powers of 1000, binary ones of 1024.
+pub fn parse_bytes(text: &str) -> Result<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor: f64 = match unit.trim() {
+        "" | "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(Error::input(format!("`{text}` is not a size")).hint("write for example `10 MB`")),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| Error::input(format!("`{text}` is not a size")).hint("write for example `10 MB`"))?;
+    Ok((number * factor) as u64)
+}
+
+/// Bytes with a decimal unit and three significant digits: `17.5 MB`.
+pub fn format_bytes(bytes: u64) -> String {
+    let value = bytes as f64;
+    let (value, unit) = match bytes {
+        0..1_000 => return format!("{bytes} B"),
+        1_000..1_000_000 => (value / 1e3, "kB"),
+        1_000_000..1_000_000_000 => (value / 1e6, "MB"),
+        _ => (value / 1e9, "GB"),
+    };
+    if value < 100.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// Milliseconds with a precision that fits: `0.42 ms`, `7.3 ms`, `312 ms`.
+pub fn format_ms(ms: f64) -> String {
+    if ms.abs() < 1.0 {
+        format!("{ms:.2} ms")
+    } else if ms.abs() < 100.0 {
+        format!("{ms:.1} ms")
+    } else {
+        format!("{ms:.0} ms")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_and_print() {
+        assert_eq!(parse_bytes("10 MB").unwrap(), 10_000_000);
+        assert_eq!(parse_bytes("1.5KiB").unwrap(), 1536);
+        assert!(parse_bytes("ten").is_err());
+        assert_eq!(format_bytes(17_512_345), "17.5 MB");
+        assert_eq!(format_bytes(999), "999 B");
+        assert_eq!(format_ms(312.4), "312 ms");
+        assert_eq!(format_ms(0.421), "0.42 ms");
+    }
+}
