@@ -1,0 +1,279 @@
+//! Control groups, version 1 and 2: the memory limit, the processor share, the number of processes.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use glowplug_core::{Error, Result};
+
+use crate::limits::{CPU_PERIOD_US, PROCESSES};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+/// What a control group can limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Controller {
+    Cpu,
+    Memory,
+    Pids,
+}
+
+impl Controller {
+    const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Pids];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+        }
+    }
+
+    /// The file that shows that a group has this controller.
+    fn file(self, version: Version) -> &'static str {
+        match (self, version) {
+            (Self::Cpu, Version::One) => "cpu.cfs_quota_us",
+            (Self::Cpu, Version::Two) => "cpu.max",
+            (Self::Memory, Version::One) => "memory.limit_in_bytes",
+            (Self::Memory, Version::Two) => "memory.max",
+            (Self::Pids, _) => "pids.max",
+        }
+    }
+}
+
+/// The folders in which this process may make groups, by controller.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hierarchies(BTreeMap<Controller, (Utf8PathBuf, Version)>);
+
+impl Hierarchies {
+    /// Tries out where groups can be made; `name` is that of the trial.
+    pub(crate) fn find(name: &str) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let found = Controller::ALL.into_iter().filter_map(|controller| {
+            candidates(controller, &mounts, &own)
+                .into_iter()
+                .find(|(folder, version)| works(folder, *version, controller, name))
+                .map(|place| (controller, place))
+        });
+        Self(found.collect())
+    }
+
+    pub(crate) fn has(&self, controller: Controller) -> bool {
+        self.0.contains_key(&controller)
+    }
+
+    /// Removes groups that a killed engine has left.
+    pub(crate) fn remove_stale(&self, prefix: &str) {
+        for (folder, _) in self.0.values() {
+            let Ok(entries) = folder.read_dir_utf8() else { continue };
+            for entry in entries.flatten() {
+                if entry.file_name().starts_with(prefix) {
+                    let _ = std::fs::remove_dir(entry.path());
+                }
+            }
+        }
+    }
+
+    /// Makes a group with the limits of an environment. `cpu` is a share of one vCPU.
+    pub(crate) fn make(&self, name: &str, memory_mb: u32, cpu: Option<f64>) -> Result<Group> {
+        let mut group = Group::default();
+        for (controller, (base, version)) in &self.0 {
+            let folder = base.join(name);
+            if !group.folders.contains(&folder) {
+                fs::create_dir(&folder)?;
+                group.folders.push(folder.clone());
+            }
+            match controller {
+                Controller::Cpu => group.cpu = Some((folder, *version)),
+                Controller::Memory => limit_memory(&folder, *version, memory_mb)?,
+                Controller::Pids => fs::write(folder.join("pids.max"), PROCESSES.to_string())?,
+            }
+        }
+        group.set_cpu(cpu)?;
+        Ok(group)
+    }
+}
+
+/// Folders that might do, best first: ours, and under version 2 those above it, as far up as groups may be made.
+fn candidates(controller: Controller, mounts: &str, own: &str) -> Vec<(Utf8PathBuf, Version)> {
+    let mut found = Vec::new();
+    for line in mounts.lines() {
+        let Some(mount) = Mount::parse(line) else { continue };
+        let version = match mount.kind {
+            "cgroup" if mount.options.split(',').any(|option| option == controller.name()) => Version::One,
+            "cgroup2" => Version::Two,
+            _ => continue,
+        };
+        let Some(path) = own_path(controller, version, own) else { continue };
+        let below = path.strip_prefix(mount.root).unwrap_or(path).trim_start_matches('/');
+        let base = Utf8Path::new(mount.at);
+        let folder = if below.is_empty() { base.to_owned() } else { base.join(below) };
+        found.push((folder.clone(), version));
+        if version == Version::Two {
+            let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(base));
+            found.extend(above.map(|above| (above.to_owned(), version)));
+        }
+    }
+    found
+}
+
+struct Mount<'a> {
+    root: &'a str,
+    at: &'a str,
+    kind: &'a str,
+    options: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    /// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+    fn parse(line: &'a str) -> Option<Self> {
+        let (left, right) = line.split_once(" - ")?;
+        let mut left = left.split(' ').skip(3);
+        let (root, at) = (left.next()?, left.next()?);
+        let mut right = right.split(' ');
+        let kind = right.next()?;
+        Some(Self { root, at, kind, options: right.nth(1)? })
+    }
+}
+
+/// This process's own group, from a line `4:memory:/a` or `0::/a` of `/proc/self/cgroup`.
+fn own_path(controller: Controller, version: Version, own: &str) -> Option<&str> {
+    own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let matches = match version {
+            Version::One => controllers.split(',').any(|name| name == controller.name()),
+            Version::Two => controllers.is_empty(),
+        };
+        matches.then_some(path)
+    })
+}
+
+fn works(folder: &Utf8Path, version: Version, controller: Controller, name: &str) -> bool {
+    let trial = folder.join(name);
+    if std::fs::create_dir(&trial).is_err() {
+        return false;
+    }
+    let writable = std::fs::OpenOptions::new().write(true).open(trial.join(controller.file(version))).is_ok();
+    let _ = std::fs::remove_dir(&trial);
+    writable
+}
+
+fn limit_memory(folder: &Utf8Path, version: Version, memory_mb: u32) -> Result<()> {
+    let bytes = (u64::from(memory_mb) * 1024 * 1024).to_string();
+    match version {
+        Version::One => {
+            fs::write(folder.join("memory.limit_in_bytes"), &bytes)?;
+            // Only where the kernel counts swap.
+            let _ = fs::write(folder.join("memory.memsw.limit_in_bytes"), &bytes);
+        }
+        Version::Two => {
+            fs::write(folder.join("memory.max"), &bytes)?;
+            let _ = fs::write(folder.join("memory.swap.max"), "0");
+            let _ = fs::write(folder.join("memory.oom.group"), "1");
+        }
+    }
+    Ok(())
+}
+
+/// One environment's group; removed when dropped, which must be after its processes are gone.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    folders: Vec<Utf8PathBuf>,
+    cpu: Option<(Utf8PathBuf, Version)>,
+}
+
+impl Group {
+    /// The files by which a process joins.
+    pub(crate) fn entrances(&self) -> Result<Vec<OwnedFd>> {
+        let open = |folder: &Utf8PathBuf| -> Result<OwnedFd> {
+            let file = fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?;
+            Ok(file.into_parts().0.into())
+        };
+        self.folders.iter().map(open).collect()
+    }
+
+    /// Sets the processor share; `None` is no limit.
+    pub(crate) fn set_cpu(&self, share: Option<f64>) -> Result<()> {
+        let Some((folder, version)) = &self.cpu else {
+            return match share {
+                None => Ok(()),
+                Some(_) => Err(Error::defect("a processor share without a control group")),
+            };
+        };
+        // The kernel takes no quota below 1 ms.
+        let quota = share.map(|share| ((share * CPU_PERIOD_US as f64).round() as u64).max(1000));
+        match version {
+            Version::One => {
+                fs::write(folder.join("cpu.cfs_period_us"), CPU_PERIOD_US.to_string())?;
+                let quota = quota.map_or_else(|| "-1".to_owned(), |quota| quota.to_string());
+                fs::write(folder.join("cpu.cfs_quota_us"), quota)?;
+            }
+            Version::Two => {
+                let quota = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
+                fs::write(folder.join("cpu.max"), format!("{quota} {CPU_PERIOD_US}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A group stays busy for a moment after its last process has been waited for.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        for folder in &self.folders {
+            while std::fs::remove_dir(folder).is_err() && folder.exists() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+30 24 0:26 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 cgroup2 rw
+31 24 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+32 24 0:28 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
+
+    #[test]
+    fn version_one_groups_are_found_beside_our_own() {
+        let own = "5:cpu,cpuacct:/user\n4:memory:/docker/abc/inner\n0::/";
+        let cpu = candidates(Controller::Cpu, MOUNTS, own);
+        assert!(cpu.contains(&(Utf8PathBuf::from("/sys/fs/cgroup/cpu,cpuacct/user"), Version::One)));
+        let memory = candidates(Controller::Memory, MOUNTS, own);
+        assert!(memory.contains(&(Utf8PathBuf::from("/sys/fs/cgroup/memory/inner"), Version::One)));
+    }
+
+    #[test]
+    fn version_two_looks_upwards() {
+        let mounts = "30 24 0:26 / /sys/fs/cgroup rw shared:1 - cgroup2 cgroup2 rw,nsdelegate";
+        let found = candidates(Controller::Pids, mounts, "0::/user.slice/app.slice/x.scope");
+        let folders: Vec<&str> = found.iter().map(|(folder, _)| folder.as_str()).collect();
+        assert_eq!(
+            folders,
+            [
+                "/sys/fs/cgroup/user.slice/app.slice/x.scope",
+                "/sys/fs/cgroup/user.slice/app.slice",
+                "/sys/fs/cgroup/user.slice",
+                "/sys/fs/cgroup",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_share_without_a_group_is_refused() {
+        assert!(Group::default().set_cpu(None).is_ok());
+        assert!(Group::default().set_cpu(Some(0.5)).is_err());
+    }
+}

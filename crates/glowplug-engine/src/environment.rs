@@ -1,0 +1,316 @@
+//! An execution environment: init, invokes one after the other, timeouts, re-init, the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use glowplug_core::Result;
+use hyper::body::Bytes;
+
+use crate::cgroup::Group;
+use crate::clock::{Stamp, epoch};
+use crate::effects::effects;
+use crate::engine::Inner;
+use crate::exchange::{Answer, Ending, Event, InitEnd, Reply};
+use crate::limits::{EXIT_GRACE, INIT_TIMEOUT, MEMORY_MB_PER_VCPU};
+use crate::network::Blocked;
+use crate::outcome::{Finished, Init, InitOutcome, Invocation, Outcome};
+use crate::output::Output;
+use crate::payload::{exited, timed_out, uuid};
+use crate::process::{Making, Process, broken};
+use crate::spec::{Cpu, EnvironmentSpec};
+use crate::variables::{function_arn, trace_id};
+use crate::view::{self, Sources};
+use crate::workshop::Room;
+
+/// One environment. All its processes, folders and control groups are gone when it is dropped.
+#[derive(Debug)]
+pub struct Environment {
+    // Dropped in this order: the process first, then what it uses.
+    process: Option<Process>,
+    group: Group,
+    room: Room,
+    engine: Arc<Inner>,
+    spec: EnvironmentSpec,
+    sources: Sources,
+    output: Arc<Output>,
+    blocked: Arc<Blocked>,
+    /// How much output there was at the end of the last phase.
+    told: usize,
+    /// Largest resident size seen in this process, in KiB.
+    peak_memory_kib: u64,
+}
+
+/// How an init went, before it is told to the caller.
+struct InitRun {
+    end: Option<InitEnd>,
+    init: Init,
+}
+
+impl Environment {
+    /// Makes one and runs its init.
+    pub(crate) fn start(engine: &Arc<Inner>, spec: &EnvironmentSpec) -> Result<(Self, Init)> {
+        let room = engine.workshop.room()?;
+        let plain = engine.is_plain();
+        let tree = spec.tree.canonicalize_utf8().map_err(|error| {
+            glowplug_core::Error::input("cannot find the function's folder")
+                .place(spec.tree.as_str())
+                .cause(error)
+        })?;
+        let sources = Sources {
+            tree,
+            opt: engine.workshop.layers(&spec.layers)?,
+            temporary: room.temporary(),
+            home: if plain { room.home() } else { engine.workshop.empty_home() },
+            packages: spec.packages.canonicalize_utf8().map_err(|error| {
+                glowplug_core::Error::surroundings("cannot find the runtime client")
+                    .place(spec.packages.as_str())
+                    .cause(error)
+            })?,
+            bootstrap: engine.workshop.bootstrap(),
+            python: spec.python.clone(),
+            tree_writable: spec.write_bytecode,
+        };
+        let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
+        let mut environment = Self {
+            process: None,
+            group,
+            room,
+            engine: Arc::clone(engine),
+            spec: spec.clone(),
+            sources,
+            output: Arc::new(Output::default()),
+            blocked: Arc::new(Blocked::default()),
+            told: 0,
+            peak_memory_kib: 0,
+        };
+        let run = environment.run_init(INIT_TIMEOUT, true)?;
+        environment.told = environment.output.len();
+        Ok((environment, run.init))
+    }
+
+    /// Gives the function one event and waits for what becomes of it.
+    ///
+    /// Where the process has ended before, it is started anew first, under the function's timeout, as Lambda does;
+    /// `/tmp` is kept. Errors are ours or the host's: whatever the function does is an [`Outcome`].
+    pub fn invoke(&mut self, event: &[u8]) -> Result<Invocation> {
+        let request_id = uuid();
+        let deadline = Instant::now() + self.spec.timeout;
+        let mut started = None;
+        if self.process.as_ref().is_none_or(|process| process.exchange.ending().is_some()) {
+            let run = self.run_init(self.spec.timeout, false)?;
+            let (from, to) = (run.init.process_start_ns, run.init.ready_ns);
+            let cpu = Some((run.init.cpu_ms * 1e6) as u64);
+            let span = (Stamp { at_ns: from, cpu_ns: Some(0) }, Stamp { at_ns: to, cpu_ns: cpu });
+            let outcome = match run.end {
+                Some(InitEnd::Ready(_)) => None,
+                Some(InitEnd::Failed(error)) => Some(Outcome::HandlerError(error.payload)),
+                Some(InitEnd::Ended(ending)) => Some(Outcome::Exited(exited(&request_id, ending.exit))),
+                Some(InitEnd::NotLaunched(reason)) => return Err(broken(&reason)),
+                None => Some(Outcome::TimedOut(timed_out(&request_id, self.spec.timeout))),
+            };
+            if let Some(outcome) = outcome {
+                return Ok(self.told(request_id, outcome, span.0, span.1));
+            }
+            started = Some(span.0.at_ns);
+        }
+        let (outcome, start, end) = self.pass(event, &request_id, deadline)?;
+        self.engine.go_on()?;
+        let mut invocation = self.told(request_id, outcome, start, end);
+        if let Some(started) = started {
+            invocation.start_ns = started;
+            invocation.duration_ms = crate::clock::to_ms(invocation.end_ns.saturating_sub(started));
+        }
+        Ok(invocation)
+    }
+
+    /// All output so far, of all processes.
+    pub fn log(&self) -> Vec<u8> {
+        if let Some(process) = &self.process {
+            process.drain_output();
+        }
+        self.output.all()
+    }
+
+    /// Ends it and says what is left.
+    pub fn finish(mut self) -> Result<Finished> {
+        let hidden = self.engine.hidden_in_tmp(&self.sources);
+        self.end_process();
+        Ok(Finished {
+            log: self.output.all(),
+            tmp: effects(&self.room.temporary(), &hidden),
+            blocked: self.blocked.lines(),
+        })
+    }
+
+    fn end_process(&mut self) {
+        // Its drop ends it.
+        self.process = None;
+    }
+
+    /// Starts a process and waits for its init. A process that is not ready afterwards is gone.
+    fn run_init(&mut self, limit: Duration, boosted: bool) -> Result<InitRun> {
+        self.end_process();
+        self.peak_memory_kib = 0;
+        let deadline = Instant::now() + limit;
+        let share = share(self.spec.cpu, self.spec.memory_mb);
+        self.group
+            .set_cpu(share.map(|share| if boosted && self.boosts() { share.max(1.0) } else { share }))?;
+        let view = if self.engine.is_plain() {
+            view::plain(&self.sources)
+        } else {
+            view::own(&self.sources, &self.room.root())?
+        };
+        let process = Process::start(Making {
+            runtime: self.engine.runtime(),
+            isolation: self.engine.isolation,
+            spec: &self.spec,
+            view,
+            cgroups: self.group.entrances()?,
+            output: Arc::clone(&self.output),
+            blocked: Arc::clone(&self.blocked),
+            stop: Arc::clone(&self.engine.stop),
+        })?;
+        let end = process.exchange.wait_init(deadline);
+        self.engine.go_on()?;
+        let stamp = match &end {
+            Some(InitEnd::Ready(stamp)) => *stamp,
+            Some(InitEnd::Failed(error)) => error.stamp,
+            Some(InitEnd::Ended(ending)) => ending.stamp,
+            Some(InitEnd::NotLaunched(reason)) => return Err(broken(reason)),
+            None => process.exchange.stamp(),
+        };
+        if matches!(end, Some(InitEnd::Failed(_))) {
+            process.exchange.wait_end(Instant::now() + EXIT_GRACE);
+        }
+        process.drain_output();
+        let peak = process.peak_memory_kib().max(final_peak(&process));
+        self.peak_memory_kib = self.peak_memory_kib.max(peak);
+        let init = self.measured(&process, stamp, outcome_of(end.as_ref(), limit));
+        if matches!(end, Some(InitEnd::Ready(_))) {
+            self.group.set_cpu(share)?;
+            self.process = Some(process);
+        } else {
+            drop(process);
+        }
+        Ok(InitRun { end, init })
+    }
+
+    fn boosts(&self) -> bool {
+        matches!(self.spec.cpu, Cpu::Share { init_boost: true })
+    }
+
+    fn measured(&self, process: &Process, ready: Stamp, outcome: InitOutcome) -> Init {
+        let started = process.started();
+        let boundary = process.boundary();
+        let split = boundary.unwrap_or(ready);
+        Init {
+            outcome,
+            runtime_ms: split.ms_since(started),
+            init_ms: ready.ms_since(split),
+            cpu_ms: ready.cpu_ms_since(started),
+            runtime_cpu_ms: boundary.map(|boundary| boundary.cpu_ms_since(started)),
+            peak_memory_kib: self.peak_memory_kib,
+            process_start_ns: started.at_ns,
+            ready_ns: ready.at_ns,
+        }
+    }
+
+    /// Hands the event to the waiting process. A process that cannot go on afterwards is gone.
+    fn pass(&mut self, event: &[u8], request_id: &str, deadline: Instant) -> Result<(Outcome, Stamp, Stamp)> {
+        let timeout = self.spec.timeout;
+        let Some(process) = &self.process else {
+            return Err(broken("the process is gone"));
+        };
+        let exchange = &process.exchange;
+        let before = exchange.stamp();
+        exchange.offer(Event {
+            request_id: request_id.to_owned(),
+            invocation_id: uuid(),
+            arn: function_arn(&self.spec.function_name),
+            trace_id: trace_id(epoch()),
+            timeout: deadline.saturating_duration_since(Instant::now()),
+            body: Bytes::copy_from_slice(event),
+        });
+        exchange.wait_handed(deadline);
+        let answered = exchange.wait_answer(deadline);
+        let (outcome, start, end, goes_on) = match answered {
+            Some(Ok(Answer { reply, handed, received })) => {
+                let outcome = match reply {
+                    Reply::Response(payload) => Outcome::Success(payload),
+                    Reply::Error(payload) => Outcome::HandlerError(payload),
+                };
+                (outcome, handed, received, exchange.wait_ready(deadline))
+            }
+            Some(Err(Ending { exit, stamp, .. })) => {
+                let start = exchange.handed().unwrap_or(before);
+                (Outcome::Exited(exited(request_id, exit)), start, stamp, false)
+            }
+            None => {
+                let start = exchange.handed().unwrap_or(before);
+                (Outcome::TimedOut(timed_out(request_id, timeout)), start, exchange.stamp(), false)
+            }
+        };
+        process.drain_output();
+        let peak = process.peak_memory_kib().max(final_peak(process));
+        self.peak_memory_kib = self.peak_memory_kib.max(peak);
+        if !goes_on {
+            self.end_process();
+        }
+        Ok((outcome, start, end))
+    }
+
+    fn told(&mut self, request_id: String, outcome: Outcome, start: Stamp, end: Stamp) -> Invocation {
+        let log = self.output.since(self.told);
+        self.told = self.output.len();
+        Invocation {
+            outcome,
+            duration_ms: end.ms_since(start),
+            cpu_ms: end.cpu_ms_since(start),
+            peak_memory_kib: self.peak_memory_kib,
+            log,
+            request_id,
+            start_ns: start.at_ns,
+            end_ns: end.at_ns,
+        }
+    }
+}
+
+/// The share of one vCPU that goes with a memory size.
+fn share(cpu: Cpu, memory_mb: u32) -> Option<f64> {
+    match cpu {
+        Cpu::Unlimited => None,
+        Cpu::Share { .. } => Some(f64::from(memory_mb) / MEMORY_MB_PER_VCPU),
+    }
+}
+
+/// What the kernel counted of an ended process, in KiB. It counts the copy of ours before the interpreter was
+/// executed too, so that a figure no larger than our own says nothing.
+fn final_peak(process: &Process) -> u64 {
+    let counted = process.exchange.ending().map_or(0, |ending| ending.peak_memory_kib);
+    let own = crate::clock::peak_memory_kib(std::process::id().cast_signed());
+    if counted > own { counted } else { 0 }
+}
+
+fn outcome_of(end: Option<&InitEnd>, limit: Duration) -> InitOutcome {
+    match end {
+        Some(InitEnd::Ready(_)) => InitOutcome::Ready,
+        Some(InitEnd::Failed(error)) => {
+            InitOutcome::Error { error_type: error.error_type.clone(), payload: error.payload.clone() }
+        }
+        Some(InitEnd::Ended(ending)) => InitOutcome::Exited { payload: exited(&uuid(), ending.exit) },
+        // A launch that failed is an error before it gets here.
+        Some(InitEnd::NotLaunched(_)) | None => InitOutcome::TimedOut { payload: timed_out(&uuid(), limit) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_follows_the_memory_size() {
+        let half = share(Cpu::Share { init_boost: true }, 1769 / 2 + 1);
+        assert!(half.is_some_and(|share| (share - 0.5).abs() < 0.001));
+        assert_eq!(share(Cpu::Unlimited, 128), None);
+    }
+}

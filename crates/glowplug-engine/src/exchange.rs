@@ -1,0 +1,470 @@
+//! What one runtime process and the engine tell each other: the state behind the Runtime API.
+//!
+//! The API's handlers write to it from the network side, the environment waits on it from the caller's side,
+//! the supervisor tells it when the process ends.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::body::Bytes;
+
+use crate::clock::Stamp;
+use crate::payload::Exit;
+
+/// How often a waiting caller looks whether the engine is stopped.
+const STOP_GLANCE: Duration = Duration::from_millis(100);
+
+/// An event on its way to the runtime client.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) request_id: String,
+    pub(crate) invocation_id: String,
+    pub(crate) arn: String,
+    pub(crate) trace_id: String,
+    /// How long the handler gets from the moment the event is handed out.
+    pub(crate) timeout: Duration,
+    pub(crate) body: Bytes,
+}
+
+/// A connection from the process; knows when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    closed: AtomicBool,
+}
+
+impl Connection {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}
+
+/// The runtime's states, named as Lambda's answers name them.
+#[derive(Debug, Clone)]
+enum Phase {
+    Initialising,
+    InitFailed,
+    /// Asked for an event, or may.
+    Ready,
+    /// Has an event.
+    Running {
+        event: Event,
+        connection: Arc<Connection>,
+    },
+    /// Has answered and not yet asked again.
+    Answered {
+        request_id: String,
+    },
+}
+
+impl Phase {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Initialising => "RuntimeStarted",
+            Self::InitFailed => "RuntimeInitError",
+            Self::Ready => "RuntimeReady",
+            Self::Running { .. } => "RuntimeRunning",
+            Self::Answered { .. } => "RuntimeResponseSent",
+        }
+    }
+}
+
+/// An error report of init.
+#[derive(Debug, Clone)]
+pub(crate) struct InitError {
+    pub(crate) error_type: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) stamp: Stamp,
+}
+
+/// What the runtime client said about an event.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Response(Vec<u8>),
+    Error(Vec<u8>),
+}
+
+/// The answer to an event with its clock points.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) handed: Stamp,
+    pub(crate) received: Stamp,
+}
+
+/// How the process ended, with what it had used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    pub(crate) exit: Exit,
+    pub(crate) stamp: Stamp,
+    /// Largest resident size as the kernel counted it at the end, in KiB.
+    pub(crate) peak_memory_kib: u64,
+}
+
+/// Why the API refuses a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 400 `InvalidRequestID`.
+    WrongRequest,
+    /// 403 `InvalidStateTransition`.
+    WrongState { from: &'static str, to: &'static str },
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    offered: Option<Event>,
+    handed: Option<Stamp>,
+    ready: Option<Stamp>,
+    init_error: Option<InitError>,
+    answer: Option<Answer>,
+    ending: Option<Ending>,
+    launch_failure: Option<String>,
+}
+
+/// Shared by the API server, the supervisor and the environment; one for each process.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    state: Mutex<State>,
+    changed: Condvar,
+    pid: AtomicI32,
+    /// How many polls wait for an event.
+    waiting: AtomicUsize,
+    /// Set when the engine is stopped: nobody waits any longer then.
+    stop: Arc<AtomicBool>,
+    /// Wakes a waiting poll when an event has been offered.
+    pub(crate) offered: tokio::sync::Notify,
+}
+
+impl Exchange {
+    pub(crate) fn new(stop: Arc<AtomicBool>) -> Self {
+        Self {
+            stop,
+            state: Mutex::new(State {
+                phase: Phase::Initialising,
+                offered: None,
+                handed: None,
+                ready: None,
+                init_error: None,
+                answer: None,
+                ending: None,
+                launch_failure: None,
+            }),
+            changed: Condvar::new(),
+            pid: AtomicI32::new(0),
+            waiting: AtomicUsize::new(0),
+            offered: tokio::sync::Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names the process whose clock stamps are read from.
+    pub(crate) fn set_pid(&self, pid: i32) {
+        self.pid.store(pid, Ordering::SeqCst);
+    }
+
+    /// Now, with the process's own clock.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp::now(self.pid.load(Ordering::SeqCst))
+    }
+
+    // ---- the network side ----
+
+    /// `GET /next` has arrived. An event that went to a connection which has closed since without an answer was
+    /// never read: it is offered again.
+    pub(crate) fn poll(&self, stamp: Stamp) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        let next = match &state.phase {
+            Phase::Initialising | Phase::Ready | Phase::Answered { .. } => Phase::Ready,
+            Phase::Running { event, connection } if connection.is_closed() => {
+                state.offered = Some(event.clone());
+                Phase::Ready
+            }
+            refused => return Err(Refusal::WrongState { from: refused.name(), to: "RuntimeReady" }),
+        };
+        state.phase = next;
+        state.ready.get_or_insert(stamp);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Counts a poll as waiting as long as the guard lives.
+    pub(crate) fn waiting(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(self)
+    }
+
+    /// A connection is over. If it took an event that it may not have read, and another poll waits, that one gets
+    /// it; without one the process may well have read it and use a new connection for its answer.
+    pub(crate) fn disconnected(&self, connection: &Arc<Connection>) {
+        connection.closed.store(true, Ordering::SeqCst);
+        let mut state = self.lock();
+        if let Phase::Running { event, connection: holder } = &state.phase
+            && Arc::ptr_eq(holder, connection)
+            && self.waiting.load(Ordering::SeqCst) > 0
+        {
+            state.offered = Some(event.clone());
+            state.phase = Phase::Ready;
+            drop(state);
+            self.offered.notify_waiters();
+        }
+    }
+
+    /// Takes the offered event for a connection that waits for it.
+    pub(crate) fn take(&self, connection: &Arc<Connection>) -> Option<Event> {
+        let mut state = self.lock();
+        if !matches!(state.phase, Phase::Ready) {
+            return None;
+        }
+        let event = state.offered.take()?;
+        state.phase = Phase::Running { event: event.clone(), connection: Arc::clone(connection) };
+        if state.handed.is_none() {
+            state.handed = Some(self.stamp());
+        }
+        self.changed.notify_all();
+        Some(event)
+    }
+
+    /// Whether an answer to this request may come now; asked before its body is read.
+    pub(crate) fn expects(&self, request_id: &str) -> Result<(), Refusal> {
+        let state = self.lock();
+        match &state.phase {
+            Phase::Running { event, .. } if event.request_id == request_id => Ok(()),
+            Phase::Answered { request_id: done } if done == request_id => {
+                Err(Refusal::WrongState { from: state.phase.name(), to: "RuntimeResponseSent" })
+            }
+            _ => Err(Refusal::WrongRequest),
+        }
+    }
+
+    /// The answer to a request has been received whole.
+    pub(crate) fn answer(&self, request_id: &str, reply: Reply, received: Stamp) -> Result<(), Refusal> {
+        self.expects(request_id)?;
+        let mut state = self.lock();
+        let handed = state.handed.unwrap_or(received);
+        state.answer = Some(Answer { reply, handed, received });
+        state.phase = Phase::Answered { request_id: request_id.to_owned() };
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Init has failed and said why.
+    pub(crate) fn init_error(&self, error: InitError) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if !matches!(state.phase, Phase::Initialising) {
+            return Err(Refusal::WrongState { from: state.phase.name(), to: "RuntimeInitError" });
+        }
+        state.phase = Phase::InitFailed;
+        state.init_error = Some(error);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    // ---- the supervisor's side ----
+
+    /// The process has ended.
+    pub(crate) fn ended(&self, ending: Ending) {
+        let mut state = self.lock();
+        if state.ending.is_none() {
+            state.ending = Some(ending);
+        }
+        self.changed.notify_all();
+    }
+
+    /// The interpreter could not be executed.
+    pub(crate) fn launch_failed(&self, reason: String) {
+        self.lock().launch_failure = Some(reason);
+        self.changed.notify_all();
+    }
+
+    // ---- the caller's side ----
+
+    /// Looks until it finds something; `None` when the time is up or the engine is stopped.
+    fn wait<T>(&self, deadline: Instant, mut look: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(found) = look(&mut state) {
+                return Some(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            state = self.changed.wait_timeout(state, left.min(STOP_GLANCE)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until init is over in one way or another; `None` when the time is up.
+    pub(crate) fn wait_init(&self, deadline: Instant) -> Option<InitEnd> {
+        self.wait(deadline, |state| {
+            if let Some(reason) = &state.launch_failure {
+                return Some(InitEnd::NotLaunched(reason.clone()));
+            }
+            if let Some(error) = &state.init_error {
+                return Some(InitEnd::Failed(error.clone()));
+            }
+            if let Some(ready) = state.ready {
+                return Some(InitEnd::Ready(ready));
+            }
+            state.ending.map(InitEnd::Ended)
+        })
+    }
+
+    /// Puts an event out for the next poll.
+    pub(crate) fn offer(&self, event: Event) {
+        let mut state = self.lock();
+        state.answer = None;
+        state.handed = None;
+        state.offered = Some(event);
+        drop(state);
+        self.offered.notify_waiters();
+    }
+
+    /// Waits until the process has the event; `None` when it ended or the time is up before.
+    pub(crate) fn wait_handed(&self, deadline: Instant) -> Option<Stamp> {
+        self.wait(deadline, |state| match (state.handed, state.ending) {
+            (Some(handed), _) => Some(Some(handed)),
+            (None, Some(_)) => Some(None),
+            (None, None) => None,
+        })
+        .flatten()
+    }
+
+    /// Waits for the answer or the end of the process; `None` when the time is up.
+    pub(crate) fn wait_answer(&self, deadline: Instant) -> Option<Result<Answer, Ending>> {
+        self.wait(deadline, |state| match (&state.answer, state.ending) {
+            (Some(answer), _) => Some(Ok(answer.clone())),
+            (None, Some(ending)) => Some(Err(ending)),
+            (None, None) => None,
+        })
+    }
+
+    /// Waits until the process asks for its next event; false when it ended or the time is up before.
+    pub(crate) fn wait_ready(&self, deadline: Instant) -> bool {
+        self.wait(deadline, |state| match (&state.phase, state.ending) {
+            (_, Some(_)) => Some(false),
+            (Phase::Ready, None) => Some(true),
+            _ => None,
+        })
+        .unwrap_or(false)
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait_end(&self, deadline: Instant) -> Option<Ending> {
+        self.wait(deadline, |state| state.ending)
+    }
+
+    /// How the process ended, if it has.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.lock().ending
+    }
+
+    /// When the event was handed out, if it was.
+    pub(crate) fn handed(&self) -> Option<Stamp> {
+        self.lock().handed
+    }
+}
+
+/// A poll that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a>(&'a Exchange);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How init ended.
+#[derive(Debug, Clone)]
+pub(crate) enum InitEnd {
+    Ready(Stamp),
+    Failed(InitError),
+    Ended(Ending),
+    NotLaunched(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Stamp = Stamp { at_ns: 1, cpu_ns: None };
+
+    fn event(id: &str) -> Event {
+        Event {
+            request_id: id.to_owned(),
+            invocation_id: String::new(),
+            arn: String::new(),
+            trace_id: String::new(),
+            timeout: Duration::from_secs(1),
+            body: Bytes::from_static(b"{}"),
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(1)
+    }
+
+    #[test]
+    fn an_event_goes_to_one_poll_and_its_answer_back() {
+        let (exchange, connection) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
+        exchange.poll(NOW).unwrap();
+        assert!(matches!(exchange.wait_init(soon()), Some(InitEnd::Ready(_))));
+        assert!(exchange.take(&connection).is_none());
+        exchange.offer(event("a"));
+        assert_eq!(exchange.take(&connection).unwrap().request_id, "a");
+        assert!(exchange.take(&connection).is_none());
+        assert_eq!(exchange.expects("b"), Err(Refusal::WrongRequest));
+        exchange.answer("a", Reply::Response(b"1".to_vec()), NOW).unwrap();
+        assert!(matches!(exchange.wait_answer(soon()), Some(Ok(_))));
+        let again = exchange.answer("a", Reply::Response(Vec::new()), NOW).unwrap_err();
+        assert_eq!(again, Refusal::WrongState { from: "RuntimeResponseSent", to: "RuntimeResponseSent" });
+        assert!(!exchange.wait_ready(soon()));
+        exchange.poll(NOW).unwrap();
+        assert!(exchange.wait_ready(soon()));
+    }
+
+    #[test]
+    fn an_event_on_a_dead_connection_is_offered_again() {
+        let (exchange, dead) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
+        exchange.poll(NOW).unwrap();
+        exchange.offer(event("a"));
+        exchange.take(&dead).unwrap();
+        let refused = Refusal::WrongState { from: "RuntimeRunning", to: "RuntimeReady" };
+        assert_eq!(exchange.poll(NOW), Err(refused));
+        exchange.disconnected(&dead);
+        exchange.poll(NOW).unwrap();
+        assert_eq!(exchange.take(&Arc::new(Connection::default())).unwrap().request_id, "a");
+    }
+
+    #[test]
+    fn a_poll_that_waits_gets_the_event_of_a_connection_that_dies() {
+        let (exchange, dying) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
+        exchange.poll(NOW).unwrap();
+        exchange.poll(NOW).unwrap();
+        let waiting = exchange.waiting();
+        exchange.offer(event("a"));
+        exchange.take(&dying).unwrap();
+        exchange.disconnected(&dying);
+        assert_eq!(exchange.take(&Arc::new(Connection::default())).unwrap().request_id, "a");
+        drop(waiting);
+        // Nobody waits: the process has the event and may answer on another connection.
+        exchange.answer("a", Reply::Response(Vec::new()), NOW).unwrap();
+    }
+
+    #[test]
+    fn init_errors_come_once_and_only_during_init() {
+        let exchange = Exchange::new(Arc::default());
+        let error = InitError { error_type: "X".to_owned(), payload: Vec::new(), stamp: NOW };
+        exchange.init_error(error.clone()).unwrap();
+        assert!(matches!(exchange.wait_init(soon()), Some(InitEnd::Failed(_))));
+        assert!(exchange.init_error(error.clone()).is_err());
+        assert!(exchange.poll(NOW).is_err());
+        let ready = Exchange::new(Arc::default());
+        ready.poll(NOW).unwrap();
+        assert!(ready.init_error(error).is_err());
+    }
+}

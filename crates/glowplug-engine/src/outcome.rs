@@ -1,0 +1,96 @@
+//! What a caller gets back: how init, an invoke and the whole environment went.
+
+use std::collections::BTreeMap;
+
+/// How init went and what it cost. All clock points are `CLOCK_MONOTONIC`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Init {
+    /// Whether the function is ready.
+    pub outcome: InitOutcome,
+    /// From just before the interpreter is executed until the handler's module is first looked for, in ms.
+    pub runtime_ms: f64,
+    /// From there until the runtime client asks for its first event, or init failed, in ms.
+    pub init_ms: f64,
+    /// Processor time of both phases together, all threads, in ms.
+    pub cpu_ms: f64,
+    /// Processor time of the first of the two, in ms; `None` where init failed before it ended.
+    pub runtime_cpu_ms: Option<f64>,
+    /// Largest resident size of the interpreter process until then, in KiB; 0 where it could not be read.
+    pub peak_memory_kib: u64,
+    /// Just before the interpreter is executed.
+    pub process_start_ns: u64,
+    /// When the runtime client asked for its first event, or init failed.
+    pub ready_ns: u64,
+}
+
+/// The four ways an init ends. Payloads are what a client of Lambda would be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitOutcome {
+    /// The function waits for events.
+    Ready,
+    /// The runtime client reported an error, for example an import that failed.
+    Error {
+        /// The error's type, for example `Runtime.ImportModuleError`.
+        error_type: String,
+        /// The report, byte for byte.
+        payload: Vec<u8>,
+    },
+    /// The process ended by itself.
+    Exited {
+        /// `Runtime.ExitError`.
+        payload: Vec<u8>,
+    },
+    /// Init took longer than it may.
+    TimedOut {
+        /// `Sandbox.Timedout`.
+        payload: Vec<u8>,
+    },
+}
+
+/// How one invoke went and what it cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// What the client is given.
+    pub outcome: Outcome,
+    /// From handing the event to the runtime client until its answer has been received, in ms. Where the process
+    /// had to be started anew first, from that start.
+    pub duration_ms: f64,
+    /// Processor time of the interpreter process, all threads, in that time, in ms.
+    pub cpu_ms: f64,
+    /// Largest resident size of the interpreter process so far, in KiB; 0 where it could not be read.
+    pub peak_memory_kib: u64,
+    /// What was written to standard output and standard error since the end of the phase before.
+    pub log: Vec<u8>,
+    /// The request's id.
+    pub request_id: String,
+    /// `CLOCK_MONOTONIC` at the start of the time that `duration_ms` measures.
+    pub start_ns: u64,
+    /// `CLOCK_MONOTONIC` at its end.
+    pub end_ns: u64,
+}
+
+/// The four ways an invoke ends, each with its payload byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The handler's answer.
+    Success(Vec<u8>),
+    /// The handler, or init before it, failed with an error.
+    HandlerError(Vec<u8>),
+    /// The process ended: `Runtime.ExitError`.
+    Exited(Vec<u8>),
+    /// The function's timeout passed: `Sandbox.Timedout`.
+    TimedOut(Vec<u8>),
+}
+
+/// What is left when an environment is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// All output of all its processes.
+    pub log: Vec<u8>,
+    /// What the function left in `/tmp`: path below it → SHA-256 of a file's content in hex, `dir`, `link:TARGET`,
+    /// or what else it is (`socket`, `fifo`, `device`, `unreadable`).
+    pub tmp: BTreeMap<String, String>,
+    /// Connections that the network policy refused, each once, in order: `tcp 93.184.216.34:443`,
+    /// `udp 10.0.0.2:53 (dns)`, `unix /run/dbus/system_bus_socket`.
+    pub blocked: Vec<String>,
+}

@@ -1,0 +1,117 @@
+//! What the processes of an environment write to standard output and standard error, kept whole up to a bound.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::limits::LOG_BYTES;
+
+/// The most that can wait in a pipe of default size: what a drain must read to have all that was written before.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// The output of an environment over all its processes.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    kept: Mutex<Vec<u8>>,
+}
+
+impl Output {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything so far.
+    pub(crate) fn all(&self) -> Vec<u8> {
+        self.lock().clone()
+    }
+
+    /// How much there is so far.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// What came after a length.
+    pub(crate) fn since(&self, length: usize) -> Vec<u8> {
+        self.lock().get(length..).unwrap_or_default().to_vec()
+    }
+}
+
+fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
+    if kept.len() >= LOG_BYTES {
+        return;
+    }
+    let room = LOG_BYTES - kept.len();
+    if bytes.len() < room {
+        kept.extend_from_slice(bytes);
+        return;
+    }
+    kept.extend_from_slice(&bytes[..room]);
+    kept.extend_from_slice(format!("\n[glowplug: output beyond {LOG_BYTES} bytes is left out]\n").as_bytes());
+}
+
+/// The reading end of one process's output; never blocks.
+#[derive(Debug)]
+pub(crate) struct OutputPipe {
+    pipe: OwnedFd,
+    output: Arc<Output>,
+}
+
+impl OutputPipe {
+    pub(crate) fn new(pipe: OwnedFd, output: Arc<Output>) -> Self {
+        Self { pipe, output }
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+
+    /// Keeps what waits in the pipe now: all that was written before the call. False at its end.
+    pub(crate) fn drain(&self) -> bool {
+        let mut buffer = [0_u8; 16 * 1024];
+        let mut read = 0;
+        // Held while reading, so that two drains cannot mix up the order.
+        let mut kept = self.output.lock();
+        while read <= PIPE_BYTES {
+            match rustix::io::read(&self.pipe, &mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => {
+                    keep(&mut kept, &buffer[..count]);
+                    read += count;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_bounded_and_says_so() {
+        let mut kept = vec![b'x'; LOG_BYTES - 1];
+        keep(&mut kept, b"yz");
+        keep(&mut kept, b"never");
+        let tail = String::from_utf8_lossy(&kept[LOG_BYTES..]).into_owned();
+        assert_eq!(kept[LOG_BYTES - 1], b'y');
+        assert_eq!(tail, "\n[glowplug: output beyond 16777216 bytes is left out]\n");
+    }
+
+    #[test]
+    fn a_drain_keeps_what_was_written_before_it() {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let output = Arc::new(Output::default());
+        let pipe = OutputPipe::new(reader, Arc::clone(&output));
+        rustix::io::write(&writer, b"one").unwrap();
+        assert!(pipe.drain());
+        let mark = output.len();
+        rustix::io::write(&writer, b"two").unwrap();
+        assert!(pipe.drain());
+        assert_eq!(output.since(mark), b"two");
+        drop(writer);
+        assert!(!pipe.drain());
+        assert_eq!(output.all(), b"onetwo");
+    }
+}

@@ -1,0 +1,184 @@
+//! Error payloads in Lambda's exact shapes, and the ids that go into them.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::limits::MAX_PAYLOAD_BYTES;
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// With a status.
+    Status(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// From the status word of `wait4`.
+    pub(crate) fn from_wait(status: i32) -> Self {
+        if libc::WIFSIGNALED(status) {
+            Self::Signal(libc::WTERMSIG(status))
+        } else {
+            Self::Status(libc::WEXITSTATUS(status))
+        }
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Status(0) => "Runtime exited without providing a reason".to_owned(),
+            Self::Status(status) => format!("Runtime exited with error: exit status {status}"),
+            Self::Signal(signal) => format!("Runtime exited with error: signal: {}", signal_name(signal)),
+        }
+    }
+}
+
+/// Signals as Go's `syscall.Signal` prints them, since Lambda's supervisor does.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGHUP => "hangup",
+        libc::SIGINT => "interrupt",
+        libc::SIGQUIT => "quit",
+        libc::SIGILL => "illegal instruction",
+        libc::SIGTRAP => "trace/breakpoint trap",
+        libc::SIGABRT => "aborted",
+        libc::SIGBUS => "bus error",
+        libc::SIGFPE => "floating point exception",
+        libc::SIGKILL => "killed",
+        libc::SIGUSR1 => "user defined signal 1",
+        libc::SIGSEGV => "segmentation fault",
+        libc::SIGUSR2 => "user defined signal 2",
+        libc::SIGPIPE => "broken pipe",
+        libc::SIGALRM => "alarm clock",
+        libc::SIGTERM => "terminated",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}
+
+/// An error as Lambda prints it: the order of the two fields differs between kinds of error.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TypeFirst<'a> {
+    error_type: &'a str,
+    error_message: &'a str,
+}
+
+fn type_first(error_type: &str, error_message: &str) -> Vec<u8> {
+    serde_json::to_vec(&TypeFirst { error_type, error_message }).unwrap_or_default()
+}
+
+/// The process ended without an answer.
+pub(crate) fn exited(request_id: &str, exit: Exit) -> Vec<u8> {
+    type_first("Runtime.ExitError", &format!("RequestId: {request_id} Error: {}", exit.reason()))
+}
+
+/// The function's timeout, or the one of init, passed.
+pub(crate) fn timed_out(request_id: &str, limit: Duration) -> Vec<u8> {
+    let seconds = limit.as_secs_f64();
+    type_first(
+        "Sandbox.Timedout",
+        &format!("RequestId: {request_id} Error: Task timed out after {seconds:.2} seconds"),
+    )
+}
+
+/// The answer is larger than Lambda takes.
+pub(crate) fn too_large() -> Vec<u8> {
+    let message =
+        format!("Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).");
+    json!({"errorMessage": message, "errorType": "Function.ResponseSizeTooLarge"}).to_string().into_bytes()
+}
+
+/// The type in an error report, or what its header said, or Lambda's word for neither.
+pub(crate) fn error_type(payload: &[u8], header: Option<&str>) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
+    parsed
+        .as_ref()
+        .and_then(|value| value.get("errorType"))
+        .and_then(serde_json::Value::as_str)
+        .filter(|text| !text.is_empty())
+        .or(header)
+        .unwrap_or("Runtime.Unknown")
+        .to_owned()
+}
+
+/// 64 random bits.
+pub(crate) fn random_u64() -> u64 {
+    // Every `RandomState` has its own keys, seeded from the system's randomness.
+    RandomState::new().build_hasher().finish()
+}
+
+/// A random UUID (version 4).
+pub(crate) fn uuid() -> String {
+    let (high, low) = (random_u64(), random_u64());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xfff,
+        0x8000 | (low >> 48) & 0x3fff,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(payload: Vec<u8>) -> String {
+        String::from_utf8(payload).unwrap()
+    }
+
+    #[test]
+    fn timeouts_read_as_lambda_writes_them() {
+        assert_eq!(
+            text(timed_out("id", Duration::from_secs(3))),
+            r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: id Error: Task timed out after 3.00 seconds"}"#
+        );
+    }
+
+    #[test]
+    fn exits_read_as_lambda_writes_them() {
+        let message = |exit| text(exited("id", exit));
+        assert_eq!(
+            message(Exit::Status(0)),
+            r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: id Error: Runtime exited without providing a reason"}"#
+        );
+        assert!(message(Exit::Status(127)).ends_with(r#"Runtime exited with error: exit status 127"}"#));
+        assert!(message(Exit::Signal(9)).ends_with(r#"Runtime exited with error: signal: killed"}"#));
+    }
+
+    #[test]
+    fn wait_words_are_read() {
+        assert_eq!(Exit::from_wait(3 << 8), Exit::Status(3));
+        assert_eq!(Exit::from_wait(9), Exit::Signal(9));
+    }
+
+    #[test]
+    fn large_answers_are_refused_in_lambdas_words() {
+        assert_eq!(
+            text(too_large()),
+            r#"{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#
+        );
+    }
+
+    #[test]
+    fn error_types_come_from_the_report_first() {
+        assert_eq!(error_type(br#"{"errorType":"ValueError"}"#, Some("Runtime.X")), "ValueError");
+        assert_eq!(error_type(b"not json", Some("Runtime.X")), "Runtime.X");
+        assert_eq!(error_type(b"{}", None), "Runtime.Unknown");
+    }
+
+    #[test]
+    fn ids_are_random_and_well_formed() {
+        let (a, b) = (uuid(), uuid());
+        assert_ne!(a, b);
+        assert_eq!(a.len(), 36);
+        assert_eq!(a.as_bytes()[14], b'4');
+        assert!(matches!(a.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+    }
+}

@@ -1,0 +1,77 @@
+//! What a caller asks for: which function, which interpreter, under which limits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use glowplug_core::{Architecture, PythonVersion};
+
+/// How much processor time an environment gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cpu {
+    /// As much as the host has.
+    Unlimited,
+    /// The share that Lambda gives to the memory size: 1769 MB are one vCPU.
+    Share {
+        /// One whole vCPU until the function asks for its first event, as Lambda does, where the share is less.
+        init_boost: bool,
+    },
+}
+
+/// What the environment may reach over the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Loopback alone; everything else fails at once as unreachable and is listed.
+    Deny,
+    /// Whatever the host reaches.
+    Allow,
+}
+
+/// A Python file that is loaded before everything else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentSpec {
+    /// The file; it defines `install(config: dict)`. It is read on the host: the environment does not see it.
+    pub source: Utf8PathBuf,
+    /// The argument of `install`. Where it has a text `output`, that is the path of a file on the host, which
+    /// the engine creates or empties and opens at each start of the process; the agent finds the number of the
+    /// open descriptor in its place, so that `open(config["output"], "w")` works in either case. The descriptor
+    /// can be opened once.
+    pub config: serde_json::Value,
+}
+
+/// Everything that one execution environment needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentSpec {
+    /// The interpreter: the `python` of an empty virtual environment, so that nothing of the host is importable.
+    pub python: Utf8PathBuf,
+    /// The folder that holds the runtime client and what it needs, apart from the function's tree.
+    pub packages: Utf8PathBuf,
+    /// What the function sees as `/var/task`.
+    pub tree: Utf8PathBuf,
+    /// What it sees as `/opt`, later ones over earlier ones.
+    pub layers: Vec<Utf8PathBuf>,
+    /// `module.function`, as Lambda writes it.
+    pub handler: String,
+    /// The function's name, in its variables and its ARN.
+    pub function_name: String,
+    /// The minor version, for the paths of layers and for `AWS_EXECUTION_ENV`.
+    pub python_version: PythonVersion,
+    /// The machine type that the function is meant for.
+    pub architecture: Architecture,
+    /// The memory size: the memory limit where the host can enforce one, and the processor share.
+    pub memory_mb: u32,
+    /// The longest time one invoke may take.
+    pub timeout: Duration,
+    /// The function's own environment variables.
+    pub environment: BTreeMap<String, String>,
+    /// Processor time.
+    pub cpu: Cpu,
+    /// Network policy.
+    pub network: Network,
+    /// `PYTHONHASHSEED`, for runs that must be repeatable; the function can see it.
+    pub hash_seed: Option<u32>,
+    /// An agent, loaded first.
+    pub agent: Option<AgentSpec>,
+    /// Whether the interpreter may write bytecode; the tree is writable then.
+    pub write_bytecode: bool,
+}

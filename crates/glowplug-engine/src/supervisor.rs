@@ -1,0 +1,102 @@
+//! The thread that watches over one process: its output, its network questions, its end.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use glowplug_core::{Error, Result};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::clock::{Stamp, monotonic_ns};
+use crate::exchange::{Ending, Exchange};
+use crate::launch::{Word, describe, word};
+use crate::network::Policy;
+use crate::output::OutputPipe;
+use crate::payload::Exit;
+
+/// When the interpreter was executed; set before its first request.
+pub(crate) type Started = Arc<Mutex<Option<Stamp>>>;
+
+/// What a supervisor watches.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) control: OwnedFd,
+    pub(crate) policy: Option<Policy>,
+    pub(crate) output: Arc<OutputPipe>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) started: Started,
+}
+
+/// Starts the thread; it ends with the keeper.
+pub(crate) fn supervise(watched: Watched) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("glowplug-supervisor".to_owned())
+        .stack_size(256 * 1024)
+        .spawn(move || watch(watched))
+        .map_err(|error| Error::surroundings("cannot start a thread").cause(error))
+}
+
+fn watch(mut watched: Watched) {
+    let mut output_open = true;
+    loop {
+        let (control_ready, output_ready, policy_event) = wait(&watched, output_open);
+        if output_ready {
+            output_open = watched.output.drain();
+        }
+        if policy_event.contains(PollFlags::IN)
+            && let Some(policy) = &watched.policy
+        {
+            policy.answer();
+        } else if !policy_event.is_empty() {
+            watched.policy = None;
+        }
+        if control_ready && !hear(&watched) {
+            break;
+        }
+    }
+    watched.output.drain();
+}
+
+/// Waits for something to happen; what is over is not polled any more.
+fn wait(watched: &Watched, output_open: bool) -> (bool, bool, PollFlags) {
+    let mut polled = vec![PollFd::new(&watched.control, PollFlags::IN)];
+    let output = watched.output.as_fd();
+    let policy = watched.policy.as_ref().map(Policy::as_fd);
+    if output_open {
+        polled.push(PollFd::new(&output, PollFlags::IN));
+    }
+    if let Some(policy) = &policy {
+        polled.push(PollFd::new(policy, PollFlags::IN));
+    }
+    // Interrupted: the events are empty, and the caller comes again.
+    let _ = poll(&mut polled, None);
+    let mut events = polled.iter().map(PollFd::revents);
+    let control = events.next().unwrap_or(PollFlags::empty());
+    let output = if output_open { events.next() } else { None };
+    let policy = events.next().unwrap_or(PollFlags::empty());
+    (!control.is_empty(), output.is_some_and(|events| !events.is_empty()), policy)
+}
+
+/// Takes one message; false when there will be no more.
+fn hear(watched: &Watched) -> bool {
+    let exchange = &watched.exchange;
+    match word(watched.control.as_fd()) {
+        Word::Started { at_ns, cpu_ns } => {
+            *watched.started.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Stamp { at_ns, cpu_ns: Some(cpu_ns) });
+        }
+        Word::Ended { status, cpu_ns, peak_memory_kib } => {
+            let stamp = Stamp { at_ns: monotonic_ns(), cpu_ns: Some(cpu_ns) };
+            watched.output.drain();
+            exchange.ended(Ending { exit: Exit::from_wait(status), stamp, peak_memory_kib });
+        }
+        Word::Failed { stage, index, errno } => exchange.launch_failed(describe(stage, index, errno, &[])),
+        Word::Closed => {
+            // The keeper never goes first, unless somebody kills it: us, or the host when it is out of memory.
+            let stamp = Stamp { at_ns: monotonic_ns(), cpu_ns: None };
+            exchange.ended(Ending { exit: Exit::Signal(libc::SIGKILL), stamp, peak_memory_kib: 0 });
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,223 @@
+//! The environment variables that a function sees: Lambda's, and its own.
+//!
+//! Recorded from a real function; where Lambda has a secret or an address of its own, a fake or ours.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::payload::random_u64;
+use crate::spec::EnvironmentSpec;
+
+/// The account and region that local functions live in.
+pub(crate) const REGION: &str = "us-east-1";
+const ACCOUNT: &str = "123456789012";
+
+/// Variables that a function's configuration cannot set: Lambda refuses them, we ignore them
+/// ("Reserved environment variables" in the Lambda developer guide).
+const RESERVED: [&str; 19] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_LAMBDA_TELEMETRY_LOG_FD",
+];
+
+/// Where things are inside the environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) task: String,
+    pub(crate) opt: String,
+    pub(crate) runtime: String,
+    pub(crate) lang: String,
+    pub(crate) home: String,
+    /// Set only where `/tmp` itself is not private.
+    pub(crate) temporary: Option<String>,
+}
+
+/// All variables of a process, the host's own left out.
+pub(crate) fn variables(
+    spec: &EnvironmentSpec,
+    places: &Places,
+    api: &str,
+    log_stream: &str,
+) -> BTreeMap<String, String> {
+    let mut variables = defaults(places);
+    for (name, value) in &spec.environment {
+        if !RESERVED.contains(&name.as_str()) {
+            variables.insert(name.clone(), value.clone());
+        }
+    }
+    if let Some(seed) = spec.hash_seed {
+        variables.insert("PYTHONHASHSEED".to_owned(), seed.to_string());
+    }
+    let reserved = [
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        ("AWS_EXECUTION_ENV", format!("AWS_Lambda_python{}", spec.python_version)),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream.to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", spec.function_name)),
+        ("_HANDLER", spec.handler.clone()),
+        ("LAMBDA_TASK_ROOT", places.task.clone()),
+        ("LAMBDA_RUNTIME_DIR", places.runtime.clone()),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+        ("AWS_SESSION_TOKEN", "glowplug-local-session-token".to_owned()),
+        ("AWS_LAMBDA_RUNTIME_API", api.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory_mb.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", spec.function_name.clone()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+    ];
+    variables.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
+    variables
+}
+
+fn defaults(places: &Places) -> BTreeMap<String, String> {
+    let Places { task, opt, runtime, lang, home, temporary } = places;
+    let mut variables: BTreeMap<String, String> = [
+        ("PWD", task.clone()),
+        ("TZ", ":UTC".to_owned()),
+        ("LANG", "en_US.UTF-8".to_owned()),
+        ("LC_CTYPE", "C.UTF-8".to_owned()),
+        ("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000".to_owned()),
+        ("_AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1".to_owned()),
+        ("_AWS_XRAY_DAEMON_PORT", "2000".to_owned()),
+        ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
+        ("SHLVL", "0".to_owned()),
+        ("PATH", format!("{lang}/bin:/usr/local/bin:/usr/bin/:/bin:{opt}/bin")),
+        (
+            "LD_LIBRARY_PATH",
+            format!("{lang}/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{opt}/lib"),
+        ),
+        // Not Lambda's: without them the host's files and its cloud's own credentials would be in reach.
+        ("HOME", home.clone()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    if let Some(temporary) = temporary {
+        variables.insert("TMPDIR".to_owned(), temporary.clone());
+    }
+    variables
+}
+
+/// The ARN that an unqualified invoke shows the function.
+pub(crate) fn function_arn(function: &str) -> String {
+    format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}")
+}
+
+/// A trace header as X-Ray writes it, not sampled.
+pub(crate) fn trace_id(now: Duration) -> String {
+    let (high, low, parent) = (random_u64() & 0xffff_ffff, random_u64(), random_u64());
+    format!("Root=1-{:08x}-{high:08x}{low:016x};Parent={parent:016x};Sampled=0", now.as_secs() & 0xffff_ffff)
+}
+
+/// A log stream's name: `2026/11/24/[$LATEST]` and 32 hex digits.
+pub(crate) fn log_stream(now: Duration) -> String {
+    let (year, month, day) = civil_date(now.as_secs() / 86_400);
+    format!("{year:04}/{month:02}/{day:02}/[$LATEST]{:016x}{:016x}", random_u64(), random_u64())
+}
+
+/// Year, month and day of a number of days since 1970 (Howard Hinnant's `civil_from_days`).
+fn civil_date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8PathBuf;
+    use glowplug_core::{Architecture, PythonVersion};
+
+    use super::*;
+    use crate::spec::{Cpu, Network};
+
+    fn spec() -> EnvironmentSpec {
+        EnvironmentSpec {
+            python: Utf8PathBuf::from("/venv/bin/python"),
+            packages: Utf8PathBuf::from("/packages"),
+            tree: Utf8PathBuf::from("/tree"),
+            layers: Vec::new(),
+            handler: "app.handler".to_owned(),
+            function_name: "report".to_owned(),
+            python_version: PythonVersion::new(3, 12),
+            architecture: Architecture::X86_64,
+            memory_mb: 512,
+            timeout: Duration::from_secs(3),
+            environment: BTreeMap::new(),
+            cpu: Cpu::Unlimited,
+            network: Network::Deny,
+            hash_seed: None,
+            agent: None,
+            write_bytecode: false,
+        }
+    }
+
+    fn places() -> Places {
+        Places {
+            task: "/var/task".to_owned(),
+            opt: "/opt".to_owned(),
+            runtime: "/var/runtime".to_owned(),
+            lang: "/var/lang".to_owned(),
+            home: "/home/sbx_user1051".to_owned(),
+            temporary: None,
+        }
+    }
+
+    #[test]
+    fn reserved_names_cannot_be_set_and_others_can() {
+        let mut spec = spec();
+        for (name, value) in [("AWS_REGION", "mars"), ("TZ", "Europe/Paris"), ("STAGE", "test")] {
+            spec.environment.insert(name.to_owned(), value.to_owned());
+        }
+        spec.hash_seed = Some(7);
+        let variables = variables(&spec, &places(), "127.0.0.1:9", "stream");
+        assert_eq!(variables["AWS_REGION"], REGION);
+        assert_eq!(variables["TZ"], "Europe/Paris");
+        assert_eq!(variables["STAGE"], "test");
+        assert_eq!(variables["PYTHONHASHSEED"], "7");
+        assert_eq!(variables["AWS_EXECUTION_ENV"], "AWS_Lambda_python3.12");
+        assert_eq!(variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], "512");
+        assert!(!variables.contains_key("AWS_PROFILE"));
+        assert!(!variables.contains_key("TMPDIR"));
+    }
+
+    #[test]
+    fn dates_are_right_around_leap_days() {
+        assert_eq!(civil_date(0), (1970, 1, 1));
+        assert_eq!(civil_date(11_016), (2000, 2, 29));
+        assert_eq!(civil_date(20_781), (2026, 11, 24));
+        assert!(log_stream(Duration::from_hours(20_781 * 24)).starts_with("2026/11/24/[$LATEST]"));
+    }
+
+    #[test]
+    fn trace_headers_have_x_rays_shape() {
+        let header = trace_id(Duration::from_secs(0x1234_5678));
+        assert!(header.starts_with("Root=1-12345678-"), "{header}");
+        assert_eq!(
+            header.len(),
+            "Root=1-12345678-000000000000000000000000;Parent=0000000000000000;Sampled=0".len()
+        );
+    }
+}

@@ -1,0 +1,295 @@
+//! What an environment sees: the tree at `/var/task`, layers at `/opt`, a private `/tmp`, the rest read-only.
+//!
+//! The new root is built in memory: every folder of the host's root is mounted into it but those that Lambda has
+//! for itself. The interpreter's virtual environment appears as `/var/lang`, the runtime client as `/var/runtime`,
+//! as on Lambda. No mount point is made on the host.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use glowplug_core::{Error, Result, TASK_ROOT};
+
+use crate::launch::steps::{Step, c_string};
+use crate::variables::Places;
+
+/// Folders of the environment's own; what the host has there is hidden.
+const OWN: [&str; 6] = ["/tmp", "/opt", TASK_ROOT, RUNTIME, LANG, HOME];
+const RUNTIME: &str = "/var/runtime";
+const LANG: &str = "/var/lang";
+/// Empty and read-only: Lambda's functions have no home at all.
+const HOME: &str = "/var/home";
+
+/// The folders on the host that a view shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    pub(crate) tree: Utf8PathBuf,
+    /// All layers in one, or an empty folder.
+    pub(crate) opt: Utf8PathBuf,
+    pub(crate) temporary: Utf8PathBuf,
+    pub(crate) home: Utf8PathBuf,
+    pub(crate) packages: Utf8PathBuf,
+    pub(crate) bootstrap: Utf8PathBuf,
+    pub(crate) python: Utf8PathBuf,
+    pub(crate) tree_writable: bool,
+}
+
+/// A view, ready to be entered.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) root: Option<CString>,
+    pub(crate) places: Places,
+    /// The interpreter and the start file, as the environment sees them.
+    pub(crate) python: Utf8PathBuf,
+    pub(crate) bootstrap: Utf8PathBuf,
+}
+
+/// The host's own view, for hosts that allow no other: everything at its real place.
+pub(crate) fn plain(sources: &Sources) -> View {
+    let lang = sources.python.parent().and_then(Utf8Path::parent).unwrap_or(Utf8Path::new("/usr"));
+    View {
+        steps: Vec::new(),
+        root: None,
+        places: Places {
+            task: sources.tree.to_string(),
+            opt: sources.opt.to_string(),
+            runtime: sources.packages.to_string(),
+            lang: lang.to_string(),
+            home: sources.home.to_string(),
+            temporary: Some(sources.temporary.to_string()),
+        },
+        python: sources.python.clone(),
+        bootstrap: sources.bootstrap.clone(),
+    }
+}
+
+/// A view with its own mounts; `root` is an empty folder.
+pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
+    let interpreter = Interpreter::find(&sources.python)?;
+    let mut builder = Builder { root: root.to_owned(), steps: vec![Step::Private] };
+    builder.memory()?;
+    builder.host()?;
+    builder.directory("/tmp")?;
+    builder.bind(&sources.temporary, "/tmp", true)?;
+    builder.directory("/var")?;
+    builder.children(Utf8Path::new("/var"), "/var", &["task", "runtime", "lang", "home"])?;
+    builder.place(&sources.tree, TASK_ROOT)?;
+    builder.place(&sources.home, HOME)?;
+    builder.directory("/opt")?;
+    builder.children(&sources.opt, "/opt", &[])?;
+    builder.directory(RUNTIME)?;
+    builder.children(&sources.packages, RUNTIME, &["bootstrap.py"])?;
+    builder.place(&sources.bootstrap, &format!("{RUNTIME}/bootstrap.py"))?;
+    let python = match &interpreter.environment {
+        Some(prefix) => {
+            builder.place(prefix, LANG)?;
+            Utf8Path::new(LANG).join("bin").join(sources.python.file_name().unwrap_or("python"))
+        }
+        None => sources.python.clone(),
+    };
+    for prefix in interpreter.hidden() {
+        builder.show(&prefix)?;
+    }
+    let mut steps = builder.steps;
+    steps.push(Step::Processes(c_string(format!("{root}/proc"))?));
+    steps.push(Step::ReadOnly(c_string(root.as_str())?));
+    steps.push(Step::Writable(c_string(format!("{root}/tmp"))?));
+    if sources.tree_writable {
+        steps.push(Step::Writable(c_string(format!("{root}{TASK_ROOT}"))?));
+    }
+    Ok(View {
+        steps,
+        root: Some(c_string(root.as_str())?),
+        places: Places {
+            task: TASK_ROOT.to_owned(),
+            opt: "/opt".to_owned(),
+            runtime: RUNTIME.to_owned(),
+            lang: LANG.to_owned(),
+            home: HOME.to_owned(),
+            temporary: None,
+        },
+        python,
+        bootstrap: Utf8Path::new(RUNTIME).join("bootstrap.py"),
+    })
+}
+
+/// Paths below `/tmp` that are mount points of ours: an interpreter that lives in the host's.
+pub(crate) fn hidden_in_tmp(python: &Utf8Path) -> BTreeSet<Utf8PathBuf> {
+    let hidden = Interpreter::find(python).map(|interpreter| interpreter.hidden()).unwrap_or_default();
+    hidden.iter().filter_map(|prefix| prefix.strip_prefix("/tmp").ok()).map(Utf8Path::to_owned).collect()
+}
+
+/// Where an interpreter's files are.
+#[derive(Debug)]
+struct Interpreter {
+    /// The virtual environment, if it is one.
+    environment: Option<Utf8PathBuf>,
+    /// Folders that must be at their own place: the prefix of the interpreter itself, by every name it has.
+    prefixes: BTreeSet<Utf8PathBuf>,
+}
+
+impl Interpreter {
+    fn find(python: &Utf8Path) -> Result<Self> {
+        let missing = |error: std::io::Error| {
+            Error::surroundings(format!("cannot find the interpreter `{python}`")).cause(error)
+        };
+        let real = python.canonicalize_utf8().map_err(missing)?;
+        let prefix = |path: &Utf8Path| path.parent().and_then(Utf8Path::parent).map(Utf8Path::to_owned);
+        let mut prefixes: BTreeSet<Utf8PathBuf> = prefix(&real).into_iter().collect();
+        let own = prefix(python);
+        let settings = own.as_ref().and_then(|own| fs::read_to_string(own.join("pyvenv.cfg")).ok());
+        if settings.is_none() {
+            prefixes.extend(own.clone());
+        }
+        let home = settings.as_deref().and_then(|text| {
+            text.lines().find_map(|line| {
+                let (name, value) = line.split_once('=')?;
+                (name.trim() == "home").then(|| Utf8PathBuf::from(value.trim()))
+            })
+        });
+        if let Some(home) = home {
+            prefixes.extend(home.parent().map(Utf8Path::to_owned));
+            prefixes
+                .extend(home.canonicalize_utf8().ok().and_then(|home| home.parent().map(Utf8Path::to_owned)));
+        }
+        // A link to a link: every step must be there.
+        let mut at = python.to_owned();
+        for _ in 0..16 {
+            let Ok(target) = at.read_link_utf8() else { break };
+            at = at.parent().unwrap_or(Utf8Path::new("/")).join(target);
+            if at.is_absolute() && own.as_ref().is_none_or(|own| !at.starts_with(own)) {
+                prefixes.extend(prefix(&at));
+            }
+        }
+        Ok(Self { environment: settings.and(own), prefixes })
+    }
+
+    /// The prefixes that the environment's own folders would hide; none below another.
+    fn hidden(&self) -> Vec<Utf8PathBuf> {
+        let mut found: Vec<Utf8PathBuf> = Vec::new();
+        for prefix in &self.prefixes {
+            let hidden = OWN.iter().any(|own| prefix.starts_with(own) && prefix != own);
+            if hidden && !found.iter().any(|other| prefix.starts_with(other)) {
+                found.push(prefix.clone());
+            }
+        }
+        found
+    }
+}
+
+struct Builder {
+    root: Utf8PathBuf,
+    steps: Vec<Step>,
+}
+
+impl Builder {
+    fn inside(&self, at: &str) -> Result<CString> {
+        c_string(format!("{}{at}", self.root))
+    }
+
+    fn memory(&mut self) -> Result<()> {
+        self.steps.push(Step::Memory(self.inside("")?));
+        Ok(())
+    }
+
+    fn directory(&mut self, at: &str) -> Result<()> {
+        self.steps.push(Step::Directory(self.inside(at)?));
+        Ok(())
+    }
+
+    fn bind(&mut self, from: &Utf8Path, at: &str, needed: bool) -> Result<()> {
+        self.steps.push(Step::Bind { from: c_string(from.as_str())?, to: self.inside(at)?, needed });
+        Ok(())
+    }
+
+    /// A folder or a file at a place that is not there yet.
+    fn place(&mut self, from: &Utf8Path, at: &str) -> Result<()> {
+        if from.is_dir() {
+            self.directory(at)?;
+        } else {
+            self.steps.push(Step::File(self.inside(at)?));
+        }
+        self.bind(from, at, true)
+    }
+
+    /// The host's root, but for the folders that are the environment's own.
+    fn host(&mut self) -> Result<()> {
+        self.directory("/proc")?;
+        self.children(Utf8Path::new("/"), "", &["tmp", "var", "opt", "proc"])
+    }
+
+    /// Everything in a folder of the host, but what is named.
+    fn children(&mut self, from: &Utf8Path, at: &str, except: &[&str]) -> Result<()> {
+        // Sorted, and once each.
+        let mut entries = BTreeMap::new();
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            // A name that is not text cannot be asked for by ours.
+            if let Ok(name) = entry.file_name().into_string() {
+                entries.insert(name, entry.file_type()?);
+            }
+        }
+        for (name, kind) in entries {
+            if except.contains(&name.as_str()) {
+                continue;
+            }
+            let (from, at) = (from.join(&name), format!("{at}/{name}"));
+            if kind.is_symlink() {
+                let target = c_string(from.read_link_utf8()?.into_string())?;
+                self.steps.push(Step::Link { at: self.inside(&at)?, target });
+            } else if kind.is_dir() {
+                self.directory(&at)?;
+                self.bind(&from, &at, false)?;
+            } else if kind.is_file() {
+                self.steps.push(Step::File(self.inside(&at)?));
+                self.bind(&from, &at, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder at its own place, within one of the environment's own.
+    fn show(&mut self, folder: &Utf8Path) -> Result<()> {
+        let mut ancestors: Vec<&Utf8Path> =
+            folder.ancestors().filter(|path| path.parent().is_some()).collect();
+        ancestors.reverse();
+        for ancestor in ancestors {
+            self.directory(ancestor.as_str())?;
+        }
+        self.bind(folder, folder.as_str(), true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_below_own_folders_are_shown_once() {
+        let interpreter = Interpreter {
+            environment: None,
+            prefixes: ["/opt/tools/python", "/opt/tools/python/inner", "/usr", "/tmp/py", "/opt"]
+                .map(Utf8PathBuf::from)
+                .into(),
+        };
+        assert_eq!(interpreter.hidden(), ["/opt/tools/python", "/tmp/py"]);
+    }
+
+    #[test]
+    fn a_virtual_environment_names_its_interpreter() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = Utf8Path::from_path(folder.path()).unwrap().canonicalize_utf8().unwrap();
+        for place in ["base/bin", "venv/bin"] {
+            fs::create_dir_all(at.join(place)).unwrap();
+        }
+        fs::write(at.join("base/bin/python3.12"), "").unwrap();
+        fs::write(at.join("venv/pyvenv.cfg"), format!("home = {at}/base/bin\n")).unwrap();
+        fs_err::os::unix::fs::symlink(at.join("base/bin/python3.12"), at.join("venv/bin/python")).unwrap();
+        let found = Interpreter::find(&at.join("venv/bin/python")).unwrap();
+        assert_eq!(found.environment, Some(at.join("venv")));
+        assert_eq!(found.prefixes, BTreeSet::from([at.join("base")]));
+        assert!(Interpreter::find(&at.join("none/bin/python")).is_err());
+    }
+}

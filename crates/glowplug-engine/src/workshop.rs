@@ -1,0 +1,235 @@
+//! The engine's own folder among the temporary files: views, `/tmp`s, merged layers; nothing of it stays behind.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use glowplug_core::{Error, Result};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::effects::remove;
+
+const PREFIX: &str = "glowplug-engine-";
+const BOOTSTRAP: &str = include_str!("../../../python/glowplug_agent/bootstrap.py");
+
+/// The folder; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    folder: Utf8PathBuf,
+    /// Held as long as this engine lives, so that others can tell its folder from a dead one's.
+    lock: fs::File,
+    counter: AtomicU64,
+    merged: Mutex<BTreeMap<Vec<Utf8PathBuf>, Utf8PathBuf>>,
+}
+
+/// The folders of one environment; removed when dropped, which must be after its processes are gone.
+#[derive(Debug)]
+pub(crate) struct Room {
+    folder: Utf8PathBuf,
+    /// Unique among all engines of the host.
+    pub(crate) name: String,
+}
+
+impl Workshop {
+    pub(crate) fn open() -> Result<Self> {
+        let base = Utf8PathBuf::from_path_buf(std::env::temp_dir()).map_err(|path| {
+            Error::surroundings(format!("the folder for temporary files, `{}`, is not UTF-8", path.display()))
+                .hint("set `TMPDIR` to another folder")
+        })?;
+        let base = base.canonicalize_utf8().unwrap_or(base);
+        let folder = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempdir_in(&base)
+            .map_err(|error| {
+                Error::from(error).place(base.as_str()).hint("set `TMPDIR` to a folder with room")
+            })?
+            .keep();
+        let folder = Utf8PathBuf::from_path_buf(folder)
+            .map_err(|_| Error::defect("the name of a temporary folder is not UTF-8"))?;
+        // Named only when it is held: another engine takes a free one for a dead engine's.
+        let lock = fs::File::create(folder.join("lock.new"))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(std::io::Error::from)?;
+        fs::rename(folder.join("lock.new"), folder.join("lock"))?;
+        fs::write(folder.join("bootstrap.py"), BOOTSTRAP)?;
+        for empty in ["opt", "home"] {
+            fs::create_dir(folder.join(empty))?;
+        }
+        Ok(Self { folder, lock, counter: AtomicU64::new(0), merged: Mutex::new(BTreeMap::new()) })
+    }
+
+    /// Removes folders of engines that were killed; gives their names.
+    pub(crate) fn remove_stale(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let Some(base) = self.folder.parent() else { return names };
+        for entry in base.read_dir_utf8().into_iter().flatten().flatten() {
+            let path = entry.path();
+            if !entry.file_name().starts_with(PREFIX) || path == self.folder {
+                continue;
+            }
+            // One that is being made has no lock yet; it is left alone.
+            let Ok(lock) = std::fs::File::open(path.join("lock")) else { continue };
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                remove(path);
+                names.push(entry.file_name().to_owned());
+            }
+        }
+        names
+    }
+
+    /// The start file of every interpreter.
+    pub(crate) fn bootstrap(&self) -> Utf8PathBuf {
+        self.folder.join("bootstrap.py")
+    }
+
+    /// An empty folder that stays empty.
+    pub(crate) fn empty_home(&self) -> Utf8PathBuf {
+        self.folder.join("home")
+    }
+
+    /// A name for things that are not folders here.
+    pub(crate) fn unique_name(&self) -> String {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}", self.folder.file_name().unwrap_or(PREFIX))
+    }
+
+    /// Folders for one environment.
+    pub(crate) fn room(&self) -> Result<Room> {
+        let name = self.unique_name();
+        let folder = self.folder.join(&name);
+        fs::create_dir(&folder)?;
+        let room = Room { folder, name };
+        for part in ["root", "tmp", "home"] {
+            fs::create_dir(room.folder.join(part))?;
+        }
+        fs::set_permissions(room.temporary(), std::fs::Permissions::from_mode(0o1777))?;
+        Ok(room)
+    }
+
+    /// One folder that shows all layers, later ones over earlier ones; made once for each set.
+    pub(crate) fn layers(&self, layers: &[Utf8PathBuf]) -> Result<Utf8PathBuf> {
+        match layers {
+            [] => Ok(self.folder.join("opt")),
+            [one] => Ok(one
+                .canonicalize_utf8()
+                .map_err(|error| Error::input("cannot find a layer").place(one.as_str()).cause(error))?),
+            several => {
+                let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(folder) = merged.get(several) {
+                    return Ok(folder.clone());
+                }
+                let folder = self.folder.join(format!("layers-{}", merged.len()));
+                // A rest of one that failed before.
+                remove(&folder);
+                for layer in several {
+                    merge(layer, &folder)?;
+                }
+                merged.insert(several.to_vec(), folder.clone());
+                Ok(folder)
+            }
+        }
+    }
+}
+
+/// Copies a folder over another.
+fn merge(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    if !to.is_dir() || to.is_symlink() {
+        let _ = fs::remove_file(to);
+        fs::create_dir_all(to)?;
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let (from, to) = (from.join(&name), to.join(&name));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            merge(&from, &to)?;
+            continue;
+        }
+        if to.is_dir() && !to.is_symlink() {
+            remove(&to);
+        } else if to.symlink_metadata().is_ok() {
+            fs::remove_file(&to)?;
+        }
+        if kind.is_symlink() {
+            fs_err::os::unix::fs::symlink(from.read_link_utf8()?, &to)?;
+        } else {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        remove(&self.folder);
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
+impl Room {
+    /// The mount point of the view.
+    pub(crate) fn root(&self) -> Utf8PathBuf {
+        self.folder.join("root")
+    }
+
+    /// What the function sees as `/tmp`.
+    pub(crate) fn temporary(&self) -> Utf8PathBuf {
+        self.folder.join("tmp")
+    }
+
+    /// An empty home, where it cannot be made read-only.
+    pub(crate) fn home(&self) -> Utf8PathBuf {
+        self.folder.join("home")
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        remove(&self.folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_layers_win_and_nothing_stays_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = Utf8Path::from_path(folder.path()).unwrap();
+        for (path, text) in [("a/python/x.py", "1"), ("a/python/y.py", "1"), ("b/python/y.py", "2")] {
+            fs::create_dir_all(at.join(path).parent().unwrap()).unwrap();
+            fs::write(at.join(path), text).unwrap();
+        }
+        let workshop = Workshop::open().unwrap();
+        let layers = [at.join("a"), at.join("b")];
+        let merged = workshop.layers(&layers).unwrap();
+        assert_eq!(fs::read_to_string(merged.join("python/x.py")).unwrap(), "1");
+        assert_eq!(fs::read_to_string(merged.join("python/y.py")).unwrap(), "2");
+        assert_eq!(workshop.layers(&layers).unwrap(), merged);
+        let room = workshop.room().unwrap();
+        let place = room.temporary();
+        assert!(place.is_dir());
+        drop(room);
+        assert!(!place.exists());
+        drop(workshop);
+        assert!(!merged.exists());
+    }
+
+    #[test]
+    fn only_folders_of_the_dead_are_removed() {
+        let (alive, dead) = (Workshop::open().unwrap(), Workshop::open().unwrap());
+        let kept = alive.folder.clone();
+        let left = dead.folder.clone();
+        // Killed: the lock is gone, the folder is not.
+        flock(&dead.lock, FlockOperation::Unlock).unwrap();
+        let other = Workshop::open().unwrap();
+        // Another engine may have been faster.
+        other.remove_stale();
+        assert!(kept.exists());
+        assert!(!left.exists());
+    }
+}

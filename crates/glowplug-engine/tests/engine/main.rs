@@ -1,0 +1,9 @@
+//! The engine with the real runtime client: every test starts environments on small functions written on the spot.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they skip")]
+
+mod api;
+mod failures;
+mod limits;
+mod network;
+mod start;
+mod support;

@@ -1,0 +1,156 @@
+//! The network policy: loopback works, everything else fails at once and is listed.
+
+use glowplug_engine::Network;
+use serde_json::json;
+
+use crate::support::{Function, engine, success};
+
+fn enforced() -> bool {
+    let enforced = engine().capabilities().network_policy;
+    if !enforced {
+        println!("this host cannot enforce the policy: {:?}", engine().capabilities().notes);
+    }
+    enforced
+}
+
+#[test]
+fn the_outside_is_unreachable_and_listed() {
+    if !enforced() {
+        return;
+    }
+    // 192.0.2.0/24 and 2001:db8::/32 are for documentation: nobody answers there.
+    let source = "
+import errno, socket
+def attempt(call):
+    try:
+        call()
+        return 'reached'
+    except OSError as error:
+        return '%s: %s' % (type(error).__name__, error)
+def udp():
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def message():
+    udp().sendmsg([b'x'], [], 0, ('192.0.2.3', 9))
+def handler(event, context):
+    return [attempt(lambda: socket.create_connection(('192.0.2.1', 80))),
+            attempt(lambda: socket.socket(socket.AF_INET6).connect(('2001:db8::1', 443))),
+            attempt(lambda: udp().sendto(b'x', ('192.0.2.2', 123))),
+            attempt(message),
+            attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)).split(':')[0],
+            attempt(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))]
+";
+    let (invocation, finished) = Function::new(source).once("{}");
+    let unreachable = "OSError: [Errno 101] Network is unreachable";
+    let expected = json!([
+        unreachable,
+        unreachable,
+        unreachable,
+        unreachable,
+        "PermissionError",
+        "OSError: [Errno 97] Address family not supported by protocol"
+    ]);
+    assert_eq!(success(&invocation, &finished.log), expected);
+    let expected = ["tcp 192.0.2.1:80", "tcp [2001:db8::1]:443", "udp 192.0.2.2:123", "udp 192.0.2.3:9"];
+    assert_eq!(finished.blocked, expected);
+}
+
+#[test]
+fn name_lookups_fail_at_once_and_are_listed() {
+    if !enforced() {
+        return;
+    }
+    let source = "
+import socket
+def handler(event, context):
+    try:
+        return socket.getaddrinfo('example.com', 443)[0][4][0]
+    except socket.gaierror as error:
+        return error.errno == socket.EAI_AGAIN or error.errno == socket.EAI_NONAME
+";
+    let (invocation, finished) = Function::new(source).once("{}");
+    assert_eq!(success(&invocation, &finished.log), true);
+    assert!(!finished.blocked.is_empty());
+    assert!(
+        finished.blocked.iter().all(|line| line.starts_with("udp ") && line.ends_with(":53 (dns)")),
+        "{:?}",
+        finished.blocked
+    );
+}
+
+#[test]
+fn loopback_and_local_sockets_work() {
+    let source = "
+import http.server, socket, threading, urllib.request
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'page')
+    def log_message(self, *args):
+        pass
+def udp(family, address):
+    receiver = socket.socket(family, socket.SOCK_DGRAM)
+    receiver.bind(address)
+    sender = socket.socket(family, socket.SOCK_DGRAM)
+    sender.sendto(b'one', receiver.getsockname())
+    return receiver.recv(10).decode()
+def handler(event, context):
+    server = http.server.HTTPServer(('127.0.0.1', 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = 'http://localhost:%d/' % server.server_port
+    page = urllib.request.urlopen(url, timeout=5).read().decode()
+    server.shutdown()
+    return [page, udp(socket.AF_INET, ('127.0.0.1', 0)), udp(socket.AF_UNIX, '/tmp/socket')]
+";
+    let (invocation, finished) = Function::new(source).once("{}");
+    assert_eq!(success(&invocation, &finished.log), json!(["page", "one", "one"]));
+    assert!(finished.blocked.is_empty(), "{:?}", finished.blocked);
+    assert_eq!(
+        finished.tmp.get("socket").map(String::as_str),
+        engine().capabilities().mounts.then_some("socket")
+    );
+}
+
+#[test]
+fn children_and_threads_are_under_the_policy_too() {
+    if !enforced() {
+        return;
+    }
+    let source = "
+import subprocess, sys, threading, socket
+def handler(event, context):
+    code = 'import socket; print(socket.socket().connect_ex((\"192.0.2.7\", 80)))'
+    child = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout.strip()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(socket.socket().connect_ex(('192.0.2.8', 80))))
+    thread.start()
+    thread.join()
+    return [child, found]
+";
+    let (invocation, finished) = Function::new(source).once("{}");
+    assert_eq!(success(&invocation, &finished.log), json!(["101", [101]]));
+    assert_eq!(finished.blocked, ["tcp 192.0.2.7:80", "tcp 192.0.2.8:80"]);
+}
+
+#[test]
+fn an_attempt_at_import_is_listed_as_well() {
+    if !enforced() {
+        return;
+    }
+    let source = "import socket\nE = socket.socket().connect_ex(('192.0.2.9', 443))\ndef handler(e, c):\n    return E\n";
+    let (invocation, finished) = Function::new(source).once("{}");
+    assert_eq!(success(&invocation, &finished.log), 101);
+    assert_eq!(finished.blocked, ["tcp 192.0.2.9:443"]);
+}
+
+#[test]
+fn allow_installs_no_filter() {
+    let source = "def handler(e, c):\n    lines = open('/proc/self/status').read().splitlines()\n    return [line.split()[1] for line in lines if line.startswith('Seccomp:')]\n";
+    let mode = |network| Function::new(source).with(|spec| spec.network = network).answer("{}");
+    let outside = fs_err::read_to_string("/proc/self/status").unwrap();
+    let outside = outside.lines().find_map(|line| line.strip_prefix("Seccomp:")).unwrap().trim().to_owned();
+    assert_eq!(mode(Network::Allow), json!([outside]));
+    if enforced() {
+        assert_eq!(mode(Network::Deny), json!(["2"]));
+    }
+}
