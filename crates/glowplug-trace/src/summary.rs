@@ -1,0 +1,301 @@
+//! Several observations of one function as medians: one entry an import, a statement, a distribution.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::document::{DistributionUse, Import, Statement};
+use crate::observe::{Observation, Usage};
+use crate::package::Owners;
+use crate::records::{ImportRecord, Phase, StatementRecord};
+use crate::trace::TraceContext;
+
+/// The middle value, without an interval: there is one for every import.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some(f64::midpoint(*upper, lower))
+}
+
+/// An import is the same in another process where all of this is the same.
+type Key = (Phase, Option<String>, String, String, crate::records::Status);
+
+fn key(record: &ImportRecord) -> Key {
+    (record.phase, record.event.clone(), record.module.clone(), record.importer.clone(), record.status)
+}
+
+/// Records by what makes them the same, in the order in which they began.
+fn grouped<'a, T: 'a, K: Ord>(
+    records: impl Iterator<Item = &'a T>,
+    key: impl Fn(&T) -> K,
+    start: impl Fn(&T) -> f64,
+) -> Vec<Vec<&'a T>> {
+    let mut groups: BTreeMap<K, Vec<&T>> = BTreeMap::new();
+    for record in records {
+        groups.entry(key(record)).or_default().push(record);
+    }
+    let mut ordered: Vec<Vec<&T>> = groups.into_values().collect();
+    let begin = |group: &[&T]| median(group.iter().map(|r| start(r)).collect()).unwrap_or_default();
+    ordered.sort_by(|a, b| begin(a).total_cmp(&begin(b)));
+    ordered
+}
+
+/// The imports of timed observations; memory comes from `memory`, use from `usages` by event.
+pub(crate) fn imports(
+    timed: &[Observation],
+    memory: &[Observation],
+    usages: &BTreeMap<String, Usage>,
+    context: &TraceContext,
+) -> Vec<Import> {
+    let owners = Owners::new(&context.distributions);
+    let mut grown: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
+    for record in memory.iter().flat_map(|o| &o.imports) {
+        if let Some(kib) = record.memory_kib {
+            grown.entry(key(record)).or_default().push(kib as f64);
+        }
+    }
+    let groups = grouped(timed.iter().flat_map(|o| &o.imports), key, |r| r.start_ms);
+    // A module that fails to load may load in another place: events use modules, not records.
+    let mut importing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for record in timed.iter().flat_map(|o| &o.imports).filter(|r| r.loaded()) {
+        if let Some(event) = &record.event {
+            importing.entry(&record.module).or_default().insert(event);
+        }
+    }
+    groups
+        .into_iter()
+        .map(|group| {
+            let record = group[0];
+            let running = usages.iter().filter(|(_, usage)| usage.event.contains(&record.module));
+            let mut used_by: BTreeSet<&str> = running.map(|(event, _)| event.as_str()).collect();
+            used_by.extend(importing.get(record.module.as_str()).into_iter().flatten());
+            let distribution = record.file.as_deref().and_then(|file| owners.of(file));
+            Import {
+                distribution: distribution.map(|index| context.distributions[index].name.clone()),
+                memory_kib: grown.get(&key(record)).cloned().and_then(median),
+                used_by: used_by.into_iter().map(str::to_owned).collect(),
+                ..import(&group)
+            }
+        })
+        .collect()
+}
+
+/// One import's figures as medians.
+fn import(group: &[&ImportRecord]) -> Import {
+    let optional =
+        |figure: fn(&ImportRecord) -> Option<f64>| median(group.iter().filter_map(|r| figure(r)).collect());
+    let middle = |figure: fn(&ImportRecord) -> f64| {
+        median(group.iter().map(|r| figure(r)).collect()).unwrap_or_default()
+    };
+    let first = group[0];
+    Import {
+        module: first.module.clone(),
+        parent: first.parent.clone(),
+        distribution: None,
+        importer: first.importer.clone(),
+        importer_module: first.importer_module.clone(),
+        status: first.status,
+        phase: first.phase,
+        event: first.event.clone(),
+        thread: first.thread.clone(),
+        start_ms: middle(|r| r.start_ms),
+        self_ms: middle(|r| r.self_ms),
+        total_ms: middle(|r| r.total_ms),
+        cpu_ms: middle(|r| r.cpu_ms),
+        find_ms: optional(|r| r.find_ms),
+        read_ms: optional(|r| r.read_ms),
+        compile_ms: optional(|r| r.compile_ms),
+        unmarshal_ms: optional(|r| r.unmarshal_ms),
+        exec_ms: optional(|r| r.exec_ms),
+        native_ms: optional(|r| r.native_ms),
+        gc_ms: optional(|r| r.gc_ms),
+        regex_ms: None,
+        io_ms: None,
+        memory_kib: None,
+        bytes_read: first.bytes_read,
+        runtime_provided: first.runtime_provided,
+        bytecode: first.bytecode,
+        used_by: Vec::new(),
+        file: first.file.clone(),
+    }
+}
+
+/// The statements of timed observations.
+pub(crate) fn statements(timed: &[Observation]) -> Vec<Statement> {
+    let same = |r: &StatementRecord| (r.phase, r.event.clone(), r.file.clone(), r.line, r.end_line);
+    grouped(timed.iter().flat_map(|o| &o.statements), same, |r| r.start_ms)
+        .into_iter()
+        .map(|group| {
+            let middle = |figure: fn(&StatementRecord) -> f64| {
+                median(group.iter().map(|r| figure(r)).collect()).unwrap_or_default()
+            };
+            Statement {
+                place: format!("{}:{}", group[0].file, group[0].line),
+                text: group[0].text.clone(),
+                start_ms: middle(|r| r.start_ms),
+                self_ms: middle(|r| r.self_ms),
+                cpu_ms: middle(|r| r.cpu_ms),
+            }
+        })
+        .collect()
+}
+
+/// Init that no import explains, in ms; statements are part of their modules.
+pub(crate) fn unexplained(timed: &[Observation]) -> Option<f64> {
+    let rest = timed.iter().map(|observation| {
+        let own = observation.imports.iter().filter(|r| r.phase == Phase::Init && !r.runtime_provided);
+        observation.init.init_ms - own.map(|r| r.self_ms).sum::<f64>()
+    });
+    median(rest.collect())
+}
+
+/// What the imports cost by distribution; the sizes are the caller's to fill in.
+pub(crate) fn distributions(imports: &[Import], context: &TraceContext) -> Vec<DistributionUse> {
+    let mut all: Vec<DistributionUse> = context
+        .distributions
+        .iter()
+        .map(|distribution| {
+            let mine: Vec<&Import> =
+                imports.iter().filter(|i| i.distribution.as_ref() == Some(&distribution.name)).collect();
+            let used_by: BTreeSet<&String> = mine.iter().flat_map(|i| &i.used_by).collect();
+            DistributionUse {
+                name: distribution.name.clone(),
+                version: distribution.version.clone(),
+                total_ms: dearest(&mine, |i| Some(i.self_ms)).unwrap_or_default(),
+                memory_kib: dearest(&mine, |i| i.memory_kib),
+                bytes: 0,
+                bytes_by_kind: BTreeMap::new(),
+                used_by: used_by.into_iter().cloned().collect(),
+            }
+        })
+        .collect();
+    all.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms).then_with(|| a.name.cmp(&b.name)));
+    all
+}
+
+/// Init's sum and that of the event where it is largest; `None` where nothing has the figure.
+fn dearest(imports: &[&Import], figure: fn(&Import) -> Option<f64>) -> Option<f64> {
+    let mut sums: BTreeMap<Option<&str>, f64> = BTreeMap::new();
+    for import in imports.iter().filter(|i| !i.runtime_provided) {
+        if let Some(value) = figure(import) {
+            *sums.entry(import.event.as_deref()).or_default() += value;
+        }
+    }
+    let init = sums.remove(&None);
+    let invoke = sums.into_values().max_by(f64::total_cmp);
+    init.map_or(invoke, |init| Some(init + invoke.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use glowplug_engine::{Init, InitOutcome};
+
+    use super::*;
+    use crate::package::Distribution;
+    use crate::records::{Bytecode, Status};
+
+    fn record(module: &str, event: Option<&str>, self_ms: f64) -> ImportRecord {
+        ImportRecord {
+            module: module.to_owned(),
+            parent: None,
+            importer: "app.py:1".to_owned(),
+            importer_module: "app".to_owned(),
+            status: Status::Ok,
+            phase: if event.is_some() { Phase::FirstInvoke } else { Phase::Init },
+            event: event.map(str::to_owned),
+            thread: "MainThread".to_owned(),
+            start_ms: 1.0,
+            self_ms,
+            total_ms: self_ms,
+            cpu_ms: self_ms,
+            find_ms: None,
+            read_ms: Some(self_ms),
+            compile_ms: None,
+            unmarshal_ms: None,
+            exec_ms: None,
+            native_ms: None,
+            gc_ms: None,
+            memory_kib: Some(8),
+            bytes_read: None,
+            bytecode: Bytecode::Valid,
+            runtime_provided: module == "json",
+            file: Some(format!("lib/{module}.py").into()),
+        }
+    }
+
+    fn observation(imports: Vec<ImportRecord>) -> Observation {
+        Observation {
+            imports,
+            statements: Vec::new(),
+            lazy_loads: Vec::new(),
+            files: Vec::new(),
+            subprocesses: Vec::new(),
+            cached: Vec::new(),
+            preloaded: BTreeSet::new(),
+            complete: true,
+            init: Init {
+                outcome: InitOutcome::Ready,
+                runtime_ms: 50.0,
+                init_ms: 10.0,
+                cpu_ms: 60.0,
+                runtime_cpu_ms: None,
+                peak_memory_kib: 0,
+                process_start_ns: 0,
+                ready_ns: 0,
+            },
+            invocation: None,
+        }
+    }
+
+    fn context() -> TraceContext {
+        TraceContext {
+            user_files: BTreeSet::new(),
+            distributions: vec![Distribution {
+                name: "Lib".to_owned(),
+                version: "1".to_owned(),
+                files: vec!["lib".into()],
+            }],
+            runs: 1,
+            agent_runs: 1,
+            provision_ms: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_between() {
+        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
+        assert_eq!(median(vec![5.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
+    }
+
+    #[test]
+    fn the_same_import_of_several_processes_is_one_and_events_stay_apart() {
+        let timed = [
+            observation(vec![record("a", None, 1.0), record("b", Some("x"), 4.0), record("json", None, 5.0)]),
+            observation(vec![record("a", None, 3.0), record("b", Some("y"), 6.0), record("json", None, 5.0)]),
+        ];
+        let usages = BTreeMap::from([(
+            "y".to_owned(),
+            Usage { init: BTreeSet::new(), event: BTreeSet::from(["a".to_owned()]) },
+        )]);
+        let imports = imports(&timed, &timed[..1], &usages, &context());
+        let told: Vec<_> = imports
+            .iter()
+            .map(|i| (&*i.module, i.event.as_deref(), i.self_ms, i.memory_kib, i.used_by.join(",")))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", None, 2.0, Some(8.0), "y".to_owned()),
+                ("json", None, 5.0, Some(8.0), String::new()),
+                ("b", Some("x"), 4.0, Some(8.0), "x,y".to_owned()),
+                ("b", Some("y"), 6.0, None, "x,y".to_owned()),
+            ]
+        );
+        assert!(imports.iter().all(|i| i.distribution.as_deref() == Some("Lib") && i.find_ms.is_none()));
+        // Init and the dearer event; what the runtime brings is free.
+        let lib = &distributions(&imports, &context())[0];
+        assert_eq!((lib.total_ms, lib.memory_kib), (8.0, Some(16.0)));
+        assert_eq!(lib.used_by, ["x", "y"]);
+        assert_eq!(unexplained(&timed), Some(8.0));
+    }
+}

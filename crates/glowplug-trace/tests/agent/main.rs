@@ -1,0 +1,9 @@
+//! The agents in real interpreters: alone, to show that they are invisible, and through the engine.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they ran")]
+
+mod fixtures;
+mod invisible;
+mod observing;
+mod support;
+mod tracing;
+mod using;

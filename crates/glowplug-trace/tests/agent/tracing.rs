@@ -1,0 +1,166 @@
+//! The whole document.
+
+use camino::Utf8PathBuf;
+use glowplug_core::NoProgress;
+use glowplug_trace::{Distribution, TraceContext, trace};
+use serde_json::{Value, json};
+
+use crate::fixtures::FILES;
+use crate::support::{Function, any_python, engine, paths};
+
+fn context() -> TraceContext {
+    TraceContext {
+        user_files: paths(&["app.py"]),
+        distributions: vec![Distribution {
+            name: "Lib".to_owned(),
+            version: "1.0".to_owned(),
+            files: vec![Utf8PathBuf::from("lib")],
+        }],
+        runs: 2,
+        agent_runs: 1,
+        provision_ms: Vec::new(),
+    }
+}
+
+fn traced(function: &Function, events: &[(String, Vec<u8>)]) -> Value {
+    let trace = trace(engine(), &function.spec, events, &context(), &NoProgress).unwrap();
+    serde_json::to_value(&trace).unwrap()
+}
+
+/// The keys of an object, in order.
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn the_document_is_the_contract() {
+    let function = Function::new(&any_python(), FILES);
+    let events = [("go".to_owned(), b"{}".to_vec()), ("else".to_owned(), br#"{"lazy": false}"#.to_vec())];
+    let trace = traced(&function, &events);
+    assert_eq!(
+        keys(&trace),
+        [
+            "schema",
+            "function",
+            "environment",
+            "phases",
+            "imports",
+            "statements",
+            "distributions",
+            "files",
+            "unexplained_ms",
+            "subprocesses",
+            "failure"
+        ]
+    );
+    assert_eq!(trace["schema"], "glowplug.trace/1");
+    assert_eq!(trace["function"]["handler"], "app.handler");
+    assert_eq!(trace["environment"]["page_cache"], "warm");
+    assert_eq!(trace["environment"]["cpu"], "unlimited");
+    assert_eq!(trace["environment"]["agent_overhead"]["runs"], 2);
+    let phases = &trace["phases"];
+    assert_eq!(phases["provision"], Value::Null);
+    assert_eq!((&phases["runtime"]["runs"], &phases["init"]["runs"]), (&json!(4), &json!(4)));
+    for event in ["go", "else"] {
+        assert_eq!(phases["first_invoke"][event]["runs"], 2);
+        assert_eq!(phases["warm_invoke"][event]["runs"], 2);
+    }
+    assert_eq!(trace["failure"], Value::Null);
+    assert!(trace["unexplained_ms"].is_number());
+    assert_eq!(trace["statements"][1]["place"], "app.py:2");
+    assert_eq!(trace["statements"][1]["text"], "import json");
+
+    let imports = trace["imports"].as_array().unwrap();
+    let of = |module: &str| -> Vec<&Value> { imports.iter().filter(|i| i["module"] == module).collect() };
+    let contract = [
+        "module",
+        "parent",
+        "distribution",
+        "importer",
+        "status",
+        "phase",
+        "event",
+        "thread",
+        "start_ms",
+        "self_ms",
+        "total_ms",
+        "cpu_ms",
+        "find_ms",
+        "read_ms",
+        "compile_ms",
+        "unmarshal_ms",
+        "exec_ms",
+        "native_ms",
+        "gc_ms",
+        "regex_ms",
+        "io_ms",
+        "memory_kib",
+        "bytes_read",
+        "runtime_provided",
+        "bytecode",
+        "used_by",
+    ];
+    for import in imports {
+        assert!(contract.iter().all(|key| import.get(key).is_some()), "{import}");
+        assert_eq!((&import["regex_ms"], &import["io_ms"]), (&Value::Null, &Value::Null));
+    }
+    let heavy = of("lib.heavy");
+    assert_eq!(heavy.len(), 1);
+    assert_eq!((&heavy[0]["distribution"], &heavy[0]["phase"]), (&json!("Lib"), &json!("init")));
+    assert_eq!((&heavy[0]["bytecode"], &heavy[0]["used_by"]), (&json!("missing"), &json!([])));
+    assert!(heavy[0]["memory_kib"].is_number());
+    assert_eq!(of("app")[0]["used_by"], json!(["else", "go"]));
+    let late: Vec<(&Value, &Value)> = of("lib.late").iter().map(|i| (&i["phase"], &i["event"])).collect();
+    assert_eq!(late.len(), 2);
+    assert!(late.contains(&(&json!("first_invoke"), &json!("go"))));
+    assert_eq!(of("absent")[0]["status"], "failed");
+    assert_eq!(of("json")[0]["runtime_provided"], true);
+
+    let lib = &trace["distributions"][0];
+    assert_eq!((&lib["name"], &lib["used_by"]), (&json!("Lib"), &json!(["else", "go"])));
+    let size: usize =
+        FILES.iter().filter(|(path, _)| path.starts_with("lib/")).map(|(_, text)| text.len()).sum();
+    assert_eq!((&lib["bytes"], &lib["bytes_by_kind"]), (&json!(size), &json!({"python": size})));
+    assert!(lib["total_ms"].as_f64() > Some(0.0));
+    assert!(trace["files"].as_array().unwrap().iter().any(|file| file["path"] == "lib/late.py"));
+}
+
+#[test]
+fn a_function_that_fails_at_import_is_a_trace_with_its_failure() {
+    let function =
+        Function::new(&any_python(), &[("app.py", "import part\nimport absent\n"), ("part.py", "")]);
+    let trace = traced(&function, &[("go".to_owned(), b"{}".to_vec())]);
+    let failure = trace["failure"].as_str().unwrap();
+    assert!(
+        failure.starts_with("init: Runtime.ImportModuleError") && failure.contains("absent"),
+        "{failure}"
+    );
+    assert_eq!((&trace["phases"]["init"], &trace["unexplained_ms"]), (&Value::Null, &Value::Null));
+    let mine: Vec<(&str, &str)> = trace["imports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|i| i["runtime_provided"] == false)
+        .map(|i| (i["module"].as_str().unwrap(), i["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(mine, [("app", "failed"), ("part", "ok"), ("absent", "failed")]);
+}
+
+#[test]
+fn a_handler_that_raises_is_traced_and_named() {
+    let function = Function::new(
+        &any_python(),
+        &[("app.py", "def handler(event, context):\n    raise KeyError('x')\n")],
+    );
+    let trace = traced(&function, &[("go".to_owned(), b"{}".to_vec())]);
+    assert_eq!(trace["failure"], "first invoke, go: KeyError: 'x'");
+    assert_eq!(trace["phases"]["first_invoke"]["go"]["runs"], 2);
+}
+
+#[test]
+fn without_events_init_alone_is_traced() {
+    let function = Function::new(&any_python(), FILES);
+    let trace = traced(&function, &[]);
+    assert_eq!((&trace["phases"]["init"]["runs"], &trace["phases"]["first_invoke"]), (&json!(2), &json!({})));
+    assert_eq!(trace["failure"], Value::Null);
+}

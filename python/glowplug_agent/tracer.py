@@ -1,0 +1,509 @@
+"""Measures every import, every top-level statement of the user's modules and every lazy load.
+
+Joined after `phases.py` and `passes.py`, whose names it uses; `install(config)` is the entry. `config`:
+`output` (file to append to), `task_root`, `user_files` (relative paths), and the switches
+`statements`, `memory`, `files` and `cached`, each a pass of its own in what it costs.
+
+No frame of ours is ever on the stack while a module's body runs: the start and the end of an
+import are the entry and the exit of `_ModuleLockManager`, and the one function through which the
+importer calls out, `_call_with_frames_removed`, is replaced by one of the same shape and line.
+The steps that run no module (find, stat, read, unmarshal) are wrapped, and a wrapper takes itself
+out of a traceback that passes through it.
+
+Times are nanoseconds of CLOCK_MONOTONIC, less what the agent itself has spent on the thread.
+"""
+
+_clock = time.perf_counter_ns
+_cpu_clock = time.thread_time_ns
+_ident = sys.modules["_thread"].get_ident
+_getframe = sys._getframe
+_modules = sys.modules
+
+_FUTURES = 0x1FE0000  # the CO_FUTURE_* flags of 3.9 to 3.13
+_ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
+_SUPPORT = "_glowplug_lazy.py"
+_IMPORTLIB = "/importlib/__init__.py"
+_PAGE_KIB = 4  # 4096 bytes on both machines of Lambda
+
+# How far an import has come: before the search, searching and loading, running the body.
+_WAITING, _LOADING, _RUNNING = 0, 1, 2
+
+_threads = {}
+
+
+class _Thread:
+    """The imports under way on one thread, and the time the agent took from it."""
+
+    __slots__ = ("stack", "name", "skew", "cpu_skew")
+
+    def __init__(self):
+        self.stack = []
+        self.name = "MainThread"
+        self.skew = 0
+        self.cpu_skew = 0
+
+
+class _Record:
+    """One import. Times but `begin` are durations; those of the steps leave out nested imports."""
+
+    state = _WAITING
+    begin = begin_cpu = child = child_cpu = total = self_cpu = gc = child_memory = 0
+    find = read = unmarshal = compile = exec = native = None
+    bytes = origin = memory = None
+    stale = failed = False
+
+    def __init__(self, name, phase, thread):
+        self.name = name
+        self.phase = phase
+        self.on = thread
+        self.thread = thread.name
+
+    def row(self):
+        above = self.above
+        return (
+            self.name, above.name if above else "", self.importer, self.line, self.importer_module,
+            self.thread, self.phase, self.begin, self.total, self.total - self.child, self.self_cpu,
+            self.find, self.read, self.unmarshal, self.compile, self.exec, self.native, self.gc,
+            self.bytes, self.stale, self.memory, self.failed, self.origin,
+        )  # fmt: skip
+
+
+def _current_thread():
+    ident = _ident()
+    thread = _threads.get(ident)
+    if thread is None:
+        thread = _threads[ident] = _Thread()
+    return thread
+
+
+def _thread_name():
+    threading = _modules.get("threading")
+    active = getattr(threading, "_active", None) or {}
+    return getattr(active.get(_ident()), "name", "thread")
+
+
+def _outside(frame):
+    """The nearest frame that is neither the importer's nor the support module's."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not (file.startswith("<frozen importlib") or file.endswith((_IMPORTLIB, _SUPPORT))):
+            return frame
+        frame = frame.f_back
+    return None
+
+
+class _Tracer:
+    def __init__(self, config):
+        self.rows = []
+        self.statement_rows = []
+        self.lazy_rows = []
+        self.file_rows = []
+        self.process_rows = []
+        self.cached_rows = []
+        self.phases = _Phases(config, self._collect)
+        self.main = _ident()
+        self.statm = posix.open("/proc/self/statm", posix.O_RDONLY) if config.get("memory") else None
+        root = self.phases.task_root
+        split = config.get("statements", True) and sys.version_info < (3, 14)
+        self.user_files = {root + "/" + name for name in config["user_files"]} if split else set()
+
+    def _collect(self):
+        chunk = {
+            "imports": [record.row() for record in self.rows],
+            "statements": self.statement_rows[:],
+            "lazy": self.lazy_rows[:],
+            "files": self.file_rows[:],
+            "subprocesses": self.process_rows[:],
+            "cached": self.cached_rows[:],
+        }
+        for rows in (
+            self.rows, self.statement_rows, self.lazy_rows, self.file_rows, self.process_rows,
+            self.cached_rows,
+        ):  # fmt: skip
+            del rows[:]
+        return chunk
+
+    def memory(self):
+        """Resident memory in KiB."""
+        return int(posix.pread(self.statm, 128, 0).split()[1]) * _PAGE_KIB
+
+    def open_record(self, name, thread, frame):
+        """Starts the record of an import whose caller is somewhere above `frame`."""
+        stack = thread.stack
+        if not stack and _ident() != self.main:
+            thread.name = _thread_name()
+        record = _Record(name, self.phases.number, thread)
+        # A package imported on the way to its submodule belongs to whoever wants the submodule.
+        above = None
+        for candidate in reversed(stack):
+            if candidate.state != _WAITING:
+                above = candidate
+                break
+        record.above = above
+        frame = _outside(frame)
+        if frame is None:
+            record.importer = record.importer_module = ""
+            record.line = 0
+        else:
+            record.importer = frame.f_code.co_filename
+            record.line = frame.f_lineno or 0
+            record.importer_module = frame.f_globals.get("__name__") or ""
+        stack.append(record)
+        record.begin = _clock() - thread.skew
+        return record
+
+    def start(self, record, thread):
+        """The search begins: what the import of a parent package took is not counted."""
+        record.state = _LOADING
+        if self.statm is not None:
+            record.memory = self.memory()
+        record.begin_cpu = _cpu_clock() - thread.cpu_skew
+        record.begin = _clock() - thread.skew
+
+    def close_record(self, record, failed):
+        ended = _clock()
+        thread = record.on
+        stack = thread.stack
+        if stack and stack[-1] is record:
+            stack.pop()
+        elif record in stack:  # another greenlet imports on this thread
+            stack.remove(record)
+        record.failed = failed
+        if record.state == _WAITING:
+            # Its package loaded it, or could not be loaded: the time is the package's.
+            if failed:
+                self.rows.append(record)
+            return
+        total = record.total = ended - thread.skew - record.begin
+        cpu = _cpu_clock() - thread.cpu_skew - record.begin_cpu
+        record.self_cpu = cpu - record.child_cpu
+        memory = 0
+        if self.statm is not None:
+            memory = self.memory() - record.memory
+            record.memory = memory - record.child_memory
+        above = record.above
+        if above is not None:
+            above.child += total
+            above.child_cpu += cpu
+            above.child_memory += memory
+        self.rows.append(record)
+
+
+class _Step:
+    """What `_call_with_frames_removed` does around its one call."""
+
+    __slots__ = ("tracer", "call", "arguments", "kind", "record", "opened", "statements", "begin", "child")
+
+    def __init__(self, tracer, kind, call, arguments):
+        self.tracer = tracer
+        self.call = call
+        self.arguments = arguments
+        self.kind = kind
+        self.opened = self.statements = None
+
+    def __enter__(self):
+        kind = self.kind
+        thread = _current_thread()
+        stack = thread.stack
+        record = stack[-1] if stack else None
+        if kind == "exec":
+            space = self.arguments[1]
+            name = space.get("__name__")
+            if record is None or record.name != name or record.state != _LOADING:
+                # Somebody loads by hand: `spec.loader.exec_module(module)`.
+                record = self.opened = self.tracer.open_record(name, thread, _getframe(1))
+                self.tracer.start(record, thread)
+            if record.origin is None:
+                record.origin = self.arguments[0].co_filename
+            if self.arguments[0].co_filename in self.tracer.user_files:
+                self._split(record, thread, space)
+            record.state = _RUNNING
+        elif record is None or record.state == _WAITING or (kind == "compile" and record.state == _RUNNING):
+            self.kind = None
+            return self.call, self.arguments
+        self.record = record
+        self.child = record.child
+        self.begin = _clock() - thread.skew
+        return self.call, self.arguments
+
+    def _split(self, record, thread, space):
+        """Has the module run statement by statement, from C, so that no frame of ours is between."""
+        wall, cpu = _clock(), _cpu_clock()
+        codes = _statement_codes(self.arguments[0])
+        if codes:
+            self.statements = _timed(self.tracer, record, self.arguments[0].co_filename, codes)
+            self.call = any
+            self.arguments = (map(exec, self.statements, [space] * len(codes)),)
+        thread.cpu_skew += _cpu_clock() - cpu
+        thread.skew += _clock() - wall
+
+    def __exit__(self, failed, error, trace):
+        kind = self.kind
+        if kind is None:
+            return
+        record = self.record
+        took = _clock() - record.on.skew - self.begin - (record.child - self.child)
+        setattr(record, kind, (getattr(record, kind) or 0) + took)
+        if self.statements is not None:
+            self.statements.close()
+        if self.opened is not None:
+            self.tracer.close_record(record, failed is not None)
+
+
+def _timed(tracer, record, file, codes):
+    """Gives each statement's code to `exec` and measures until it is asked for the next."""
+    thread = _current_thread()
+    for code, line, last in codes:
+        child, child_cpu = record.child, record.child_cpu
+        cpu = _cpu_clock() - thread.cpu_skew
+        begin = _clock() - thread.skew
+        try:
+            yield code
+        finally:
+            took = _clock() - thread.skew - begin - (record.child - child)
+            cpu = _cpu_clock() - thread.cpu_skew - cpu - (record.child_cpu - child_cpu)
+            tracer.statement_rows.append((file, line, last, record.phase, begin, took, cpu, record.name))
+
+
+def _statement_codes(code):
+    """The module's top-level statements as code objects at their places; `None`: run it whole."""
+    warnings = _modules["_warnings"]
+    filters = getattr(_modules.get("warnings"), "filters", warnings.filters)
+    quiet = ("ignore", None, Warning, None, 0)
+    flags = code.co_flags & _FUTURES
+    try:
+        filters.insert(0, quiet)
+        warnings._filters_mutated()
+        source = posix.open(code.co_filename, posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            text = b""
+            while True:
+                part = posix.read(source, 1 << 20)
+                if not part:
+                    break
+                text += part
+        finally:
+            posix.close(source)
+        tree = compile(text, code.co_filename, "exec", _ONLY_AST | flags, True)
+        made = []
+        for number, node in enumerate(tree.body):
+            value = getattr(node, "value", None)
+            if number and type(node).__name__ == "Expr" and type(value).__name__ == "Constant":
+                continue  # alone it would become the docstring
+            part = compile(type(tree)([node], []), code.co_filename, "exec", flags, True)
+            made.append((part, node.lineno, node.end_lineno))
+        return made
+    except (OSError, SyntaxError, ValueError):
+        return None
+    finally:
+        if quiet in filters:
+            filters.remove(quiet)
+        warnings._filters_mutated()
+
+
+def _hook_locks(tracer):
+    """The entry and the exit of an import's lock are its start and its end."""
+    manager = _bootstrap._ModuleLockManager
+    enter, leave = manager.__enter__, manager.__exit__
+    importing = _bootstrap._find_and_load.__code__
+    loaded = tracer.phases.loaded
+
+    def __enter__(self):
+        enter(self)
+        name = self._name
+        if name in _modules:
+            return
+        frame = _getframe(1)
+        if frame.f_code is importing:
+            self.glowplug = tracer.open_record(name, _current_thread(), frame)
+
+    def __exit__(self, failed, error, trace):
+        record = self.__dict__.pop("glowplug", None)
+        if record is not None:
+            tracer.close_record(record, failed is not None)
+            if failed is None:
+                loaded(record.name)
+        leave(self)
+
+    manager.__enter__ = __enter__
+    manager.__exit__ = __exit__
+
+
+_CALL = """
+def _call_with_frames_removed(f, *args, **kwds):
+    if f not in watched:
+        return f(*args, **kwds)
+    with _Step(tracer, watched[f], f, args) as (f, args):
+        return f(*args, **kwds)
+"""
+
+
+def _move(node, line):
+    """Puts a syntax tree onto one line."""
+    for name in node._attributes:
+        setattr(node, name, line if name.endswith("lineno") else 0)
+    for name in node._fields:
+        part = getattr(node, name, None)
+        for child in part if type(part) is list else (part,):
+            if hasattr(child, "_fields"):
+                _move(child, line)
+
+
+def _hook_calls(tracer):
+    """Replaces the function through which the importer calls out, keeping its line."""
+    tracer.watched = {exec: "exec", compile: "compile"}
+    for name, kind in (
+        ("create_builtin", "native"), ("exec_builtin", "native"), ("create_dynamic", "native"),
+        ("exec_dynamic", "native"), ("get_frozen_object", "unmarshal"),
+    ):  # fmt: skip
+        tracer.watched[getattr(_imp, name)] = kind
+    code = _bootstrap._call_with_frames_removed.__code__
+    if hasattr(code, "co_lines"):
+        line = max(number for _, _, number in code.co_lines() if number)
+    else:
+        steps = code.co_lnotab[1::2]
+        line = code.co_firstlineno + sum(step - 256 if step > 127 else step for step in steps)
+    space = {"_Step": _Step, "tracer": tracer, "watched": tracer.watched, "__name__": "importlib._bootstrap"}
+    tree = compile(_CALL, code.co_filename, "exec", _ONLY_AST, True)
+    _move(tree, line)
+    exec(compile(tree, code.co_filename, "exec", 0, True), space)
+    _bootstrap._call_with_frames_removed = space["_call_with_frames_removed"]
+
+
+def _loading():
+    """The import under way on this thread, if its body does not run yet."""
+    thread = _threads.get(_ident())
+    if thread is not None and thread.stack:
+        record = thread.stack[-1]
+        if record.state == _LOADING:
+            return record
+    return None
+
+
+def _hook_find(tracer):
+    find = _bootstrap._find_spec
+
+    def _find_spec(name, path, target=None):
+        thread = _threads.get(_ident())
+        record = thread.stack[-1] if thread is not None and thread.stack else None
+        if record is None or record.name != name or record.state != _WAITING:
+            record = None
+        else:
+            tracer.start(record, thread)
+        try:
+            spec = find(name, path, target)
+        except BaseException as error:
+            _erase(error)
+            raise
+        if record is not None:
+            record.find = _clock() - thread.skew - record.begin - record.child
+            record.origin = getattr(spec, "origin", None)
+        return spec
+
+    _bootstrap._find_spec = _find_spec
+
+
+def _hook_reads():
+    """Stat and read, for whichever loader inherits the standard ones."""
+    files = _external.FileLoader
+    sources = _external.SourceFileLoader
+    get, stats = files.get_data, sources.path_stats
+
+    def get_data(self, path):
+        record = _loading()
+        begin = _clock()
+        try:
+            data = get(self, path)
+        except BaseException as error:
+            _erase(error)
+            raise
+        finally:
+            if record is not None:
+                record.read = (record.read or 0) + _clock() - begin
+        if record is not None:
+            record.bytes = (record.bytes or 0) + len(data)
+            if path.endswith(".pyc"):
+                record.stale = True  # unless it is unmarshalled
+        return data
+
+    def path_stats(self, path):
+        record = _loading()
+        begin = _clock()
+        try:
+            return stats(self, path)
+        except BaseException as error:
+            _erase(error)
+            raise
+        finally:
+            if record is not None:
+                record.read = (record.read or 0) + _clock() - begin
+
+    files.get_data = get_data
+    sources.path_stats = path_stats
+
+
+def _hook_unmarshal():
+    unmarshal = _external._compile_bytecode
+
+    def _compile_bytecode(data, name=None, bytecode_path=None, source_path=None):
+        record = _loading()
+        begin = _clock()
+        try:
+            return unmarshal(data, name, bytecode_path, source_path)
+        except BaseException as error:
+            _erase(error)
+            raise
+        finally:
+            if record is not None:
+                record.unmarshal = _clock() - begin
+                record.stale = False
+
+    _external._compile_bytecode = _compile_bytecode
+
+
+def _hook_collector():
+    begun = 0
+
+    def collected(step, details):
+        nonlocal begun
+        thread = _threads.get(_ident())
+        if thread is None or not thread.stack:
+            return
+        if step == "start":
+            begun = _clock()
+        elif begun:
+            thread.stack[-1].gc += _clock() - begun
+            begun = 0
+
+    _private("gc").callbacks.append(collected)
+
+
+def _hook_lazy(tracer):
+    """The support module calls `sys.modules["_glowplug_observer"]` right before it loads what was deferred."""
+
+    class Observer(type(sys)):
+        """A module, as everybody expects who walks through `sys.modules`."""
+
+        def __call__(self, module, name):
+            frame = _outside(_getframe(1))
+            place = (frame.f_code.co_filename, frame.f_lineno or 0) if frame is not None else ("", 0)
+            number = tracer.phases.number
+            tracer.lazy_rows.append((module, name, number, *place, _clock() - _current_thread().skew))
+
+    _modules["_glowplug_observer"] = Observer("_glowplug_observer")
+
+
+def install(config):
+    """The entry that the bootstrap calls, before the runtime client is imported."""
+    tracer = _Tracer(config)
+    _hook_calls(tracer)
+    _hook_find(tracer)
+    _hook_reads()
+    _hook_unmarshal()
+    _hook_collector()
+    _hook_lazy(tracer)
+    if config.get("files"):
+        _hook_files(tracer)
+    if config.get("cached"):
+        _hook_cached(tracer)
+    _hook_locks(tracer)
