@@ -1,1 +1,29 @@
-//! Placeholder while the workspace is laid out.
+//! The package tree and what becomes of it: which distribution owns which file, the rules that
+//! leave files out, the bytecode that is added, the zip that ships.
+//!
+//! Data flows one way: [`PackageTree::scan`] reads a folder laid out as Lambda's `/var/task`;
+//! [`trim`] says which files to leave out and which native libraries to shorten, each as a
+//! [`glowplug_core::Decision`]; [`Compiler`] makes bytecode with the target's own interpreter;
+//! [`write_zip`] packs it all into bytes that depend on nothing but the contents;
+//! [`verify_bytecode`] asks the interpreter whether it would load that bytecode. The tree itself
+//! is never changed.
+
+mod archive;
+mod bytecode;
+mod distribution;
+mod limits;
+mod modules;
+mod tree;
+mod trim;
+mod unpack;
+
+pub use archive::{ArchiveEntry, Contents, ZipSummary, write_zip, zip_size};
+pub use bytecode::{
+    BytecodeFault, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, verify_bytecode,
+};
+pub use distribution::{Distribution, normalise_name};
+pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, check_limits};
+pub use modules::ModuleFile;
+pub use tree::{FileEntry, FileKind, PackageTree};
+pub use trim::{RULES, Rule, Trim, TrimContext, TrimLevel, imported_by_kept, trim};
+pub use unpack::unpack;
