@@ -1,1 +1,81 @@
-//! Placeholder while the workspace is laid out.
+//! The command line of glowplug as clap structures, and nothing else: what each flag means stands here once,
+//! as the help text; what it does is decided in the binary.
+
+mod build;
+mod common;
+mod trace;
+
+pub use build::{BuildArgs, Kind, LazyLevel, Objective, TrimLevel};
+pub use common::{CommonArgs, Cpu, Format, Toggle, When};
+pub use trace::{SortKey, TraceArgs};
+
+use clap::{Parser, Subcommand};
+
+/// What stands under the help of the program itself.
+const EXAMPLES: &str = "\
+Examples:
+  See where the cold start of a function goes:
+    glowplug trace path/to/function
+
+  Build a faster artifact, proved by replay to behave the same:
+    glowplug build path/to/function
+
+  Read the result with a program:
+    glowplug build path/to/function --format json > report.json
+
+Exit codes: 0 done, 1 the function or a check failed, 2 wrong usage, 3 the surroundings failed (disk, network,
+missing interpreter), 130 interrupted";
+
+/// Makes Python serverless functions start fast, and proves by replay that nothing changed.
+#[derive(Debug, Parser)]
+#[command(name = "glowplug", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a smaller and faster artifact, and verify by replay that it behaves the same
+    Build(BuildArgs),
+    /// Show where the cold start of a function goes, import by import
+    Trace(TraceArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_structures_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_contract() {
+        let cli = Cli::try_parse_from(["glowplug", "build"]).unwrap();
+        let Command::Build(args) = cli.command else { panic!("not a build") };
+        assert_eq!(args.path, ".");
+        assert_eq!(args.out, "glowplug-out");
+        assert_eq!(args.kind, [Kind::Zip]);
+        assert_eq!((args.lazy, args.trim), (LazyLevel::Balanced, TrimLevel::Safe));
+        assert_eq!(args.common.format, Format::Text);
+        assert_eq!(args.common.cpu, Cpu::Unlimited);
+    }
+
+    #[test]
+    fn flags_that_exclude_each_other_are_refused() {
+        for line in [
+            &["glowplug", "build", "--locked", "--update-lock"][..],
+            &["glowplug", "build", "--locked", "--plan", "glowplug.lock"],
+            &["glowplug", "build", "--diff", "--explain", "pandas"],
+            &["glowplug", "build", "--quiet", "--verbose"],
+            &["glowplug", "trace", "--runs", "0"],
+        ] {
+            assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,1 +1,22 @@
-//! Placeholder while the workspace is laid out.
+//! What a person or a machine reads of a build or a trace: the types of `glowplug.report/1`, and text for
+//! terminals. Nothing here prints; colour is added only where the [`Style`] has it.
+//!
+//! - [`Report`] and its parts: the JSON contract, filled by the build.
+//! - [`render`]: a report as a table, decisions, verdict and next step.
+//! - [`render_trace`]: a `glowplug.trace/1` document as phases and a waterfall of imports.
+
+mod decisions;
+mod grid;
+mod render;
+mod report;
+mod style;
+mod table;
+mod text;
+mod trace;
+mod verdict;
+
+pub use decisions::render_decisions;
+pub use render::{View, render};
+pub use report::{Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction};
+pub use style::Style;
+pub use trace::{TraceOrder, TraceView, render_trace};

@@ -1,0 +1,134 @@
+//! Options of `glowplug build`.
+
+use camino::Utf8PathBuf;
+use clap::{Args, ValueEnum};
+
+use crate::CommonArgs;
+
+/// What stands under `glowplug build --help`.
+const EXAMPLES: &str = "\
+Examples:
+  Build the function in this folder; the artifact and its plan go to glowplug-out/:
+    glowplug build
+
+  Check the result against events that planning has not seen:
+    glowplug build examples/report --holdout examples/report/holdout/late_returns.json
+
+  See which imports would be deferred, as the source a person would read, and build nothing:
+    glowplug build --diff
+
+  Ask why a module is, or is not, deferred:
+    glowplug build --explain pandas
+
+  Keep the plan in the project, then build the same bytes from it everywhere, without profiling:
+    glowplug build --update-lock
+    glowplug build --locked";
+
+/// Build a smaller and faster artifact, and verify by replay that it behaves the same.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BuildArgs {
+    /// The function: a source folder, a folder that already holds its dependencies, or a zip
+    #[arg(default_value = ".")]
+    pub path: Utf8PathBuf,
+
+    /// Output folder; it is replaced only when the build succeeds, and only if glowplug made it
+    #[arg(long, value_name = "DIR", default_value = "glowplug-out")]
+    pub out: Utf8PathBuf,
+
+    /// What to make; may be repeated
+    #[arg(long, value_enum, default_values_t = [Kind::Zip])]
+    pub kind: Vec<Kind>,
+
+    /// How far imports are deferred to first use
+    #[arg(long, value_enum, default_value_t = LazyLevel::Balanced, value_name = "LEVEL")]
+    pub lazy: LazyLevel,
+
+    /// Which files are left out
+    #[arg(long, value_enum, default_value_t = TrimLevel::Safe, value_name = "LEVEL")]
+    pub trim: TrimLevel,
+
+    /// What the plan optimises where cold time and CPU time disagree
+    #[arg(long, value_enum, default_value_t = Objective::Balanced)]
+    pub objective: Objective,
+
+    /// Never leave out files that match this pattern; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub keep: Vec<String>,
+
+    /// An event that planning does not see and the result is checked against; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub holdout: Vec<Utf8PathBuf>,
+
+    /// Build from this plan instead of profiling
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["locked", "update_lock"])]
+    pub plan: Option<Utf8PathBuf>,
+
+    /// Build from the project's `glowplug.lock`, and fail if it is missing or stale
+    #[arg(long, conflicts_with = "update_lock")]
+    pub locked: bool,
+
+    /// Profile anew and write the plan to the project's `glowplug.lock`
+    #[arg(long)]
+    pub update_lock: bool,
+
+    /// Do not replay the events; the report then says that nothing was proved
+    #[arg(long)]
+    pub no_verify: bool,
+
+    /// Interleaved pairs of runs behind each figure [default: as many as the time allows]
+    #[arg(long, value_name = "N", value_parser = crate::trace::at_least_one)]
+    pub runs: Option<usize>,
+
+    /// Print the edits as a diff of the sources and build nothing
+    #[arg(long, conflicts_with_all = ["explain", "update_lock"])]
+    pub diff: bool,
+
+    /// Print what the plan decides about a module, and why, and build nothing
+    #[arg(long, value_name = "MODULE", conflicts_with = "update_lock")]
+    pub explain: Option<String>,
+
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Form of the artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A deployment package
+    Zip,
+}
+
+/// How much evidence deferring an import asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LazyLevel {
+    /// Defer nothing
+    Off,
+    /// Your own code, and edges in libraries that the analysis proves
+    Safe,
+    /// Also edges that the traced run confirms and the replay supports
+    Balanced,
+    /// The replay alone decides
+    Aggressive,
+}
+
+/// Which files are left out of the artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrimLevel {
+    /// None
+    Off,
+    /// Those that rules prove useless at run time
+    Safe,
+}
+
+/// What the plan optimises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Objective {
+    /// Billed time
+    Cost,
+    /// Time to the first response
+    Speed,
+    /// Both
+    Balanced,
+}
