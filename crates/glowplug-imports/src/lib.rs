@@ -1,1 +1,20 @@
-//! Placeholder while the workspace is laid out.
+//! Static analysis of one Python module at a time: which names its imports bind, who uses them where, what it
+//! imports, which effects its body may have on others. Pure: source text in, facts out.
+//!
+//! [`analyse`] states facts and judges nothing: whether an import may be deferred is decided in `glowplug-lazy`.
+
+mod analyse;
+mod clauses;
+mod effects;
+mod facts;
+mod scopes;
+mod services;
+mod shapes;
+mod walk;
+
+pub use analyse::analyse;
+pub use facts::{
+    Binding, Effect, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis, ModuleId, Place, Use,
+    UseKind,
+};
+pub use services::{ServiceCalls, service_calls};

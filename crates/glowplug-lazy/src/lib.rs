@@ -1,1 +1,24 @@
-//! Placeholder while the workspace is laid out.
+//! Which edits make an import lazy, and the check that they are sound: facts in, candidates and edit lists out.
+//! Pure: no file is read here.
+//!
+//! [`Candidates::find`] judges every import of a tree by the rules in `rules`; [`Candidates::edits`] turns a choice
+//! of them into what the compiler in the target interpreter does; [`Candidates::diff`] shows that choice as the
+//! source a person would write.
+
+mod candidates;
+mod diff;
+mod edits;
+mod graph;
+mod rules;
+mod world;
+
+pub use candidates::{Candidate, Candidates};
+pub use edits::{ClauseEdit, FileEdits, NameEdit};
+pub use rules::{Refusal, Rule};
+
+/// Source of the private module that an artifact with deferred imports carries; it goes into the tree
+/// under [`glowplug_core::SUPPORT_MODULE`] or a free name like it.
+pub const SUPPORT_SOURCE: &str = include_str!("../../../python/glowplug_agent/support.py");
+
+/// Source of the program that compiles modules, edited or not, inside the target's interpreter.
+pub const COMPILER_SOURCE: &str = include_str!("../../../python/glowplug_agent/compiler.py");

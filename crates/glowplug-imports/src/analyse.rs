@@ -1,0 +1,303 @@
+//! Gathers the facts about a module from one walk over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruff_python_ast::{Expr, Stmt};
+use ruff_python_parser::{Mode, ParseOptions};
+use ruff_source_file::LineIndex;
+use ruff_text_size::TextSize;
+
+use glowplug_core::{Error, PythonVersion, Result};
+
+use crate::facts::{
+    Binding, Hindrance, HindranceKind, Import, ModuleAnalysis, ModuleId, Place, Use, UseKind,
+};
+use crate::scopes::Meaning;
+use crate::walk::{Annotations, Clause, Fixed, Found, Read, Walker};
+
+/// From this version on annotations are evaluated when somebody asks for them (PEP 649).
+const LAZY_ANNOTATIONS: PythonVersion = PythonVersion::new(3, 14);
+
+/// Reads a module.
+///
+/// # Errors
+/// Input: the source is not Python of that version, or declares an encoding other than UTF-8.
+pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<ModuleAnalysis> {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    if foreign_encoding(source) {
+        return Err(Error::input("the source declares an encoding other than UTF-8").place(id.path.as_str()));
+    }
+    let version = ruff_python_ast::PythonVersion { major: python.major, minor: python.minor };
+    let options = ParseOptions::from(Mode::Module).with_target_version(version);
+    let lines = LineIndex::from_source_text(source);
+    let place_of = |offset: TextSize| place(&lines, source, offset);
+    let parsed = ruff_python_parser::parse_unchecked(source, options)
+        .try_into_module()
+        .ok_or_else(|| Error::defect("a module was parsed as something else"))?;
+    if let Some(error) = parsed.errors().first() {
+        let line = place_of(error.location.start()).line;
+        return Err(Error::input("the source is not valid Python")
+            .cause(&error.error)
+            .place(format!("{}:{line}", id.path)));
+    }
+    if let Some(error) = parsed.unsupported_syntax_errors().first() {
+        let line = place_of(error.range.start()).line;
+        return Err(Error::input(format!("the source is not valid Python {python}"))
+            .cause(error)
+            .place(format!("{}:{line}", id.path)));
+    }
+    let suite = parsed.suite();
+    let annotations = if has_future_annotations(suite) {
+        Annotations::Never
+    } else if python >= LAZY_ANNOTATIONS {
+        Annotations::Lazily
+    } else {
+        Annotations::Eagerly
+    };
+    let found = Walker::run(suite, id, annotations, &place_of);
+    let line_of = |offset: TextSize| place_of(offset).line;
+    let (exports, dynamic_exports) = exports(suite);
+    Ok(ModuleAnalysis {
+        name: id.name.clone(),
+        is_package: id.is_package,
+        path: id.path.clone(),
+        imports: imports(&found, &line_of),
+        attribute_paths: attribute_paths(&found),
+        exports,
+        dynamic_exports,
+        reads_namespace: found.reads_namespace.as_ref().map(|(at, how)| (line_of(*at), how.clone())),
+        conditional_getattr: found.conditional_getattr.map(line_of),
+        replaces_itself: found.replaces_itself.map(line_of),
+        dynamic_imports: found
+            .dynamic_imports
+            .iter()
+            .map(|(at, module)| (line_of(*at), module.clone()))
+            .collect(),
+        effects: crate::effects::effects(suite, &line_of),
+        bindings: bindings(found, &place_of),
+    })
+}
+
+/// As `ast` counts: lines from 1, columns in bytes of UTF-8.
+fn place(lines: &LineIndex, source: &str, offset: TextSize) -> Place {
+    let line = lines.line_index(offset);
+    let column = offset - lines.line_start(line, source);
+    Place { line: line.get() as u32, column: column.into() }
+}
+
+/// Whether a coding cookie (PEP 263) names an encoding under which columns would count differently.
+fn foreign_encoding(source: &str) -> bool {
+    let cookie = source.lines().take(2).filter(|line| line.trim_start().starts_with('#')).find_map(|line| {
+        let (_, rest) = line.split_once("coding")?;
+        let rest = rest.strip_prefix([':', '='])?.trim_start();
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || "-_.".contains(c))).unwrap_or(rest.len());
+        Some(rest[..end].to_lowercase().replace('_', "-"))
+    });
+    cookie.is_some_and(|name| {
+        !matches!(name.as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") && !source.is_ascii()
+    })
+}
+
+fn has_future_annotations(suite: &[Stmt]) -> bool {
+    suite.iter().any(|statement| {
+        matches!(statement, Stmt::ImportFrom(from)
+            if from.module.as_ref().is_some_and(|module| module.as_str() == "__future__")
+                && from.names.iter().any(|alias| alias.name.as_str() == "annotations"))
+    })
+}
+
+fn imports(found: &Found, line_of: &dyn Fn(TextSize) -> u32) -> Vec<Import> {
+    found
+        .imports
+        .iter()
+        .map(|import| Import {
+            module: import.module.clone(),
+            names: import.names.clone(),
+            star: import.star,
+            line: line_of(import.at),
+            in_function: import.in_function,
+            typing_only: import.typing_only,
+            conditional: import.conditional,
+        })
+        .collect()
+}
+
+/// The names of a literal `__all__`, and whether it is more than a literal.
+fn exports(suite: &[Stmt]) -> (Option<BTreeSet<String>>, bool) {
+    let mut names: Option<BTreeSet<String>> = None;
+    let mut dynamic = false;
+    let is_all = |expr: &Expr| matches!(expr, Expr::Name(name) if name.id.as_str() == "__all__");
+    for statement in suite {
+        let value = match statement {
+            Stmt::Assign(assign) if assign.targets.iter().any(is_all) => Some(assign.value.as_ref()),
+            Stmt::AnnAssign(assign) if is_all(&assign.target) => assign.value.as_deref(),
+            Stmt::AugAssign(assign) if is_all(&assign.target) => Some(assign.value.as_ref()),
+            Stmt::Expr(expr) => {
+                let Expr::Call(call) = expr.value.as_ref() else { continue };
+                let Expr::Attribute(method) = call.func.as_ref() else { continue };
+                if !is_all(&method.value) {
+                    continue;
+                }
+                call.arguments.args.first()
+            }
+            _ => continue,
+        };
+        match value.and_then(literal_names) {
+            Some(found) => names.get_or_insert_default().extend(found),
+            None => dynamic = true,
+        }
+    }
+    (names, dynamic)
+}
+
+fn literal_names(expr: &Expr) -> Option<BTreeSet<String>> {
+    let items = match expr {
+        Expr::List(list) => &list.elts,
+        Expr::Tuple(tuple) => &tuple.elts,
+        Expr::StringLiteral(text) => return Some(BTreeSet::from([text.value.to_str().to_owned()])),
+        _ => return None,
+    };
+    items
+        .iter()
+        .map(|item| match item {
+            Expr::StringLiteral(text) => Some(text.value.to_str().to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What is read from names that imports bind, as dotted paths: `import xml` and `xml.sax.parse` give `xml.sax`
+/// and `xml.sax.parse`.
+fn attribute_paths(found: &Found) -> BTreeSet<String> {
+    let mut roots: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for clause in &found.clauses {
+        let statement = &clause.statement;
+        let root = match &statement.attribute {
+            Some(attribute) => format!("{}.{attribute}", statement.module),
+            None if statement.binds_top => clause.name.clone(),
+            None => statement.module.clone(),
+        };
+        roots.entry(&clause.name).or_default().insert(root);
+    }
+    let mut paths = BTreeSet::new();
+    for read in found.reads.iter().filter(|read| !read.attributes.is_empty()) {
+        if found.scopes.resolve(read.scope, &read.name) == Meaning::Local {
+            continue;
+        }
+        for root in roots.get(read.name.as_str()).into_iter().flatten() {
+            let mut path = root.clone();
+            for attribute in &read.attributes {
+                path.push('.');
+                path.push_str(attribute);
+                paths.insert(path.clone());
+            }
+        }
+    }
+    paths
+}
+
+/// One binding for each name, in the order of the first clause.
+fn bindings(found: Found, place_of: &dyn Fn(TextSize) -> Place) -> Vec<Binding> {
+    let Found { scopes, reads, clauses, rebound, quoted, star, .. } = found;
+    let mut order: Vec<String> = Vec::new();
+    let mut by_name: BTreeMap<String, Binding> = BTreeMap::new();
+    let star = star.map(|at| place_of(at).line);
+    for clause in clauses {
+        add_clause(clause, star, &mut by_name, &mut order);
+    }
+    for (name, at) in &rebound {
+        hinder(&mut by_name, name, HindranceKind::Rebound, place_of(*at).line);
+    }
+    for read in &reads {
+        add_read(read, scopes.resolve(read.scope, &read.name), &mut by_name, place_of);
+    }
+    for (name, at, kind) in quoted {
+        if let Some(binding) = by_name.get_mut(name.as_str()) {
+            binding.uses.push(Use { place: place_of(at), kind, within_fstring: None });
+        }
+    }
+    for (name, binding) in &mut by_name {
+        let line = binding.statements[0].place.line;
+        if scopes.declared_global(name) {
+            binding.hindrances.push(Hindrance { kind: HindranceKind::DeclaredGlobal, line });
+        }
+        if name.starts_with("__") && !name.ends_with("__") {
+            binding.hindrances.push(Hindrance { kind: HindranceKind::Mangled, line });
+        }
+    }
+    mark_shared_fstrings(&reads, &scopes, &mut by_name, place_of);
+    order.into_iter().filter_map(|name| by_name.remove(&name)).collect()
+}
+
+fn add_clause(
+    clause: Clause,
+    star: Option<u32>,
+    by_name: &mut BTreeMap<String, Binding>,
+    order: &mut Vec<String>,
+) {
+    let Clause { name, statement, nested } = clause;
+    if statement.module == "__future__" {
+        return;
+    }
+    let line = statement.place.line;
+    let binding = by_name.entry(name.clone()).or_insert_with(|| {
+        order.push(name.clone());
+        Binding { name, statements: Vec::new(), uses: Vec::new(), hindrances: Vec::new() }
+    });
+    binding.statements.push(statement);
+    if nested {
+        binding.hindrances.push(Hindrance { kind: HindranceKind::Nested, line });
+    }
+    if star.is_some_and(|star| star < line) {
+        binding.hindrances.push(Hindrance { kind: HindranceKind::FollowsStar, line });
+    }
+}
+
+fn hinder(by_name: &mut BTreeMap<String, Binding>, name: &str, kind: HindranceKind, line: u32) {
+    if let Some(binding) = by_name.get_mut(name) {
+        binding.hindrances.push(Hindrance { kind, line });
+    }
+}
+
+fn add_read(
+    read: &Read,
+    meaning: Meaning,
+    by_name: &mut BTreeMap<String, Binding>,
+    place_of: &dyn Fn(TextSize) -> Place,
+) {
+    let Some(binding) = by_name.get_mut(read.name.as_str()) else { return };
+    let place = place_of(read.at);
+    let mut hinder = |kind| binding.hindrances.push(Hindrance { kind, line: place.line });
+    match meaning {
+        Meaning::Local => return,
+        Meaning::Either => hinder(HindranceKind::ClassScope),
+        Meaning::Global => {}
+    }
+    let evaluated = matches!(read.kind, UseKind::Later | UseKind::AtImport);
+    match read.fixed.filter(|_| evaluated) {
+        Some(Fixed::Pattern) => hinder(HindranceKind::Pattern),
+        Some(Fixed::SelfDocumenting) => hinder(HindranceKind::SelfDocumentingFString),
+        Some(Fixed::Template) => hinder(HindranceKind::Ambiguous),
+        None => {}
+    }
+    binding.uses.push(Use { place, kind: read.kind, within_fstring: read.fstring.map(place_of) });
+}
+
+/// All reads of a name in one f-string are replaced together: they must mean the same.
+fn mark_shared_fstrings(
+    reads: &[Read],
+    scopes: &crate::scopes::Scopes,
+    by_name: &mut BTreeMap<String, Binding>,
+    place_of: &dyn Fn(TextSize) -> Place,
+) {
+    for read in reads.iter().filter(|read| scopes.resolve(read.scope, &read.name) == Meaning::Local) {
+        let (Some(fstring), Some(binding)) =
+            (read.fstring.map(place_of), by_name.get_mut(read.name.as_str()))
+        else {
+            continue;
+        };
+        if binding.uses.iter().any(|used| used.within_fstring == Some(fstring)) {
+            binding.hindrances.push(Hindrance { kind: HindranceKind::Ambiguous, line: fstring.line });
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What a call may do: by the table, or by following what is called.
+
+use ruff_python_ast::{Expr, ExprCall};
+use ruff_text_size::{Ranged, TextSize};
+
+use super::expressions::written;
+use super::table;
+use super::value::{Handle, Value};
+use super::{Walker, is_namespace};
+
+/// The arguments of a call, evaluated.
+struct Given<'a> {
+    positional: Vec<Value>,
+    named: Vec<(&'a str, Value)>,
+}
+
+impl Given<'_> {
+    fn find(&self, position: Option<usize>, keyword: &str) -> Option<&Value> {
+        position
+            .and_then(|position| self.positional.get(position))
+            .or_else(|| self.named.iter().find(|(name, _)| *name == keyword).map(|(_, value)| value))
+    }
+}
+
+impl<'a> Walker<'a, '_> {
+    pub(super) fn call(&mut self, call: &'a ExprCall) -> Value {
+        let positional = call.arguments.args.iter().map(|argument| self.value(argument)).collect();
+        let mut named = Vec::new();
+        for keyword in &call.arguments.keywords {
+            let value = self.value(&keyword.value);
+            named.push((keyword.arg.as_ref().map_or("", |name| name.as_str()), value));
+        }
+        let given = Given { positional, named };
+        if let Expr::Attribute(attribute) = call.func.as_ref() {
+            let owner = self.value(&attribute.value);
+            if is_namespace(&attribute.value)
+                && !table::is_fresh(attribute.attr.as_str())
+                && attribute.attr.as_str() != "get"
+            {
+                self.blurred = true;
+            }
+            return match owner {
+                Value::Imported(path) => self.call_path(call, &format!("{path}.{}", attribute.attr), &given),
+                owner => self.call_method(call, &owner, attribute.attr.as_str(), &given),
+            };
+        }
+        match self.value(&call.func) {
+            Value::Imported(path) => self.call_path(call, &path, &given),
+            Value::Function(function) => self.follow(call, function, None),
+            Value::Class(class) => self.construct(call, class),
+            Value::PlainClass => Value::Own,
+            Value::Instance(class) => self.call_own_method(call, class, "__call__"),
+            _ => self.unknown_call(call),
+        }
+    }
+
+    fn unknown_call(&mut self, call: &'a ExprCall) -> Value {
+        self.effect(call.start(), format!("calls `{}()`", written(&call.func)));
+        Value::Foreign
+    }
+
+    fn call_path(&mut self, call: &'a ExprCall, path: &str, given: &Given<'a>) -> Value {
+        if let Some(value) = self.special(call, path, given) {
+            return value;
+        }
+        if let Some((position, keyword)) = table::callbacks(path)
+            && let Some(callback) = given.find(position, keyword).cloned()
+        {
+            self.run_callback(call, &callback);
+        }
+        if let Some(value) = table::pure_call(path) {
+            return value;
+        }
+        let method = path.rsplit('.').next().unwrap_or(path);
+        let is_text = ["sys.", "os.", "string.", "platform."].iter().any(|module| path.starts_with(module));
+        if is_text && table::is_text_method(method) && table::shared(path).is_none() {
+            return Value::Own;
+        }
+        match table::sentence(path) {
+            Some(sentence) => {
+                self.effect(call.start(), sentence);
+                Value::Foreign
+            }
+            None => self.unknown_call(call),
+        }
+    }
+
+    /// Calls whose arguments decide.
+    fn special(&mut self, call: &'a ExprCall, path: &str, given: &Given<'a>) -> Option<Value> {
+        let arguments = &call.arguments.args;
+        match path {
+            "logging.getLogger" => {
+                let own =
+                    matches!(arguments.first(), Some(Expr::Name(name)) if name.id.as_str() == "__name__");
+                Some(Value::Handle(Handle::Logger { own }))
+            }
+            "builtins.open" | "io.open" => {
+                let mode =
+                    arguments.get(1).or_else(|| call.arguments.find_keyword("mode").map(|mode| &mode.value));
+                let reads = match mode {
+                    None => true,
+                    Some(Expr::StringLiteral(mode)) => !mode.value.to_str().contains(['w', 'a', 'x', '+']),
+                    Some(_) => false,
+                };
+                if !reads {
+                    self.effect(call.start(), "opens a file to write to it");
+                }
+                Some(Value::Own)
+            }
+            "builtins.setattr" | "builtins.delattr" => {
+                if !given.positional.first().is_some_and(Value::is_own) {
+                    let name = arguments.first().map_or_else(|| "…".to_owned(), written);
+                    self.effect(call.start(), format!("sets an attribute of `{name}`"));
+                }
+                Some(Value::Text)
+            }
+            "builtins.getattr" => match (given.positional.first(), arguments.get(1)) {
+                (Some(owner), Some(Expr::StringLiteral(name))) => {
+                    Some(self.attribute(owner, name.value.to_str()))
+                }
+                _ => Some(Value::Foreign),
+            },
+            "builtins.__import__" | "importlib.import_module" => {
+                if !matches!(arguments.first(), Some(Expr::StringLiteral(_))) {
+                    self.effect(call.start(), "imports a module whose name is computed");
+                }
+                Some(Value::Foreign)
+            }
+            "builtins.type" if arguments.len() == 3 => {
+                let plain = match &arguments[1] {
+                    Expr::Tuple(bases) => bases.elts.iter().all(|base| {
+                        let base = self.value(base);
+                        self.is_plain_base(&base)
+                    }),
+                    _ => false,
+                };
+                if !plain {
+                    self.effect(call.start(), "makes a class of bases that are not known");
+                }
+                Some(Value::PlainClass)
+            }
+            "builtins.next" | "builtins.min" | "builtins.max" | "builtins.sum" | "copy.copy" => {
+                // What they give may be what they were given.
+                if let Some((position, keyword)) = table::callbacks(path)
+                    && let Some(callback) = given.find(position, keyword).cloned()
+                {
+                    self.run_callback(call, &callback);
+                }
+                Some(Value::Foreign)
+            }
+            _ => None,
+        }
+    }
+
+    fn call_method(&mut self, call: &'a ExprCall, owner: &Value, name: &str, given: &Given<'a>) -> Value {
+        match owner {
+            Value::Text => Value::Own,
+            Value::Own | Value::PlainClass | Value::Function(_) => {
+                let callbacks = given.positional.iter().chain(given.named.iter().map(|(_, value)| value));
+                let functions: Vec<Value> =
+                    callbacks.filter(|value| matches!(value, Value::Function(_))).cloned().collect();
+                // Registering one's own function with one's own object runs nothing.
+                if matches!(name, "sort" | "sub" | "subn") {
+                    functions.iter().for_each(|function| self.run_callback(call, function));
+                }
+                if table::is_fresh(name) { Value::Own } else { Value::Foreign }
+            }
+            Value::Class(class) | Value::Instance(class) => self.call_own_method(call, *class, name),
+            Value::Handle(Handle::Path) if table::is_path_method(name) => {
+                let path = matches!(name, "absolute" | "expanduser" | "joinpath" | "relative_to" | "resolve");
+                if path || name.starts_with("with_") { Value::Handle(Handle::Path) } else { Value::Own }
+            }
+            Value::Handle(Handle::Variable) if name == "get" => Value::Foreign,
+            Value::Handle(Handle::Logger { own }) => self.call_logger(call, *own, name),
+            _ if table::is_text_method(name) => Value::Own,
+            _ => self.unknown_call(call),
+        }
+    }
+
+    fn call_logger(&mut self, call: &'a ExprCall, own: bool, name: &str) -> Value {
+        let reads = matches!(name, "getEffectiveLevel" | "hasHandlers" | "isEnabledFor");
+        // A library's usual word, which changes nothing that is logged.
+        let silent = name == "addHandler"
+            && own
+            && matches!(call.arguments.args.first(), Some(Expr::Call(handler)) if written(&handler.func).ends_with("NullHandler"));
+        match name {
+            "getChild" => Value::Handle(Handle::Logger { own }),
+            _ if reads || silent => Value::Text,
+            _ => self.unknown_call(call),
+        }
+    }
+
+    fn call_own_method(&mut self, call: &'a ExprCall, class: usize, name: &str) -> Value {
+        match self.method(class, name) {
+            Some(function) => self.follow(call, function, Some(Value::Instance(class))),
+            None if table::is_text_method(name) || self.has_plain_methods(class) => Value::Foreign,
+            None => self.unknown_call(call),
+        }
+    }
+
+    fn construct(&mut self, call: &'a ExprCall, class: usize) -> Value {
+        let what = format!("calls `{}()`", written(&call.func));
+        self.run_methods(call.start(), class, &["__new__", "__init__", "__post_init__"], &what);
+        Value::Instance(class)
+    }
+
+    /// Something that is called by what it is given to.
+    fn run_callback(&mut self, call: &'a ExprCall, callback: &Value) {
+        let free = match callback {
+            Value::Function(function) => {
+                self.follow(call, *function, None);
+                true
+            }
+            Value::Imported(path) => {
+                table::pure_call(path).is_some() || path.rsplit('.').next().is_some_and(table::is_text_method)
+            }
+            Value::Text | Value::PlainClass => true,
+            Value::Class(class) => {
+                let class = *class;
+                self.run_methods(
+                    call.start(),
+                    class,
+                    &["__new__", "__init__", "__post_init__"],
+                    "makes objects of its own",
+                );
+                true
+            }
+            _ => false,
+        };
+        if !free {
+            self.effect(call.start(), format!("has `{}()` call what is not known", written(&call.func)));
+        }
+    }
+
+    /// Follows a function of the module where it is called.
+    fn follow(&mut self, call: &'a ExprCall, function: usize, receiver: Option<Value>) -> Value {
+        let what = format!("calls `{}()`", written(&call.func));
+        self.run(call.start(), function, receiver, &what)
+    }
+
+    /// Runs the methods of a class that have one of these names, if it has them.
+    pub(super) fn run_methods(&mut self, at: TextSize, class: usize, names: &[&str], what: &str) {
+        for name in names {
+            if let Some(function) = self.method(class, name) {
+                self.run(at, function, Some(Value::Instance(class)), what);
+            }
+        }
+    }
+}

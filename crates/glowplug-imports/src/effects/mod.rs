@@ -1,0 +1,445 @@
+//! What a module's body may do to others than itself while it is imported: nothing found is nothing done.
+//!
+//! The body is followed statement by statement with what is known of each name: the module's own things may be
+//! changed freely, those of others may not. A call is free where the table knows it, or where it is to a function
+//! or class of the module whose own body is free. Everything else is an effect. Taken to act on nobody else are
+//! reads of attributes and items, operators, comparisons, conversions and iteration, as Python's own library and
+//! common sense have it; imports are no effect by themselves: the imported module is asked on its own.
+
+mod calls;
+mod definitions;
+mod expressions;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtImport, StmtImportFrom, StmtTry};
+use ruff_text_size::{Ranged, TextSize};
+
+use crate::Effect;
+use crate::shapes::{is_main, is_type_checking};
+use definitions::{Class, Function};
+use expressions::written;
+use value::Value;
+
+/// Statements followed for one module, calls included: enough for any real one, and an end for all others.
+const MOST_STATEMENTS: u32 = 50_000;
+
+/// What the body `suite` may do to others; `line_of` gives a position's line, from 1.
+pub(crate) fn effects(suite: &[Stmt], line_of: &dyn Fn(TextSize) -> u32) -> Vec<Effect> {
+    let mut walker = Walker {
+        line_of,
+        found: Vec::new(),
+        scopes: vec![Scope::new(ScopeKind::Module, 0)],
+        made_scopes: 1,
+        functions: Vec::new(),
+        classes: Vec::new(),
+        running: Vec::new(),
+        returned: None,
+        star: false,
+        blurred: false,
+        left: MOST_STATEMENTS,
+    };
+    walker.body(suite);
+    walker.found
+}
+
+/// Which kind of names a scope holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ScopeKind {
+    Module,
+    Class,
+    Function,
+    Comprehension,
+}
+
+#[derive(Debug, Clone)]
+struct Scope<'a> {
+    kind: ScopeKind,
+    /// Tells one activation of a function from another.
+    id: usize,
+    names: BTreeMap<&'a str, Value>,
+    /// Names that belong to an outer scope.
+    outer: BTreeSet<&'a str>,
+}
+
+impl Scope<'_> {
+    fn new(kind: ScopeKind, id: usize) -> Self {
+        Self { kind, id, names: BTreeMap::new(), outer: BTreeSet::new() }
+    }
+}
+
+/// Follows a module's body.
+struct Walker<'a, 'l> {
+    line_of: &'l dyn Fn(TextSize) -> u32,
+    found: Vec<Effect>,
+    /// The module first; its names are what functions see.
+    scopes: Vec<Scope<'a>>,
+    made_scopes: usize,
+    functions: Vec<Function<'a>>,
+    classes: Vec<Class<'a>>,
+    /// Functions that are being followed.
+    running: Vec<usize>,
+    /// What the function that is followed may return.
+    returned: Option<Value>,
+    /// A star import may have bound any name.
+    star: bool,
+    /// Something wrote to the module's namespace as a whole.
+    blurred: bool,
+    left: u32,
+}
+
+impl<'a> Walker<'a, '_> {
+    fn effect(&mut self, at: TextSize, what: impl Into<String>) {
+        let effect = Effect { line: (self.line_of)(at), what: what.into() };
+        if !self.found.contains(&effect) {
+            self.found.push(effect);
+        }
+    }
+
+    fn push(&mut self, kind: ScopeKind) {
+        self.scopes.push(Scope::new(kind, self.made_scopes));
+        self.made_scopes += 1;
+    }
+
+    fn body(&mut self, body: &'a [Stmt]) {
+        for statement in body {
+            if self.left == 0 {
+                self.effect(statement.start(), "runs more than can be followed");
+                return;
+            }
+            self.left -= 1;
+            self.statement(statement);
+        }
+    }
+
+    fn statement(&mut self, statement: &'a Stmt) {
+        match statement {
+            Stmt::FunctionDef(definition) => self.define_function(definition),
+            Stmt::ClassDef(definition) => self.define_class(definition),
+            Stmt::Import(import) => self.import(import),
+            Stmt::ImportFrom(import) => self.import_from(import),
+            Stmt::Expr(expression) => {
+                if matches!(*expression.value, Expr::BinOp(_)) {
+                    // Nobody computes and forgets: the operands are changed.
+                    self.effect(expression.start(), "evaluates an operator for what it does");
+                }
+                self.value(&expression.value);
+            }
+            Stmt::Assign(assignment) => {
+                let value = self.value(&assignment.value);
+                for target in &assignment.targets {
+                    self.assign(target, value.clone(), Some(&assignment.value));
+                }
+            }
+            Stmt::AnnAssign(assignment) => {
+                self.value(&assignment.annotation);
+                if let Some(value) = &assignment.value {
+                    let known = self.value(value);
+                    self.assign(&assignment.target, known, Some(value));
+                }
+            }
+            Stmt::AugAssign(assignment) => {
+                self.value(&assignment.value);
+                let old = self.value(&assignment.target);
+                if old.is_own() {
+                    self.assign(&assignment.target, old.or(Value::Own), None);
+                } else {
+                    let name = written(&assignment.target);
+                    self.changed(&old, assignment.start(), &format!("changes `{name}` in place"));
+                    self.assign(&assignment.target, Value::Foreign, None);
+                }
+            }
+            Stmt::Delete(deletion) => {
+                for target in &deletion.targets {
+                    self.delete(target);
+                }
+            }
+            Stmt::If(branches) => self.branches(branches),
+            Stmt::For(each) => {
+                self.value(&each.iter);
+                self.assign(&each.target, Value::Foreign, None);
+                self.repeated(&each.body, &each.orelse);
+            }
+            Stmt::While(condition) => {
+                self.value(&condition.test);
+                self.repeated(&condition.body, &condition.orelse);
+            }
+            Stmt::Try(attempt) => self.attempt(attempt),
+            Stmt::With(with) => {
+                for item in &with.items {
+                    let value = self.value(&item.context_expr);
+                    if !value.is_own() {
+                        let name = written(&item.context_expr);
+                        self.effect(item.context_expr.start(), format!("enters `{name}`"));
+                    }
+                    if let Some(target) = &item.optional_vars {
+                        self.assign(
+                            target,
+                            if value == Value::Own { Value::Own } else { Value::Foreign },
+                            None,
+                        );
+                    }
+                }
+                self.body(&with.body);
+            }
+            Stmt::Match(choice) => {
+                self.value(&choice.subject);
+                self.alternatives(
+                    choice.cases.iter().map(|case| (case.guard.as_deref(), case.body.as_slice())),
+                );
+            }
+            Stmt::Raise(raise) => {
+                for part in [&raise.exc, &raise.cause].into_iter().flatten() {
+                    self.value(part);
+                }
+            }
+            Stmt::Assert(assertion) => {
+                self.value(&assertion.test);
+                if let Some(message) = &assertion.msg {
+                    self.value(message);
+                }
+            }
+            Stmt::Return(statement) => {
+                let value = statement.value.as_ref().map_or(Value::Text, |value| self.value(value));
+                self.returned = Some(match self.returned.take() {
+                    Some(before) => before.or(value),
+                    None => value,
+                });
+            }
+            Stmt::TypeAlias(alias) => self.assign(&alias.name, Value::Own, None),
+            Stmt::Global(names) => self.declare_outer(&names.names, true),
+            Stmt::Nonlocal(names) => self.declare_outer(&names.names, false),
+            Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) => {}
+            Stmt::IpyEscapeCommand(command) => self.effect(command.start(), "runs a command"),
+        }
+    }
+
+    fn import(&mut self, import: &'a StmtImport) {
+        for alias in &import.names {
+            let module = alias.name.as_str();
+            match &alias.asname {
+                Some(name) => self.bind(name.as_str(), Value::Imported(module.to_owned())),
+                None => {
+                    let top = module.split('.').next().unwrap_or(module);
+                    self.bind(top, Value::Imported(top.to_owned()));
+                }
+            }
+        }
+    }
+
+    fn import_from(&mut self, import: &'a StmtImportFrom) {
+        let module = import.module.as_ref().map_or("", |name| name.as_str());
+        let module = format!("{}{module}", ".".repeat(import.level as usize));
+        for alias in &import.names {
+            if alias.name.as_str() == "*" {
+                self.star = true;
+                continue;
+            }
+            let name = alias.asname.as_ref().unwrap_or(&alias.name);
+            self.bind(name.as_str(), Value::Imported(format!("{module}.{}", alias.name)));
+        }
+    }
+
+    /// The branches of an `if`; one that only the type checker or a script sees is not followed.
+    fn branches(&mut self, branches: &'a ruff_python_ast::StmtIf) {
+        self.value(&branches.test);
+        let skipped = is_type_checking(&branches.test) || is_main(&branches.test);
+        let first = (!skipped).then_some((None, branches.body.as_slice()));
+        let others =
+            branches.elif_else_clauses.iter().map(|clause| (clause.test.as_ref(), clause.body.as_slice()));
+        self.alternatives(first.into_iter().chain(others));
+    }
+
+    /// Follows bodies of which at most one runs.
+    fn alternatives(&mut self, bodies: impl Iterator<Item = (Option<&'a Expr>, &'a [Stmt])>) {
+        let before = self.scopes.clone();
+        let mut after = before.clone();
+        for (test, body) in bodies {
+            self.scopes.clone_from(&before);
+            if let Some(test) = test {
+                self.value(test);
+            }
+            self.body(body);
+            after = joined(after, &self.scopes);
+        }
+        self.scopes = after;
+    }
+
+    /// A loop's body runs any number of times; twice is enough to see what one round leaves for the next.
+    fn repeated(&mut self, body: &'a [Stmt], otherwise: &'a [Stmt]) {
+        for _ in 0..2 {
+            self.alternatives(std::iter::once((None, body)));
+        }
+        self.body(otherwise);
+    }
+
+    fn attempt(&mut self, attempt: &'a StmtTry) {
+        let before = self.scopes.clone();
+        self.body(&attempt.body);
+        // A handler starts from anywhere in the body.
+        let inside = joined(before, &self.scopes);
+        self.body(&attempt.orelse);
+        let mut after = self.scopes.clone();
+        for ExceptHandler::ExceptHandler(handler) in &attempt.handlers {
+            self.scopes.clone_from(&inside);
+            if let Some(kind) = &handler.type_ {
+                self.value(kind);
+            }
+            if let Some(name) = &handler.name {
+                self.bind(name.as_str(), Value::Foreign);
+            }
+            self.body(&handler.body);
+            after = joined(after, &self.scopes);
+        }
+        self.scopes = after;
+        self.body(&attempt.finalbody);
+    }
+
+    fn delete(&mut self, target: &'a Expr) {
+        match target {
+            // The module's own name.
+            Expr::Name(name) => self.bind(name.id.as_str(), Value::Foreign),
+            Expr::Tuple(many) => many.elts.iter().for_each(|each| self.delete(each)),
+            Expr::List(many) => many.elts.iter().for_each(|each| self.delete(each)),
+            Expr::Attribute(attribute) => self.change_part(&attribute.value, target, "deletes"),
+            Expr::Subscript(subscript) => {
+                self.value(&subscript.slice);
+                self.change_part(&subscript.value, target, "deletes");
+            }
+            _ => {}
+        }
+    }
+
+    fn assign(&mut self, target: &'a Expr, value: Value, source: Option<&'a Expr>) {
+        match target {
+            Expr::Name(name) => self.bind(name.id.as_str(), value),
+            Expr::Tuple(many) => self.assign_each(&many.elts, source),
+            Expr::List(many) => self.assign_each(&many.elts, source),
+            Expr::Starred(rest) => self.assign(&rest.value, Value::Own, None),
+            Expr::Attribute(attribute) => self.change_part(&attribute.value, target, "sets"),
+            Expr::Subscript(subscript) => {
+                self.value(&subscript.slice);
+                self.change_part(&subscript.value, target, "sets");
+            }
+            _ => {}
+        }
+    }
+
+    /// `a, b = x, y` binds one by one; anything else binds what is not known.
+    fn assign_each(&mut self, targets: &'a [Expr], source: Option<&'a Expr>) {
+        let parts: &[Expr] = match source {
+            Some(Expr::Tuple(tuple)) if tuple.elts.len() == targets.len() => &tuple.elts,
+            _ => &[],
+        };
+        for (index, target) in targets.iter().enumerate() {
+            let part = parts.get(index);
+            // Seen before as a part of the whole: it is only looked up here.
+            let value = match part {
+                Some(part @ (Expr::Name(_) | Expr::Attribute(_))) => self.value(part),
+                Some(part) if part.is_literal_expr() => Value::Text,
+                Some(Expr::List(_) | Expr::Dict(_) | Expr::Set(_)) => Value::Own,
+                _ => Value::Foreign,
+            };
+            self.assign(target, value, part);
+        }
+    }
+
+    /// An attribute or an item of `owner` is set or deleted.
+    fn change_part(&mut self, owner: &'a Expr, whole: &'a Expr, verb: &str) {
+        let value = self.value(owner);
+        if is_namespace(owner) {
+            self.blurred = true;
+        }
+        if !value.is_own() {
+            self.changed(&value, whole.start(), &format!("{verb} `{}`", written(whole)));
+        }
+    }
+
+    fn changed(&mut self, value: &Value, at: TextSize, otherwise: &str) {
+        let known = if let Value::Imported(path) = value { table::shared(path) } else { None };
+        self.effect(at, known.unwrap_or(otherwise));
+    }
+
+    fn declare_outer(&mut self, names: &'a [ruff_python_ast::Identifier], global: bool) {
+        for name in names {
+            let name = name.as_str();
+            if self.scopes.len() > 1
+                && let Some(scope) = self.scopes.last_mut()
+            {
+                scope.outer.insert(name);
+            }
+            if global && self.scopes[0].names.contains_key(name) {
+                // Whoever runs may assign it at any time.
+                self.scopes[0].names.insert(name, Value::Foreign);
+            }
+        }
+    }
+
+    fn bind(&mut self, name: &'a str, value: Value) {
+        let here = self.scopes.iter().rposition(|scope| scope.kind != ScopeKind::Comprehension).unwrap_or(0);
+        if here > 0 && self.scopes[here].outer.contains(name) {
+            for scope in &mut self.scopes[..here] {
+                if scope.kind == ScopeKind::Module || scope.names.contains_key(name) {
+                    scope.names.insert(name, Value::Foreign);
+                }
+            }
+            return;
+        }
+        self.scopes[here].names.insert(name, value);
+    }
+
+    fn lookup(&self, name: &str) -> Value {
+        let last = self.scopes.len() - 1;
+        for (index, scope) in self.scopes.iter().enumerate().rev() {
+            if scope.kind == ScopeKind::Class && index != last {
+                continue;
+            }
+            if let Some(value) = scope.names.get(name) {
+                return if self.blurred && index == 0 { Value::Foreign } else { value.clone() };
+            }
+        }
+        match name {
+            "__name__" | "__file__" | "__doc__" | "__package__" | "__qualname__" | "__module__" => {
+                Value::Text
+            }
+            "__path__" => Value::Own,
+            _ if !self.star && !self.blurred && table::is_builtin(name) => {
+                Value::Imported(format!("builtins.{name}"))
+            }
+            _ => Value::Foreign,
+        }
+    }
+}
+
+/// What holds after either of two ways through the code.
+fn joined<'a>(mut one: Vec<Scope<'a>>, other: &[Scope<'a>]) -> Vec<Scope<'a>> {
+    for (scope, other) in one.iter_mut().zip(other) {
+        for (name, value) in &other.names {
+            let merged = match scope.names.remove(name) {
+                Some(known) => known.or(value.clone()),
+                // On the other way the name is the built-in one, or none.
+                None if table::is_builtin(name) => Value::Foreign,
+                None => value.clone(),
+            };
+            scope.names.insert(name, merged);
+        }
+        for (name, value) in &mut scope.names {
+            if !other.names.contains_key(name) && table::is_builtin(name) {
+                *value = Value::Foreign;
+            }
+        }
+        scope.outer.extend(&other.outer);
+    }
+    one
+}
+
+/// `globals()`, `vars()` or `locals()`, which are the module's own.
+fn is_namespace(expr: &Expr) -> bool {
+    let Expr::Call(call) = expr else { return false };
+    let named = matches!(call.func.as_ref(), Expr::Name(name) if matches!(name.id.as_str(), "globals" | "vars" | "locals"));
+    named && call.arguments.is_empty()
+}

@@ -1,0 +1,181 @@
+//! The facts about a module.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+/// Which module a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleId {
+    /// Its full dotted name.
+    pub name: String,
+    /// Whether it is a package's `__init__`.
+    pub is_package: bool,
+    /// Its source, relative to the tree.
+    pub path: Utf8PathBuf,
+}
+
+/// A position as Python's `ast` gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// From 1.
+    pub line: u32,
+    /// Bytes of UTF-8 from the start of the line, from 0.
+    pub column: u32,
+}
+
+/// An import statement anywhere in a module, relative ones resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The module that is asked for.
+    pub module: String,
+    /// What is taken from it; empty for a plain `import` and for a star.
+    pub names: Vec<String>,
+    /// Whether it takes everything.
+    pub star: bool,
+    /// Where the statement stands.
+    pub line: u32,
+    /// Whether it stands in a function, and so runs only when that is called.
+    pub in_function: bool,
+    /// Whether the type checker alone reads it (`if TYPE_CHECKING:`).
+    pub typing_only: bool,
+    /// Whether a condition or a `try` decides if it runs.
+    pub conditional: bool,
+}
+
+impl Import {
+    /// Whether it runs while the module is imported, whatever happens.
+    pub fn runs_at_import(&self) -> bool {
+        !self.in_function && !self.typing_only && !self.conditional
+    }
+}
+
+/// One `import` clause in the module's body that binds a name: `import a, b` has two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportStatement {
+    /// Where the whole statement starts.
+    pub place: Place,
+    /// Its last line.
+    pub end_line: u32,
+    /// Which of its clauses.
+    pub clause: u32,
+    /// The module that is imported; relative ones resolved.
+    pub module: String,
+    /// What is taken from it; `None` for a plain `import`.
+    pub attribute: Option<String>,
+    /// Whether the name is bound to the first part of `module` (`import a.b` binds `a`).
+    pub binds_top: bool,
+    /// The clause as a person writes it: `import pandas as pd`, `from .a import b`.
+    pub text: String,
+}
+
+/// Where and how a name is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Where the name stands.
+    pub place: Place,
+    /// When it is evaluated.
+    pub kind: UseKind,
+    /// The outermost f-string around it: before Python 3.12 positions inside are not reliable.
+    pub within_fstring: Option<Place>,
+}
+
+/// When a use is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UseKind {
+    /// When a function is called, or under `if __name__ == "__main__"`.
+    Later,
+    /// While the module's body runs.
+    AtImport,
+    /// In an annotation that nothing evaluates by itself: a string, or any under the future import.
+    Annotation,
+    /// The same in a class body or on a decorated function: who made the decorator or the base class may evaluate
+    /// it at once.
+    ReadAnnotation,
+}
+
+/// What stands against deferring a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hindrance {
+    /// The rule.
+    pub kind: HindranceKind,
+    /// Where.
+    pub line: u32,
+}
+
+/// The rules that a module's own text can break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HindranceKind {
+    /// The import stands in `try`, `with`, `if`, a loop, a class or `match`.
+    Nested,
+    /// The name is assigned, deleted, or bound by something else in the module.
+    Rebound,
+    /// A function declares it `global`.
+    DeclaredGlobal,
+    /// It is used in a `match` pattern.
+    Pattern,
+    /// It is used in `f"{x=}"`.
+    SelfDocumentingFString,
+    /// A class body binds and uses the same name.
+    ClassScope,
+    /// Mangling in a class would change it.
+    Mangled,
+    /// It is used in a template string, or an f-string around it gives the same name two meanings.
+    Ambiguous,
+    /// A star import before it may have bound the name already.
+    FollowsStar,
+}
+
+/// A name that import clauses bind in the module's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The name.
+    pub name: String,
+    /// What binds it, in order: `import a.b` and `import a.c` both bind `a`.
+    pub statements: Vec<ImportStatement>,
+    /// Every use that resolves to it.
+    pub uses: Vec<Use>,
+    /// What stands against deferring it.
+    pub hindrances: Vec<Hindrance>,
+}
+
+/// Something that a module's body may do to others than itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// Where.
+    pub line: u32,
+    /// For a person: `registers with atexit`, `calls configure()`.
+    pub what: String,
+}
+
+/// All facts about a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleAnalysis {
+    /// The module's name.
+    pub name: String,
+    /// Whether it is a package's `__init__`.
+    pub is_package: bool,
+    /// Its source, relative to the tree.
+    pub path: Utf8PathBuf,
+    /// Every import statement, in order.
+    pub imports: Vec<Import>,
+    /// Names bound by import clauses that stand directly in the body or nested in it, functions apart.
+    pub bindings: Vec<Binding>,
+    /// The literal `__all__`, if it is one.
+    pub exports: Option<BTreeSet<String>>,
+    /// Whether `__all__` is there but is more than a literal.
+    pub dynamic_exports: bool,
+    /// Where the module reads its own namespace as a whole: line and how (`globals()`).
+    pub reads_namespace: Option<(u32, String)>,
+    /// Where it binds `__getattr__` inside another statement.
+    pub conditional_getattr: Option<u32>,
+    /// Where it puts something else in its place in `sys.modules`.
+    pub replaces_itself: Option<u32>,
+    /// `import_module("literal")` and `__import__("literal")`: line and module.
+    pub dynamic_imports: Vec<(u32, String)>,
+    /// Attribute chains read from imported modules, as far as they could be modules: `xml.sax`.
+    pub attribute_paths: BTreeSet<String>,
+    /// What the body may do to others; empty where it is proven to do nothing.
+    pub effects: Vec<Effect>,
+}

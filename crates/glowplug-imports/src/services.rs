@@ -1,0 +1,111 @@
+//! Calls that make AWS clients: which services they name.
+
+use std::collections::BTreeSet;
+
+use ruff_python_ast::visitor::{Visitor, walk_expr};
+use ruff_python_ast::{Expr, ExprCall};
+
+/// Methods of boto3 and its sessions whose first argument is a service's name.
+const MAKERS: [&str; 3] = ["client", "resource", "create_client"];
+
+/// What a module's client calls say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceCalls {
+    /// Every call names its service by a literal: these.
+    Literal(BTreeSet<String>),
+    /// Some call names its service by something else, or a maker is passed on as a value.
+    Unknown,
+}
+
+/// Looks for `….client("name")`, `….resource("name")` and `….create_client("name")` in a module. A
+/// source that does not parse is unknown.
+pub fn service_calls(source: &str) -> ServiceCalls {
+    let Ok(parsed) = ruff_python_parser::parse_module(source) else { return ServiceCalls::Unknown };
+    let mut search = Search { names: BTreeSet::new(), unknown: false };
+    search.visit_body(parsed.suite());
+    if search.unknown { ServiceCalls::Unknown } else { ServiceCalls::Literal(search.names) }
+}
+
+struct Search {
+    names: BTreeSet<String>,
+    unknown: bool,
+}
+
+impl Search {
+    fn call(&mut self, call: &ExprCall) {
+        let named = call
+            .arguments
+            .args
+            .first()
+            .or_else(|| call.arguments.find_keyword("service_name").map(|keyword| &keyword.value));
+        match named {
+            Some(Expr::StringLiteral(name)) => {
+                self.names.insert(name.value.to_str().to_owned());
+            }
+            _ => self.unknown = true,
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Search {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::Call(call) => {
+                if let Expr::Attribute(attribute) = call.func.as_ref() {
+                    if MAKERS.contains(&attribute.attr.as_str()) {
+                        self.call(call);
+                        self.visit_expr(&attribute.value);
+                        self.visit_arguments(&call.arguments);
+                        return;
+                    }
+                }
+                // `getattr(boto3, "client")` and the like.
+                if let Expr::Name(name) = call.func.as_ref() {
+                    let maker = call.arguments.args.get(1).is_some_and(
+                        |arg| matches!(arg, Expr::StringLiteral(text) if MAKERS.contains(&text.value.to_str())),
+                    );
+                    self.unknown |= name.id.as_str() == "getattr" && maker;
+                }
+            }
+            // A maker that is not called here may be called anywhere.
+            Expr::Attribute(attribute) if matches!(attribute.value.as_ref(), Expr::Name(name) if name.id.as_str() == "boto3") =>
+            {
+                self.unknown |= MAKERS.contains(&attribute.attr.as_str());
+            }
+            _ => {}
+        }
+        walk_expr(self, expr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal(names: &[&str]) -> ServiceCalls {
+        ServiceCalls::Literal(names.iter().map(|n| (*n).to_owned()).collect())
+    }
+
+    #[test]
+    fn literals_are_collected_wherever_the_call_stands() {
+        let source = "import boto3\nsession = boto3.Session()\ndef f():\n    return boto3.client('s3'), session.resource(service_name='dynamodb')\n";
+        assert_eq!(service_calls(source), literal(&["s3", "dynamodb"]));
+    }
+
+    #[test]
+    fn anything_else_is_unknown() {
+        for source in [
+            "import boto3\ndef f(name): return boto3.client(name)\n",
+            "import boto3\nmake = boto3.client\n",
+            "import boto3\nmake = getattr(boto3, 'resource')\n",
+            "boto3.client(",
+        ] {
+            assert_eq!(service_calls(source), ServiceCalls::Unknown, "{source}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_of_another_object_is_no_maker() {
+        assert_eq!(service_calls("request.client.host\nself.client.send('x')\n"), literal(&[]));
+    }
+}

@@ -1,0 +1,579 @@
+//! One walk over a module: scopes, reads of names, imports, and reads of whole namespaces.
+
+use ruff_python_ast::name::Name;
+use ruff_python_ast::visitor::{Visitor, walk_expr, walk_pattern, walk_stmt};
+use ruff_python_ast::{
+    Comprehension, ExceptHandler, Expr, ExprCall, ExprContext, Identifier, InterpolatedStringElement,
+    Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtIf, TypeParams,
+};
+use ruff_text_size::{Ranged, TextSize};
+
+use crate::scopes::{ScopeId, ScopeKind, Scopes};
+use crate::shapes::{Strings, chain, identifiers, is_main, is_own_module, is_quiet, is_type_checking};
+use crate::{ImportStatement, ModuleId, UseKind};
+
+/// A read of a name, before it is known what it means.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) name: Name,
+    pub(crate) at: TextSize,
+    pub(crate) scope: ScopeId,
+    pub(crate) kind: UseKind,
+    /// Start of the outermost f-string around it.
+    pub(crate) fstring: Option<TextSize>,
+    /// It stands where no expression may stand in its place.
+    pub(crate) fixed: Option<Fixed>,
+    /// Attributes read from it, outermost last.
+    pub(crate) attributes: Vec<Name>,
+}
+
+/// Why a read cannot be replaced by an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fixed {
+    Pattern,
+    SelfDocumenting,
+    Template,
+}
+
+/// An import clause in the module's own body, functions and classes apart.
+#[derive(Debug)]
+pub(crate) struct Clause {
+    pub(crate) name: String,
+    pub(crate) statement: ImportStatement,
+    /// It stands in a compound statement.
+    pub(crate) nested: bool,
+}
+
+/// An import statement anywhere.
+#[derive(Debug)]
+pub(crate) struct AnyImport {
+    pub(crate) at: TextSize,
+    pub(crate) module: String,
+    pub(crate) names: Vec<String>,
+    pub(crate) star: bool,
+    pub(crate) in_function: bool,
+    pub(crate) typing_only: bool,
+    pub(crate) conditional: bool,
+}
+
+/// What the walk has found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) scopes: Scopes,
+    pub(crate) reads: Vec<Read>,
+    pub(crate) clauses: Vec<Clause>,
+    pub(crate) imports: Vec<AnyImport>,
+    /// Names that the module's body binds or deletes by something else than an import clause.
+    pub(crate) rebound: Vec<(Name, TextSize)>,
+    /// Names inside strings in annotations.
+    pub(crate) quoted: Vec<(Name, TextSize, UseKind)>,
+    pub(crate) reads_namespace: Option<(TextSize, String)>,
+    pub(crate) conditional_getattr: Option<TextSize>,
+    pub(crate) replaces_itself: Option<TextSize>,
+    pub(crate) dynamic_imports: Vec<(TextSize, String)>,
+    /// The first star import of the module's body.
+    pub(crate) star: Option<TextSize>,
+}
+
+/// When annotations are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Annotations {
+    /// Where they stand.
+    Eagerly,
+    /// When somebody asks for them (from Python 3.14 on).
+    Lazily,
+    /// Never: they are strings (the future import).
+    Never,
+}
+
+pub(crate) struct Walker<'a> {
+    id: &'a ModuleId,
+    annotations: Annotations,
+    place_of: &'a dyn Fn(TextSize) -> crate::Place,
+    found: Found,
+    scope: ScopeId,
+    /// Whether what is read now is read when a function runs.
+    later: bool,
+    /// Compound statements of the module's body around the current statement.
+    depth: u32,
+    in_function: bool,
+    typing_only: bool,
+    conditional: bool,
+    /// Set inside an annotation that is not evaluated where it stands.
+    annotation: Option<UseKind>,
+    fstring: Option<TextSize>,
+    fixed: Option<Fixed>,
+    /// Whether the class around reads the annotations of its body.
+    class_reads: bool,
+}
+
+impl<'a> Walker<'a> {
+    pub(crate) fn run(
+        suite: &'a [Stmt],
+        id: &'a ModuleId,
+        annotations: Annotations,
+        place_of: &'a dyn Fn(TextSize) -> crate::Place,
+    ) -> Found {
+        let mut walker = Self {
+            id,
+            annotations,
+            place_of,
+            found: Found {
+                scopes: Scopes::new(),
+                reads: Vec::new(),
+                clauses: Vec::new(),
+                imports: Vec::new(),
+                rebound: Vec::new(),
+                quoted: Vec::new(),
+                reads_namespace: None,
+                conditional_getattr: None,
+                replaces_itself: None,
+                dynamic_imports: Vec::new(),
+                star: None,
+            },
+            scope: 0,
+            later: false,
+            depth: 0,
+            in_function: false,
+            typing_only: false,
+            conditional: false,
+            annotation: None,
+            fstring: None,
+            fixed: None,
+            class_reads: false,
+        };
+        walker.visit_body(suite);
+        walker.found
+    }
+
+    fn bind(&mut self, name: &Identifier) {
+        self.bind_name(&name.id.clone(), name.start());
+    }
+
+    fn bind_name(&mut self, name: &Name, at: TextSize) {
+        self.found.scopes.bind(self.scope, name);
+        if self.scope == 0 {
+            self.found.rebound.push((name.clone(), at));
+            if self.depth > 0 && name.as_str() == "__getattr__" {
+                self.found.conditional_getattr.get_or_insert(at);
+            }
+        }
+    }
+
+    /// Runs `body` in a new scope.
+    fn inside(&mut self, kind: ScopeKind, body: impl FnOnce(&mut Self)) {
+        let outer = self.scope;
+        self.scope = self.found.scopes.open(kind, outer);
+        body(self);
+        self.scope = outer;
+    }
+
+    /// Runs `body` as what a later call runs.
+    fn called_later(&mut self, body: impl FnOnce(&mut Self)) {
+        let (later, in_function) = (self.later, self.in_function);
+        (self.later, self.in_function) = (true, true);
+        body(self);
+        (self.later, self.in_function) = (later, in_function);
+    }
+
+    fn nested(&mut self, body: impl FnOnce(&mut Self)) {
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+    }
+
+    fn import(&mut self, statement: &'a Stmt) {
+        let place = (self.place_of)(statement.start());
+        let end_line = (self.place_of)(statement.end()).line;
+        let at = statement.start();
+        let clauses = match statement {
+            Stmt::Import(import) => {
+                for alias in &import.names {
+                    self.record_import(at, alias.name.to_string(), Vec::new(), false);
+                }
+                crate::clauses::of_import(import, place, end_line)
+            }
+            Stmt::ImportFrom(from) => {
+                let star = from.names.iter().any(|alias| alias.name.as_str() == "*");
+                let asked = from.module.as_ref().map(|module| module.as_str());
+                if let Some(module) = crate::clauses::absolute(self.id, from.level, asked) {
+                    let names = if star {
+                        Vec::new()
+                    } else {
+                        from.names.iter().map(|a| a.name.to_string()).collect()
+                    };
+                    self.record_import(at, module, names, star);
+                }
+                if star && self.scope == 0 {
+                    self.found.star.get_or_insert(at);
+                }
+                crate::clauses::of_import_from(self.id, from, place, end_line)
+            }
+            _ => return,
+        };
+        for (name, statement) in clauses {
+            self.found.scopes.bind(self.scope, &Name::new(&name));
+            if self.scope == 0 && !self.typing_only {
+                self.found.clauses.push(Clause { name, statement, nested: self.depth > 0 });
+            }
+        }
+    }
+
+    fn record_import(&mut self, at: TextSize, module: String, names: Vec<String>, star: bool) {
+        self.found.imports.push(AnyImport {
+            at,
+            module,
+            names,
+            star,
+            in_function: self.in_function,
+            typing_only: self.typing_only,
+            conditional: self.conditional,
+        });
+    }
+
+    fn function(&mut self, function: &'a StmtFunctionDef) {
+        self.bind(&function.name);
+        for decorator in &function.decorator_list {
+            self.visit_decorator(decorator);
+        }
+        let read = function.decorator_list.iter().any(|decorator| !is_quiet(decorator));
+        self.typed(function.type_params.as_deref(), |walker| {
+            walker.signature(&function.parameters, read);
+            if let Some(returns) = &function.returns {
+                walker.visit_annotation_of(returns, read);
+            }
+            walker.inside(ScopeKind::Function, |walker| {
+                walker.parameters(&function.parameters);
+                walker.called_later(|walker| {
+                    let class_reads = std::mem::take(&mut walker.class_reads);
+                    walker.visit_body(&function.body);
+                    walker.class_reads = class_reads;
+                });
+            });
+        });
+    }
+
+    /// Type parameters are a scope of their own around what they belong to.
+    fn typed(&mut self, parameters: Option<&'a TypeParams>, body: impl FnOnce(&mut Self)) {
+        let Some(parameters) = parameters else { return body(self) };
+        self.inside(ScopeKind::Function, |walker| {
+            for parameter in &parameters.type_params {
+                walker.found.scopes.bind(walker.scope, &parameter.name().id.clone());
+            }
+            walker.visit_type_params(parameters);
+            body(walker);
+        });
+    }
+
+    /// Defaults and annotations, which belong to the scope around the function.
+    fn signature(&mut self, parameters: &'a Parameters, read: bool) {
+        for parameter in parameters.iter() {
+            if let Some(default) = parameter.default() {
+                self.visit_expr(default);
+            }
+        }
+        for parameter in parameters.iter() {
+            if let Some(annotation) = parameter.annotation() {
+                self.visit_annotation_of(annotation, read);
+            }
+        }
+    }
+
+    fn parameters(&mut self, parameters: &Parameters) {
+        for parameter in parameters.iter() {
+            self.found.scopes.bind(self.scope, &parameter.name().id.clone());
+        }
+    }
+
+    /// An annotation; `read` where somebody may evaluate it at once even if the interpreter does not.
+    fn visit_annotation_of(&mut self, annotation: &'a Expr, read: bool) {
+        let unevaluated = if read { UseKind::ReadAnnotation } else { UseKind::Annotation };
+        self.quoted_names(annotation, unevaluated);
+        let (outer, later) = (self.annotation, self.later);
+        match self.annotations {
+            Annotations::Eagerly => {}
+            Annotations::Lazily => self.later = true,
+            Annotations::Never => self.annotation = Some(unevaluated),
+        }
+        self.visit_expr(annotation);
+        (self.annotation, self.later) = (outer, later);
+    }
+
+    fn quoted_names(&mut self, annotation: &Expr, kind: UseKind) {
+        let mut strings = Strings(Vec::new());
+        strings.visit_expr(annotation);
+        for (text, at) in strings.0 {
+            for name in identifiers(text) {
+                self.found.quoted.push((Name::new(name), at, kind));
+            }
+        }
+    }
+
+    fn class(&mut self, class: &'a StmtClassDef) {
+        self.bind(&class.name);
+        for decorator in &class.decorator_list {
+            self.visit_decorator(decorator);
+        }
+        let plain_base = |base: &Expr| matches!(base, Expr::Name(name) if name.id.as_str() == "object");
+        let reads = !class.decorator_list.is_empty()
+            || class
+                .arguments
+                .as_ref()
+                .is_some_and(|a| !a.keywords.is_empty() || a.args.iter().any(|base| !plain_base(base)));
+        self.typed(class.type_params.as_deref(), |walker| {
+            if let Some(arguments) = &class.arguments {
+                walker.visit_arguments(arguments);
+            }
+            walker.inside(ScopeKind::Class, |walker| {
+                let outer = std::mem::replace(&mut walker.class_reads, reads);
+                walker.nested(|walker| walker.visit_body(&class.body));
+                walker.class_reads = outer;
+            });
+        });
+    }
+
+    fn comprehension(&mut self, generators: &'a [Comprehension], results: &[&'a Expr]) {
+        // The first source is evaluated outside.
+        if let Some(first) = generators.first() {
+            self.visit_expr(&first.iter);
+        }
+        self.inside(ScopeKind::Comprehension, |walker| {
+            for (index, generator) in generators.iter().enumerate() {
+                if index > 0 {
+                    walker.visit_expr(&generator.iter);
+                }
+                walker.visit_expr(&generator.target);
+                for condition in &generator.ifs {
+                    walker.visit_expr(condition);
+                }
+            }
+            for result in results {
+                walker.visit_expr(result);
+            }
+        });
+    }
+
+    fn condition(&mut self, statement: &'a StmtIf) {
+        self.visit_expr(&statement.test);
+        let (typing_only, conditional, later) = (self.typing_only, self.conditional, self.later);
+        self.conditional = true;
+        if is_type_checking(&statement.test) {
+            self.typing_only = true;
+        } else if self.scope == 0 && is_main(&statement.test) {
+            self.later = true;
+        }
+        self.nested(|walker| walker.visit_body(&statement.body));
+        (self.typing_only, self.later) = (typing_only, later);
+        for clause in &statement.elif_else_clauses {
+            self.nested(|walker| walker.visit_elif_else_clause(clause));
+        }
+        self.conditional = conditional;
+    }
+
+    fn name(&mut self, expr: &'a Expr, attributes: Vec<Name>) {
+        let Expr::Name(name) = expr else { return };
+        match name.ctx {
+            ExprContext::Load => {
+                if name.id.as_str() == "globals" {
+                    self.namespace(name.start(), "globals()");
+                }
+                if self.typing_only {
+                    return;
+                }
+                self.found.reads.push(Read {
+                    name: name.id.clone(),
+                    at: name.start(),
+                    scope: self.scope,
+                    kind: self.annotation.unwrap_or(if self.later {
+                        UseKind::Later
+                    } else {
+                        UseKind::AtImport
+                    }),
+                    fstring: self.fstring,
+                    fixed: self.fixed,
+                    attributes,
+                });
+            }
+            _ => self.bind_name(&name.id.clone(), name.start()),
+        }
+    }
+
+    fn namespace(&mut self, at: TextSize, how: &str) {
+        self.found.reads_namespace.get_or_insert_with(|| (at, how.to_owned()));
+    }
+
+    /// Calls that read a whole namespace, or import by a text.
+    fn call(&mut self, call: &ExprCall) {
+        let called = match call.func.as_ref() {
+            Expr::Name(name) => name.id.as_str(),
+            Expr::Attribute(attribute) => attribute.attr.as_str(),
+            _ => return,
+        };
+        let by_name = matches!(call.func.as_ref(), Expr::Name(_));
+        let arguments = &call.arguments;
+        let count = arguments.args.len() + arguments.keywords.len();
+        let in_body = matches!(self.found.scopes.kind(self.scope), ScopeKind::Module | ScopeKind::Class);
+        match called {
+            "vars" | "locals" | "dir" if by_name && count == 0 && in_body => {
+                self.namespace(call.start(), &format!("{called}()"));
+            }
+            "eval" | "exec" if by_name && count < 2 => self.namespace(call.start(), &format!("{called}(…)")),
+            "import_module" | "__import__" => {
+                if let Some(Expr::StringLiteral(text)) = arguments.args.first() {
+                    self.found.dynamic_imports.push((call.start(), text.value.to_str().to_owned()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Walker<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        match stmt {
+            Stmt::FunctionDef(function) => self.function(function),
+            Stmt::ClassDef(class) => self.class(class),
+            Stmt::Import(_) | Stmt::ImportFrom(_) => self.import(stmt),
+            Stmt::Global(global) => {
+                for name in &global.names {
+                    self.found.scopes.declare_global(self.scope, &name.id);
+                }
+            }
+            Stmt::Nonlocal(nonlocal) => {
+                for name in &nonlocal.names {
+                    self.found.scopes.declare_nonlocal(self.scope, &name.id);
+                }
+            }
+            Stmt::AnnAssign(assign) => {
+                if let Some(value) = &assign.value {
+                    self.visit_expr(value);
+                }
+                // In a function they are not evaluated at all.
+                if self.found.scopes.kind(self.scope) != ScopeKind::Function {
+                    let read = self.class_reads && self.found.scopes.kind(self.scope) == ScopeKind::Class;
+                    self.visit_annotation_of(&assign.annotation, read);
+                }
+                self.visit_expr(&assign.target);
+            }
+            Stmt::TypeAlias(alias) => {
+                self.visit_expr(&alias.name);
+                self.typed(alias.type_params.as_deref(), |walker| {
+                    walker.called_later(|walker| walker.visit_expr(&alias.value));
+                });
+            }
+            Stmt::If(statement) => self.condition(statement),
+            Stmt::Try(statement) => {
+                self.nested(|walker| walker.visit_body(&statement.body));
+                let conditional = std::mem::replace(&mut self.conditional, true);
+                self.nested(|walker| {
+                    for handler in &statement.handlers {
+                        walker.visit_except_handler(handler);
+                    }
+                    walker.visit_body(&statement.orelse);
+                    walker.visit_body(&statement.finalbody);
+                });
+                self.conditional = conditional;
+            }
+            Stmt::For(_) | Stmt::While(_) | Stmt::With(_) | Stmt::Match(_) => {
+                self.nested(|walker| walk_stmt(walker, stmt));
+            }
+            _ => walk_stmt(self, stmt),
+        }
+    }
+
+    fn visit_except_handler(&mut self, handler: &'a ExceptHandler) {
+        let ExceptHandler::ExceptHandler(inner) = handler;
+        if let Some(name) = &inner.name {
+            self.bind(name);
+        }
+        ruff_python_ast::visitor::walk_except_handler(self, handler);
+    }
+
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::Name(_) => self.name(expr, Vec::new()),
+            Expr::Attribute(_) => match chain(expr) {
+                Some((base, attributes)) => self.name(base, attributes),
+                None => walk_expr(self, expr),
+            },
+            Expr::Lambda(lambda) => {
+                if let Some(parameters) = &lambda.parameters {
+                    self.signature(parameters, false);
+                }
+                self.inside(ScopeKind::Function, |walker| {
+                    if let Some(parameters) = &lambda.parameters {
+                        walker.parameters(parameters);
+                    }
+                    walker.called_later(|walker| walker.visit_expr(&lambda.body));
+                });
+            }
+            Expr::ListComp(c) => self.comprehension(&c.generators, &[&c.elt]),
+            Expr::SetComp(c) => self.comprehension(&c.generators, &[&c.elt]),
+            Expr::Generator(c) => self.comprehension(&c.generators, &[&c.elt]),
+            Expr::DictComp(c) => {
+                let mut results: Vec<&Expr> = c.key.as_deref().into_iter().collect();
+                results.push(&c.value);
+                self.comprehension(&c.generators, &results);
+            }
+            Expr::Named(named) => {
+                self.visit_expr(&named.value);
+                if let Expr::Name(name) = named.target.as_ref() {
+                    let target = self.found.scopes.outside_comprehensions(self.scope);
+                    let outer = std::mem::replace(&mut self.scope, target);
+                    self.bind_name(&name.id.clone(), name.start());
+                    self.scope = outer;
+                }
+            }
+            Expr::FString(_) => {
+                let outer = self.fstring;
+                self.fstring.get_or_insert(expr.start());
+                walk_expr(self, expr);
+                self.fstring = outer;
+            }
+            Expr::TString(_) => {
+                let outer = self.fixed.replace(Fixed::Template);
+                walk_expr(self, expr);
+                self.fixed = outer;
+            }
+            Expr::Subscript(subscript) if is_own_module(&subscript.value, &subscript.slice) => {
+                if subscript.ctx == ExprContext::Load {
+                    self.namespace(expr.start(), "sys.modules[__name__]");
+                } else {
+                    self.found.replaces_itself.get_or_insert(expr.start());
+                }
+                walk_expr(self, expr);
+            }
+            Expr::Call(call) => {
+                self.call(call);
+                walk_expr(self, expr);
+            }
+            _ => walk_expr(self, expr),
+        }
+    }
+
+    fn visit_interpolated_string_element(&mut self, element: &'a InterpolatedStringElement) {
+        let outer = self.fixed;
+        if let InterpolatedStringElement::Interpolation(inner) = element {
+            if inner.debug_text.is_some() {
+                self.fixed = self.fixed.or(Some(Fixed::SelfDocumenting));
+            }
+        }
+        ruff_python_ast::visitor::walk_interpolated_string_element(self, element);
+        self.fixed = outer;
+    }
+
+    fn visit_pattern(&mut self, pattern: &'a Pattern) {
+        let bound = match pattern {
+            Pattern::MatchAs(inner) => inner.name.as_ref(),
+            Pattern::MatchStar(inner) => inner.name.as_ref(),
+            Pattern::MatchMapping(inner) => inner.rest.as_ref(),
+            _ => None,
+        };
+        if let Some(name) = bound {
+            self.bind(name);
+        }
+        let outer = self.fixed.replace(Fixed::Pattern);
+        walk_pattern(self, pattern);
+        self.fixed = outer;
+    }
+}

@@ -1,0 +1,75 @@
+//! What the compiler in the target interpreter has to do to one file; see `python/glowplug_agent/compiler.py`.
+
+use glowplug_imports::{Binding, ImportStatement, ModuleAnalysis, Place, UseKind};
+use serde::Serialize;
+
+/// The edits of one file, serialised as the JSON that the compiler reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileEdits {
+    /// Name of the support module.
+    pub support: String,
+    /// Names to defer.
+    pub names: Vec<NameEdit>,
+    /// Submodules that others rely on without importing them.
+    pub submodules: Vec<String>,
+}
+
+/// One name to defer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NameEdit {
+    /// The name.
+    pub name: String,
+    /// The clauses that bind it.
+    pub clauses: Vec<ClauseEdit>,
+    /// Line and column of every use outside of f-strings.
+    pub uses: Vec<(u32, u32)>,
+    /// Line and column of every f-string in which all uses are replaced.
+    pub fstrings: Vec<(u32, u32)>,
+}
+
+/// One clause of an import statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClauseEdit {
+    /// Where the statement starts.
+    pub line: u32,
+    /// Where the statement starts.
+    pub column: u32,
+    /// Which of its clauses.
+    pub clause: u32,
+    /// The full name, where the clause takes a submodule from its own package.
+    pub submodule: Option<String>,
+}
+
+pub(crate) fn name_edit(
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    is_module: impl Fn(&str) -> bool,
+) -> NameEdit {
+    let evaluated = || binding.uses.iter().filter(|used| used.kind == UseKind::Later);
+    let pair = |place: Place| (place.line, place.column);
+    let mut uses: Vec<(u32, u32)> =
+        evaluated().filter(|used| used.within_fstring.is_none()).map(|used| pair(used.place)).collect();
+    let mut fstrings: Vec<(u32, u32)> =
+        evaluated().filter_map(|used| used.within_fstring).map(pair).collect();
+    for list in [&mut uses, &mut fstrings] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    let clause = |statement: &ImportStatement| ClauseEdit {
+        line: statement.place.line,
+        column: statement.place.column,
+        clause: statement.clause,
+        submodule: statement
+            .attribute
+            .as_ref()
+            .filter(|_| statement.module == analysis.name)
+            .map(|attribute| format!("{}.{attribute}", statement.module))
+            .filter(|full| is_module(full)),
+    };
+    NameEdit {
+        name: binding.name.clone(),
+        clauses: binding.statements.iter().map(clause).collect(),
+        uses,
+        fstrings,
+    }
+}

@@ -1,0 +1,176 @@
+//! The soundness rules: why an import must stay as it is.
+
+use glowplug_imports::{Binding, HindranceKind, ModuleAnalysis, UseKind};
+use serde::Serialize;
+
+use crate::world::World;
+
+/// Why an import stays eager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which rule.
+    pub rule: Rule,
+    /// In words, with the line: `used while the module runs, line 12`.
+    pub detail: String,
+}
+
+/// The rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// It stands in `try`, `with`, `if`, a loop or a class.
+    Nested,
+    /// The name is bound or deleted by something else too.
+    Rebound,
+    /// A function declares the name `global`.
+    DeclaredGlobal,
+    /// A `match` pattern uses it.
+    Pattern,
+    /// `f"{x=}"` uses it.
+    SelfDocumentingFString,
+    /// A class body binds and uses the same name.
+    ClassScope,
+    /// A class would mangle the name.
+    Mangled,
+    /// The edits could not be told apart.
+    Ambiguous,
+    /// A star import before it may have bound the name.
+    FollowsStar,
+    /// The module reads its namespace as a whole.
+    ReadsNamespace,
+    /// The module puts something else in its place.
+    ReplacesItself,
+    /// The module's `__getattr__` is not defined in its body directly.
+    ConditionalGetattr,
+    /// Other modules take everything from this one, and it has no `__all__`.
+    StarImported,
+    /// The name is that of a submodule of its own package, and means something else.
+    NamedLikeSubmodule,
+    /// The import system itself asks for names with two underscores on both sides.
+    Dunder,
+    /// It is used while the module runs.
+    UsedAtImport,
+    /// It is used in an annotation that somebody may evaluate at once.
+    AnnotationRead,
+    /// Nothing uses it: it is imported for its effect.
+    ForItsEffect,
+}
+
+/// The first rule that forbids to defer a binding.
+pub(crate) fn judge(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+    of_module(analysis)
+        .or_else(|| of_name(world, analysis, binding))
+        .or_else(|| of_hindrances(binding))
+        .or_else(|| of_uses(binding))
+        .or_else(|| of_effect(world, analysis, binding))
+}
+
+fn refusal(rule: Rule, detail: impl Into<String>) -> Option<Refusal> {
+    Some(Refusal { rule, detail: detail.into() })
+}
+
+fn of_module(analysis: &ModuleAnalysis) -> Option<Refusal> {
+    if let Some((line, how)) = &analysis.reads_namespace {
+        return refusal(
+            Rule::ReadsNamespace,
+            format!("the module reads its namespace as a whole: `{how}`, line {line}"),
+        );
+    }
+    if let Some(line) = analysis.replaces_itself {
+        return refusal(
+            Rule::ReplacesItself,
+            format!("the module replaces itself in `sys.modules`, line {line}"),
+        );
+    }
+    if let Some(line) = analysis.conditional_getattr {
+        return refusal(
+            Rule::ConditionalGetattr,
+            format!("the module defines `__getattr__` under a condition, line {line}"),
+        );
+    }
+    None
+}
+
+fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+    let name = &binding.name;
+    if name.starts_with("__") && name.ends_with("__") {
+        return refusal(Rule::Dunder, format!("`{name}` is a name that the interpreter itself may ask for"));
+    }
+    if analysis.is_package && world.is_submodule(&analysis.name, name) {
+        let is_it = |module: &str, attribute: Option<&str>| match attribute {
+            Some(attribute) => module == analysis.name && attribute == name,
+            None => module == format!("{}.{name}", analysis.name),
+        };
+        if !binding.statements.iter().all(|s| !s.binds_top && is_it(&s.module, s.attribute.as_deref())) {
+            return refusal(
+                Rule::NamedLikeSubmodule,
+                format!("`{name}` is also a submodule of `{}`, which would take its place", analysis.name),
+            );
+        }
+    }
+    let exported = analysis.exports.as_ref().is_some_and(|names| names.contains(name));
+    let closed = analysis.exports.is_some() && !analysis.dynamic_exports;
+    if world.star_imported.contains(analysis.name.as_str()) && !exported && !closed {
+        return refusal(
+            Rule::StarImported,
+            "other modules import `*` from this one, and no literal `__all__` says what that gives",
+        );
+    }
+    None
+}
+
+fn of_hindrances(binding: &Binding) -> Option<Refusal> {
+    let first = binding.hindrances.first()?;
+    let line = first.line;
+    let (rule, detail) = match first.kind {
+        HindranceKind::Nested => (Rule::Nested, "inside another statement"),
+        HindranceKind::Rebound => (Rule::Rebound, "the name is bound or deleted again"),
+        HindranceKind::DeclaredGlobal => (Rule::DeclaredGlobal, "a function declares the name `global`"),
+        HindranceKind::Pattern => (Rule::Pattern, "used in a `match` pattern"),
+        HindranceKind::SelfDocumentingFString => (Rule::SelfDocumentingFString, "used in `{…=}`"),
+        HindranceKind::ClassScope => (Rule::ClassScope, "a class body binds and uses the same name"),
+        HindranceKind::Mangled => (Rule::Mangled, "a class would mangle the name"),
+        HindranceKind::Ambiguous => (Rule::Ambiguous, "its uses in a string cannot be told apart"),
+        HindranceKind::FollowsStar => (Rule::FollowsStar, "a star import before it may bind the same name"),
+    };
+    refusal(rule, format!("{detail}, line {line}"))
+}
+
+fn of_uses(binding: &Binding) -> Option<Refusal> {
+    if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::AtImport) {
+        return refusal(Rule::UsedAtImport, format!("used while the module runs, line {}", used.place.line));
+    }
+    if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::ReadAnnotation) {
+        return refusal(
+            Rule::AnnotationRead,
+            format!(
+                "used in an annotation that a decorator or a base class may read, line {}",
+                used.place.line
+            ),
+        );
+    }
+    None
+}
+
+/// A name that nothing uses is imported for what the import does; the user's own code apart, where a linter
+/// would have said so, and packages, whose names are used from outside.
+fn of_effect(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+    let exported = analysis.exports.as_ref().is_some_and(|names| names.contains(&binding.name));
+    if !binding.uses.is_empty()
+        || exported
+        || world.is_user(&analysis.name)
+        || world.is_wanted(&analysis.name, &binding.name)
+    {
+        return None;
+    }
+    let re_exports = |statement: &glowplug_imports::ImportStatement| {
+        statement
+            .attribute
+            .as_ref()
+            .is_some_and(|attribute| !world.is_submodule(&statement.module, attribute))
+    };
+    if analysis.is_package && binding.statements.iter().all(re_exports) {
+        return None;
+    }
+    refusal(Rule::ForItsEffect, "nothing uses the name: it may be imported for its effect")
+}

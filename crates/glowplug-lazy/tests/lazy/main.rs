@@ -1,0 +1,8 @@
+//! Deferred imports on real interpreters: what the edited module does, what is refused, what never changes.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they ran on")]
+
+mod corpus;
+mod properties;
+mod refusals;
+mod semantics;
+mod support;

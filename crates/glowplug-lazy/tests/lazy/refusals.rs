@@ -1,0 +1,136 @@
+//! Every soundness rule, by the smallest module that breaks it.
+
+use std::collections::BTreeMap;
+
+use glowplug_core::PythonVersion;
+use glowplug_lazy::{Candidates, Rule};
+
+use crate::support::Tree;
+
+fn judged(candidates: &Candidates) -> BTreeMap<String, Option<Rule>> {
+    candidates
+        .all()
+        .map(|c| (format!("{}:{}", c.module, c.name), c.refusal.as_ref().map(|refusal| refusal.rule)))
+        .collect()
+}
+
+fn rule_of(source: &str) -> Option<Rule> {
+    let tree = Tree::new(&[("app.py", source), ("x.py", "A = 1\n")]);
+    judged(&tree.candidates(PythonVersion::new(3, 12)))["app:x"]
+}
+
+#[test]
+fn each_rule_refuses() {
+    for (rule, source) in [
+        (Rule::Nested, "try:\n    import x\nexcept ImportError:\n    pass\ndef f():\n    return x\n"),
+        (Rule::Nested, "with open('f') as f:\n    import x\n"),
+        (Rule::Nested, "if 1:\n    import x\ndef f():\n    return x\n"),
+        (Rule::Rebound, "import x\nx = 2\n"),
+        (Rule::Rebound, "import x\ndel x\n"),
+        (Rule::Rebound, "import x\nfor x in []:\n    pass\n"),
+        (Rule::Rebound, "import x\ndef x():\n    pass\n"),
+        (Rule::Rebound, "import x\n[x := 1 for _ in 'a']\n"),
+        (Rule::Rebound, "import x\nmatch 1:\n    case x:\n        pass\n"),
+        (Rule::DeclaredGlobal, "import x\ndef f():\n    global x\n    x = 1\n"),
+        (Rule::Pattern, "import x\ndef f(v):\n    match v:\n        case x.A:\n            return 1\n"),
+        (Rule::Pattern, "import x\ndef f(v):\n    match v:\n        case x.A():\n            return 1\n"),
+        (Rule::SelfDocumentingFString, "import x\ndef f():\n    return f'{x.A=}'\n"),
+        (Rule::ClassScope, "import x\ndef f():\n    class C:\n        y = x\n        x = 1\n"),
+        (Rule::ReadsNamespace, "import x\ndef f():\n    return globals()['x']\n"),
+        (Rule::ReadsNamespace, "import x\nvars()\n"),
+        (Rule::ReadsNamespace, "import x\ndef f():\n    return eval('x')\n"),
+        (Rule::ReadsNamespace, "import x, sys\ndef f():\n    return sys.modules[__name__].__dict__\n"),
+        (Rule::ReplacesItself, "import x, sys\nsys.modules[__name__] = x\n"),
+        (Rule::ConditionalGetattr, "import x\nif 1:\n    def __getattr__(n):\n        return x\n"),
+        (Rule::UsedAtImport, "import x\ny = x.A\n"),
+        (Rule::UsedAtImport, "import x\n@x.decorate\ndef f():\n    pass\n"),
+        (Rule::UsedAtImport, "import x\ndef f(a=x.A):\n    pass\n"),
+        (Rule::UsedAtImport, "import x\nclass C(x.Base):\n    pass\n"),
+        (Rule::UsedAtImport, "import x\nclass C:\n    y = x.A\n"),
+        (Rule::UsedAtImport, "import x\ny = [x.A for _ in 'a']\n"),
+        (Rule::UsedAtImport, "import x\nif x.A:\n    pass\n"),
+        (Rule::UsedAtImport, "import x\ndef f(a: x.A):\n    pass\n"),
+        (Rule::UsedAtImport, "import x\nfor _ in x.A:\n    pass\n"),
+        (Rule::UsedAtImport, "import x\nlambda a=x.A: a\n"),
+        (
+            Rule::AnnotationRead,
+            "from __future__ import annotations\nimport x\n@register\ndef f(a: x.A):\n    pass\n",
+        ),
+        (Rule::AnnotationRead, "from __future__ import annotations\nimport x\nclass C(Base):\n    a: x.A\n"),
+        (Rule::AnnotationRead, "import x\n@register\ndef f(a: 'x.A'):\n    pass\n"),
+        (Rule::Ambiguous, "import x\ndef f():\n    return f'{x} {[x for x in []]}'\n"),
+        (Rule::FollowsStar, "from y import *\nimport x\ndef f():\n    return x\n"),
+    ] {
+        assert_eq!(rule_of(source), Some(rule), "{source}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_it_is_allowed() {
+    for source in [
+        "import x\ndef f():\n    return x\n",
+        "import x\ndef f():\n    x = 1\n    return x\ndef g():\n    return x\n",
+        "import x\ndef f(x):\n    return x\n",
+        "import x\ndef f():\n    return [x for x in 'ab']\n",
+        "import x\nif __name__ == '__main__':\n    print(x)\n",
+        "import x\ndef f():\n    return locals()\ndef g():\n    return exec('1', {})\n",
+        "import x\ndef f():\n    del x.A\n",
+        "import x\nclass C:\n    def m(self):\n        return x.A\n",
+        "import x\nclass C:\n    x = 1\n    def m(self):\n        return x.A\n",
+        "from typing import TYPE_CHECKING\nimport x\nif TYPE_CHECKING:\n    y: x.A\n",
+        "from __future__ import annotations\nimport x\n@property\ndef f(a: x.A):\n    pass\n",
+        "from __future__ import annotations\nimport x\ndef f(a: x.A):\n    pass\n",
+        "import x\ndef f():\n    y: x.A = 1\n",
+        "import x\ndef f(v):\n    match v:\n        case 1 if x.A:\n            return 1\n",
+    ] {
+        assert_eq!(rule_of(source), None, "{source}");
+    }
+}
+
+#[test]
+fn rules_that_need_the_whole_tree() {
+    let tree = Tree::new(&[
+        (
+            "lib/__init__.py",
+            "from .part import part\nfrom . import other\nfrom .part import thing as __version__\n",
+        ),
+        ("lib/part.py", "def part():\n    pass\nthing = 1\n"),
+        ("lib/other.py", "import effect\nfrom starred import *\n"),
+        ("starred.py", "import effect\ndef f():\n    return effect\n"),
+        ("listed.py", "import effect\n__all__ = ['f']\ndef f():\n    return effect\n"),
+        ("effect.py", ""),
+        ("app.py", "import effect\nfrom listed import *\nimport lib\ndef f():\n    return lib.other\n"),
+    ]);
+    let judged = judged(&tree.candidates(PythonVersion::new(3, 12)));
+    assert_eq!(judged["lib:part"], Some(Rule::NamedLikeSubmodule));
+    assert_eq!(judged["lib:other"], None, "the submodule itself");
+    assert_eq!(judged["lib:__version__"], Some(Rule::Dunder));
+    assert_eq!(judged["lib.other:effect"], Some(Rule::ForItsEffect));
+    assert_eq!(judged["starred:effect"], Some(Rule::StarImported));
+    assert_eq!(judged["listed:effect"], None, "a literal `__all__` says what a star gives");
+    assert_eq!(judged["app:effect"], None, "in the user's own code the replay decides");
+}
+
+#[test]
+fn the_diff_is_what_a_person_would_write() {
+    let source = "import os\nimport x, heavy as h\nfrom y import (\n    a,\n    b as c,\n)\n\n\ndef f():\n    return x, h, a, c\n";
+    let tree = Tree::new(&[("app.py", source)]);
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    let lazy = ["h", "c"].map(|name| format!("lazy:app.py:{name}")).into();
+    insta::assert_snapshot!(candidates.diff(&lazy, &|_| source.to_owned()), @r"
+    --- a/app.py
+    +++ b/app.py
+    @@ -1,7 +1,6 @@
+     import os
+    -import x, heavy as h
+    -from y import (
+    -    a,
+    -    b as c,
+    -)
+    +import x
+    +lazy import heavy as h
+    +from y import a
+    +lazy from y import b as c
+     
+    ");
+}

@@ -1,0 +1,182 @@
+//! A tree of small modules, edited and run on every interpreter at hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use glowplug_core::{PythonVersion, SUPPORT_MODULE};
+use glowplug_imports::{ModuleAnalysis, ModuleId, analyse};
+use glowplug_lazy::{COMPILER_SOURCE, Candidates, FileEdits, SUPPORT_SOURCE};
+
+/// An interpreter that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Python {
+    pub(crate) version: PythonVersion,
+    pub(crate) path: Utf8PathBuf,
+}
+
+/// Every interpreter from 3.9 to 3.13 at hand; says which are missing.
+pub(crate) fn pythons() -> &'static [Python] {
+    static FOUND: OnceLock<Vec<Python>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let found: Vec<Python> = (9..=13).filter_map(|minor| find(PythonVersion::new(3, minor))).collect();
+        let versions: Vec<String> = found.iter().map(|python| python.version.to_string()).collect();
+        let missing: Vec<String> = (9..=13)
+            .map(|minor| PythonVersion::new(3, minor).to_string())
+            .filter(|version| !versions.contains(version))
+            .collect();
+        println!("ran on {}; not here: {}", versions.join(", "), missing.join(", "));
+        assert!(!found.is_empty(), "no Python from 3.9 to 3.13 works here");
+        found
+    })
+}
+
+fn find(version: PythonVersion) -> Option<Python> {
+    let mut candidates = vec![Utf8PathBuf::from(format!("python{version}")), Utf8PathBuf::from("python3")];
+    let home = Utf8PathBuf::from(std::env::var("HOME").unwrap_or_default());
+    if let Ok(entries) = home.join(".pyenv/versions").read_dir_utf8() {
+        candidates.extend(entries.flatten().map(|entry| entry.path().join("bin/python3")));
+    }
+    candidates.into_iter().find_map(|candidate| {
+        let script = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)";
+        let output = Command::new(&candidate).args(["-c", script]).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let (found, path) = text.trim().split_once(' ')?;
+        (found == version.to_string()).then(|| Python { version, path: path.into() })
+    })
+}
+
+/// A tree of sources in a folder of its own.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    folder: tempfile::TempDir,
+    files: BTreeMap<String, String>,
+}
+
+impl Tree {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files: BTreeMap<String, String> =
+            files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        let tree = Self { folder, files };
+        for (path, text) in &tree.files {
+            let path = tree.root().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        fs::write(tree.root().join(format!("{SUPPORT_MODULE}.py")), SUPPORT_SOURCE).unwrap();
+        fs::write(tree.root().join("compiler.script"), COMPILER_SOURCE).unwrap();
+        tree
+    }
+
+    pub(crate) fn root(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.folder.path()).unwrap()
+    }
+
+    pub(crate) fn analyses(&self, python: PythonVersion) -> BTreeMap<String, ModuleAnalysis> {
+        self.files
+            .iter()
+            .filter(|(path, _)| path.ends_with(".py"))
+            .filter_map(|(path, source)| {
+                let is_package = path.ends_with("/__init__.py");
+                let stem = path.trim_end_matches(".py").trim_end_matches("/__init__");
+                let id = ModuleId { name: stem.replace('/', "."), is_package, path: path.into() };
+                Some((id.name.clone(), analyse(source, &id, python).ok()?))
+            })
+            .collect()
+    }
+
+    /// The candidates, with `app` as the user's own module.
+    pub(crate) fn candidates(&self, python: PythonVersion) -> Candidates {
+        Candidates::find(&self.analyses(python), &BTreeSet::from(["app".to_owned()]))
+    }
+
+    /// Defers these names (`module:name`), or everything that may be deferred.
+    pub(crate) fn edits(
+        &self,
+        python: PythonVersion,
+        names: Option<&[&str]>,
+    ) -> BTreeMap<Utf8PathBuf, FileEdits> {
+        let candidates = self.candidates(python);
+        let chosen: BTreeSet<String> = match names {
+            None => candidates.ids().map(str::to_owned).collect(),
+            Some(names) => names
+                .iter()
+                .map(|name| {
+                    let (module, bound) = name.split_once(':').unwrap();
+                    let candidate = candidates.named(module, bound).unwrap();
+                    assert!(candidate.refusal.is_none(), "{name}: {:?}", candidate.refusal);
+                    candidate.id.clone()
+                })
+                .collect(),
+        };
+        candidates.edits(&chosen, SUPPORT_MODULE)
+    }
+
+    /// Writes bytecode for every source, edited where there are edits.
+    pub(crate) fn compile(&self, python: &Python, edits: &BTreeMap<Utf8PathBuf, FileEdits>) {
+        let mut jobs = String::new();
+        for path in self.files.keys().filter(|path| path.ends_with(".py")) {
+            let source = self.root().join(path);
+            let out = source.parent().unwrap().join("__pycache__").join(format!(
+                "{}.{}.pyc",
+                source.file_stem().unwrap(),
+                python.version.cache_tag()
+            ));
+            fs::create_dir_all(out.parent().unwrap()).unwrap();
+            let job = serde_json::json!({
+                "id": 1, "source": source, "filename": source, "out": out, "edits": edits.get(Utf8Path::new(path)),
+            });
+            jobs += &format!("{job}\n");
+        }
+        let file = self.root().join("jobs");
+        fs::write(&file, jobs).unwrap();
+        let output = Command::new(&python.path)
+            .args(["-S", "-s", "-B"])
+            .arg(self.root().join("compiler.script"))
+            .stdin(fs::File::open(&file).unwrap().into_file())
+            .output()
+            .unwrap();
+        let answers = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!answers.contains("\"ok\": false"), "Python {}: {answers}", python.version);
+    }
+
+    pub(crate) fn run(&self, python: &Python, script: &str) -> Output {
+        Command::new(&python.path)
+            .args(["-S", "-s", "-B", "-c", script])
+            .current_dir(self.root())
+            .env_remove("PYTHONDONTWRITEBYTECODE")
+            .output()
+            .unwrap()
+    }
+
+    /// What `script` prints on the tree as it is and on the edited one, on each interpreter; both must succeed.
+    pub(crate) fn compare(&self, names: Option<&[&str]>, script: &str) -> Vec<(String, String)> {
+        pythons()
+            .iter()
+            .map(|python| {
+                self.compile(python, &BTreeMap::new());
+                let before = printed(self.run(python, script));
+                self.compile(python, &self.edits(python.version, names));
+                (before, printed(self.run(python, script)))
+            })
+            .collect()
+    }
+
+    /// The edited tree prints the same as the original.
+    pub(crate) fn same(&self, names: Option<&[&str]>, script: &str) {
+        for (before, after) in self.compare(names, script) {
+            assert_eq!(before, after);
+        }
+    }
+}
+
+/// Standard output of a run that succeeded.
+pub(crate) fn printed(output: Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{error}");
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -1,0 +1,268 @@
+"""Compiles sources of a tree to unchecked-hash bytecode, with or without deferred imports.
+
+Reads one job a line from standard input, `{"id", "source", "filename", "out", "edits"}`, and
+answers each with a line, `{"id", "ok"}` or `{"id", "ok", "kind", "error"}`, where `kind` is
+`syntax` (the interpreter does not take the source), `edit` (the edits do not fit it) or `io`.
+
+The source is parsed by the interpreter that will run it, so every position stays what it was:
+tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null, or
+
+    {"support": "_glowplug_lazy",
+     "names": [{"name": "pd", "clauses": [{"line": 7, "column": 0, "clause": 0, "submodule": null}],
+                "uses": [[12, 4]], "fstrings": [[13, 8]]}],
+     "submodules": ["errors"]}
+
+Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
+clause takes a submodule from its own package: asking the package for it would come back to us.
+"""
+
+import _imp
+import ast
+import importlib.util
+import json
+import marshal
+import os
+import sys
+
+_UNCHECKED_HASH = 0b01
+_LOAD = "__gp_load__"
+_IMPORT = "__gp_import__"
+_CHAIN = "__gp_chain__"
+_OURS = "__gp_getattr__"
+_ARGUMENT = "__gp_name__"
+
+
+class EditError(Exception):
+    """The edits do not fit the source."""
+
+
+def flag(name):
+    return "__gp_%s__" % name
+
+
+def located(node, place):
+    """Gives a node and everything in it the position of another."""
+    for inner in ast.walk(node):
+        if "lineno" in inner._attributes:
+            ast.copy_location(inner, place)
+    return node
+
+
+def first_use(name, place):
+    """`pd if __gp_pd__ else __gp_load__("pd")`, at the place of the name."""
+    expression = ast.IfExp(
+        test=ast.Name(id=flag(name), ctx=ast.Load()),
+        body=ast.Name(id=name, ctx=ast.Load()),
+        orelse=ast.Call(func=ast.Name(id=_LOAD, ctx=ast.Load()), args=[ast.Constant(value=name)], keywords=[]),
+    )
+    return located(expression, place)
+
+
+class Uses(ast.NodeTransformer):
+    """Replaces the uses of deferred names."""
+
+    def __init__(self, names):
+        self.wanted = {(tuple(place), entry["name"]) for entry in names for place in entry["uses"]}
+        self.strings = {}
+        for entry in names:
+            for place in entry["fstrings"]:
+                self.strings.setdefault(tuple(place), set()).add(entry["name"])
+        self.inside = set()
+
+    def visit_Name(self, node):
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        key = ((node.lineno, node.col_offset), node.id)
+        if node.id in self.inside:
+            return first_use(node.id, node)
+        if key in self.wanted and not self._in_string:
+            self.wanted.discard(key)
+            return first_use(node.id, node)
+        return node
+
+    _in_string = False
+
+    def visit_JoinedStr(self, node):
+        if self._in_string:
+            return self.generic_visit(node)
+        self._in_string = True
+        self.inside = self.strings.pop((node.lineno, node.col_offset), set())
+        self.generic_visit(node)
+        self._in_string, self.inside = False, set()
+        return node
+
+    def check(self):
+        left = sorted(self.wanted) + sorted((place, ", ".join(names)) for place, names in self.strings.items())
+        if left:
+            (line, column), name = left[0]
+            raise EditError("`%s` is not used at line %d, column %d" % (name, line, column))
+
+
+def bound(statement, alias):
+    if alias.asname:
+        return alias.asname
+    return alias.name.partition(".")[0] if isinstance(statement, ast.Import) else alias.name
+
+
+def take_clauses(tree, names):
+    """Takes the deferred clauses out of the module's body: name -> the statements that bind it."""
+    statements = {
+        (node.lineno, node.col_offset): node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    taken, gone = {}, {}
+    for entry in names:
+        for clause in entry["clauses"]:
+            node = statements.get((clause["line"], clause["column"]))
+            if node is None or clause["clause"] >= len(node.names):
+                raise EditError("no import at line %d" % clause["line"])
+            alias = node.names[clause["clause"]]
+            if bound(node, alias) != entry["name"]:
+                raise EditError("the import at line %d does not bind `%s`" % (clause["line"], entry["name"]))
+            gone.setdefault(id(node), set()).add(clause["clause"])
+            taken.setdefault(entry["name"], []).append(own_statement(node, alias, clause["submodule"], entry["name"]))
+    body = []
+    for node in tree.body:
+        if id(node) in gone:
+            node.names = [alias for index, alias in enumerate(node.names) if index not in gone[id(node)]]
+            if not node.names:
+                continue
+        body.append(node)
+    tree.body = body
+    return taken
+
+
+def own_statement(node, alias, submodule, name):
+    """One clause as a statement of its own."""
+    if submodule is not None:
+        made = ast.Import(names=[ast.alias(name=submodule, asname=name)])
+    elif isinstance(node, ast.Import):
+        made = ast.Import(names=[alias])
+    else:
+        made = ast.ImportFrom(module=node.module, names=[alias], level=node.level)
+    return located(ast.copy_location(made, node), node)
+
+
+def prologue(taken, edits, place):
+    """What the edited module runs first."""
+    branches = []
+    for name in sorted(taken, reverse=True):
+        test = ast.parse("%s == %r" % (_ARGUMENT, name), mode="eval").body
+        branch = ast.If(test=located(test, place), body=taken[name], orelse=branches)
+        branches = [ast.copy_location(branch, place)]
+    names = sorted(taken)
+    text = ["from %s import attach as %s, chain as %s" % (edits["support"], _LOAD, _CHAIN)]
+    text.append("def %s(%s): pass" % (_IMPORT, _ARGUMENT))
+    text.append(
+        "%s, %s, __dir__ = %s(globals(), %s, %r, %r)"
+        % (_LOAD, "__getattr__", _LOAD, _IMPORT, tuple(names), tuple(edits["submodules"]))
+    )
+    text.append("%s = __getattr__" % _OURS)
+    text.append("del " + _IMPORT)
+    text += ["%s = False" % flag(name) for name in names]
+    statements = [located(statement, place) for statement in ast.parse("\n".join(text)).body]
+    if names:
+        declared = ast.copy_location(ast.Global(names=names), place)
+        statements[1].body = [declared] + branches
+    return statements
+
+
+def binds(statement, name):
+    """Whether a statement of the module's body binds `name` itself."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return statement.name == name
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return any(bound(statement, alias) == name for alias in statement.names)
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    stored = [node for target in targets if target is not None for node in ast.walk(target)]
+    return any(isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) for node in stored)
+
+
+def with_chains(body, names):
+    """After a module's own `__getattr__`, one that knows the deferred names and then asks it."""
+    made = []
+    for statement in body:
+        made.append(statement)
+        if binds(statement, "__getattr__"):
+            text = "__getattr__ = %s(%s, __getattr__, %r)" % (_CHAIN, _OURS, tuple(names))
+            made.append(located(ast.parse(text).body[0], statement))
+    return made
+
+
+def first_free(body):
+    """Index of the first statement after the docstring and the imports from `__future__`."""
+    index = 0
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if isinstance(body[0].value.value, str):
+            index = 1
+    while index < len(body) and isinstance(body[index], ast.ImportFrom) and body[index].module == "__future__":
+        index += 1
+    return index
+
+
+def apply(tree, edits):
+    """Applies the edits to the tree of a module."""
+    names = edits["names"]
+    uses = Uses(names)
+    uses.visit(tree)
+    uses.check()
+    lines = [clause["line"] for entry in names for clause in entry["clauses"]]
+    taken = take_clauses(tree, names)
+    place = ast.Pass(lineno=min(lines, default=1), col_offset=0, end_lineno=min(lines, default=1), end_col_offset=0)
+    tree.body = with_chains(tree.body, sorted(taken) + list(edits["submodules"]))
+    index = first_free(tree.body)
+    tree.body[index:index] = prologue(taken, edits, place)
+    return tree
+
+
+def compiled(source, filename, edits):
+    """The code of a module."""
+    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST, dont_inherit=True, optimize=0)
+    if edits is not None:
+        tree = apply(tree, edits)
+    return compile(tree, filename, "exec", dont_inherit=True, optimize=0)
+
+
+def bytecode(source, filename, edits):
+    """The bytes of an unchecked-hash `.pyc` (PEP 552)."""
+    code = compiled(source, filename, edits)
+    source_hash = _imp.source_hash(importlib.util._RAW_MAGIC_NUMBER, source)
+    header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH.to_bytes(4, "little") + source_hash
+    return header + marshal.dumps(code)
+
+
+def work(job):
+    """Does one job: None, or what went wrong as a kind and a text."""
+    try:
+        with open(job["source"], "rb") as file:
+            source = file.read()
+        data = bytecode(source, job["filename"], job["edits"])
+        partial = "%s.%d.part" % (job["out"], os.getpid())
+        with open(partial, "wb") as file:
+            file.write(data)
+        os.replace(partial, job["out"])
+    except EditError as error:
+        return "edit", str(error)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return "syntax", "%s: %s" % (type(error).__name__, error)
+    except OSError as error:
+        return "io", str(error)
+    return None
+
+
+def main():
+    import warnings
+
+    # Invalid escapes in other people's sources are not our news.
+    warnings.simplefilter("ignore")
+    sys.setrecursionlimit(10000)
+    for line in sys.stdin:
+        job = json.loads(line)
+        failure = work(job)
+        answer = {"id": job["id"], "ok": failure is None}
+        if failure is not None:
+            answer["kind"], answer["error"] = failure
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

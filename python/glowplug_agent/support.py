@@ -1,0 +1,87 @@
+"""Makes deferred imports happen at first use, with the semantics of PEP 810.
+
+A module whose bytecode defers imports begins by calling `attach`. What was
+
+    import pandas as pd
+
+is gone from its body; each use of `pd` has become `pd if __gp_pd__ else __gp_load__("pd")`, and
+the statement itself stands, with its own line, in the function `run` that `attach` is given.
+"""
+
+import sys
+
+_modules = sys.modules
+# Names that the edits add to a module; nobody who lists it should see them.
+_PREFIX, _SUFFIX = "__gp_", "__"
+
+
+def attach(namespace, run, names, submodules=()):
+    """The functions `__gp_load__`, `__getattr__` and `__dir__` of a module.
+
+    `namespace` is its dictionary, `run(name)` executes the statement that binds a deferred name,
+    `names` are those names, `submodules` are submodules of a package that others rely on without
+    importing them.
+    """
+    names = frozenset(names)
+    submodules = frozenset(submodules)
+
+    def load(name):
+        # An assignment from outside wins, as it would over an import that has run.
+        if name in namespace:
+            return namespace[name]
+        observer = _modules.get("_glowplug_observer")
+        if observer is not None:
+            observer(namespace["__name__"], name)
+        run(name)
+        namespace[_PREFIX + name + _SUFFIX] = True
+        return namespace[name]
+
+    def __getattr__(name):
+        if name in names:
+            return load(name)
+        if name in submodules:
+            full = namespace["__name__"] + "." + name
+            __import__(full)
+            return _modules[full]
+        raise _missing(namespace, name)
+
+    def __dir__():
+        return _visible(namespace, names)
+
+    return load, __getattr__, __dir__
+
+
+def chain(ours, theirs, names):
+    """A module's own `__getattr__` behind ours, which is asked for `names` alone."""
+    names = frozenset(names)
+
+    def __getattr__(name):
+        if name in names:
+            return ours(name)
+        return theirs(name)
+
+    return __getattr__
+
+
+def _visible(namespace, names):
+    hidden = {"__getattr__", "__dir__"}
+    return sorted(
+        {name for name in namespace if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX))} - hidden | names
+    )
+
+
+def _missing(namespace, name):
+    """The error that a module without `__getattr__` raises, in the same words."""
+    module = namespace.get("__name__")
+    if not isinstance(module, str):
+        text = "module has no attribute %r" % (name,)
+    elif getattr(namespace.get("__spec__"), "_initializing", False):
+        text = "partially initialized module %r has no attribute %r (most likely due to a circular import)"
+        text = text % (module, name)
+    else:
+        text = "module %r has no attribute %r" % (module, name)
+    error = AttributeError(text)
+    if sys.version_info >= (3, 10):
+        error.name = name
+        error.obj = _modules.get(module)
+    return error
