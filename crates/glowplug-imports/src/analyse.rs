@@ -12,8 +12,9 @@ use glowplug_core::{Error, PythonVersion, Result};
 use crate::facts::{
     Binding, Hindrance, HindranceKind, Import, ModuleAnalysis, ModuleId, Place, Use, UseKind,
 };
+use crate::found::{Annotations, Clause, Fixed, Found, Read};
 use crate::scopes::Meaning;
-use crate::walk::{Annotations, Clause, Fixed, Found, Read, Walker};
+use crate::walk::Walker;
 
 /// From this version on annotations are evaluated when somebody asks for them (PEP 649).
 const LAZY_ANNOTATIONS: PythonVersion = PythonVersion::new(3, 14);
@@ -299,5 +300,91 @@ fn mark_shared_fstrings(
         if binding.uses.iter().any(|used| used.within_fstring == Some(fstring)) {
             binding.hindrances.push(Hindrance { kind: HindranceKind::Ambiguous, line: fstring.line });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &str, package: bool) -> ModuleAnalysis {
+        let id = ModuleId { name: "pkg.mod".to_owned(), is_package: package, path: "pkg/mod.py".into() };
+        analyse(source, &id, PythonVersion::new(3, 12)).unwrap()
+    }
+
+    fn uses(source: &str, name: &str) -> Vec<(u32, u32, UseKind)> {
+        let analysis = read(source, false);
+        let binding = analysis.bindings.iter().find(|binding| binding.name == name).unwrap();
+        binding.uses.iter().map(|used| (used.place.line, used.place.column, used.kind)).collect()
+    }
+
+    #[test]
+    fn imports_are_resolved_and_say_when_they_run() {
+        let source = "import a.b, c\nfrom . import d\nfrom ..e import f as g, h\ndef later():\n    import i\nif TYPE_CHECKING:\n    import j\ntry:\n    import k\nexcept ImportError:\n    import l\nfrom m import *\n";
+        let analysis = read(source, true);
+        let seen: Vec<(&str, usize, bool)> =
+            analysis.imports.iter().map(|i| (i.module.as_str(), i.names.len(), i.runs_at_import())).collect();
+        assert_eq!(
+            seen,
+            [
+                ("a.b", 0, true),
+                ("c", 0, true),
+                ("pkg.mod", 1, true),
+                ("pkg.e", 2, true),
+                ("i", 0, false),
+                ("j", 0, false),
+                ("k", 0, true),
+                ("l", 0, false),
+                ("m", 0, true),
+            ]
+        );
+        let bound: Vec<&str> = analysis.bindings.iter().map(|binding| binding.name.as_str()).collect();
+        assert_eq!(
+            bound,
+            ["a", "c", "d", "g", "h", "k", "l"],
+            "functions and the type checker bind nothing here"
+        );
+    }
+
+    #[test]
+    fn columns_are_bytes_and_a_byte_order_mark_counts_for_nothing() {
+        assert_eq!(uses("\u{feff}import x; y = 'é', x\n", "x"), [(1, 20, UseKind::AtImport)]);
+        assert_eq!(uses("import x\r\ndef f():\r\n\treturn x\r\n", "x"), [(3, 8, UseKind::Later)]);
+    }
+
+    #[test]
+    fn names_resolve_by_scope() {
+        let source = "import x\ndef f(x):\n    return x\ndef g():\n    def h():\n        return x\n    x = 1\n    return h\ndef i():\n    return [x for x in x]\nclass C:\n    x = 1\n    def m(self):\n        return x\n";
+        assert_eq!(uses(source, "x"), [(10, 23, UseKind::Later), (14, 15, UseKind::Later)]);
+    }
+
+    #[test]
+    fn exports_and_dynamic_imports_are_read() {
+        let analysis = read(
+            "__all__ = ['a']\n__all__ += ['b']\n__all__.extend(('c',))\nimportlib.import_module('z.y')\n",
+            false,
+        );
+        assert_eq!(analysis.exports.unwrap().into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert!(!analysis.dynamic_exports);
+        assert_eq!(analysis.dynamic_imports, [(4, "z.y".to_owned())]);
+        assert!(read("__all__ = ['a'] + other.__all__\n", false).dynamic_exports);
+    }
+
+    #[test]
+    fn attribute_paths_start_at_what_is_imported() {
+        let analysis = read("import xml, os.path as p\nfrom a import b\nxml.sax.parse(p.join, b.c)\n", false);
+        let paths: Vec<String> = analysis.attribute_paths.into_iter().collect();
+        assert_eq!(paths, ["a.b.c", "os.path.join", "xml.sax", "xml.sax.parse"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_input_error_with_its_line() {
+        let id = ModuleId { name: "m".to_owned(), is_package: false, path: "m.py".into() };
+        let old = PythonVersion::new(3, 9);
+        let error = analyse("import a\nmatch a:\n    case 1:\n        pass\n", &id, old).unwrap_err();
+        assert_eq!(error.where_(), Some("m.py:2"), "{error}");
+        assert!(analyse("def f(:\n", &id, old).is_err());
+        assert!(analyse("# -*- coding: latin-1 -*-\nx = 'é'\n", &id, old).is_err());
+        assert!(analyse("# -*- coding: latin-1 -*-\nx = 'e'\n", &id, old).is_ok());
     }
 }

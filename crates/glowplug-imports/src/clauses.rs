@@ -12,7 +12,7 @@ pub(crate) fn absolute(id: &ModuleId, level: u32, module: Option<&str>) -> Optio
     }
     let mut parts: Vec<&str> = id.name.split('.').collect();
     let up = level as usize - usize::from(id.is_package);
-    if up >= parts.len() + usize::from(module.is_some() && id.is_package) && up > 0 {
+    if up >= parts.len() {
         return None;
     }
     parts.truncate(parts.len() - up);
@@ -61,7 +61,9 @@ pub(crate) fn of_import_from(
     end_line: u32,
 ) -> Vec<(String, ImportStatement)> {
     let from = statement.module.as_ref().map_or("", |module| module.as_str());
-    let Some(module) = absolute(id, statement.level, statement.module.as_ref().map(|m| m.as_str())) else {
+    let Some(module) =
+        absolute(id, statement.level, statement.module.as_ref().map(ruff_python_ast::Identifier::as_str))
+    else {
         return Vec::new();
     };
     let dots = ".".repeat(statement.level as usize);

@@ -7,6 +7,7 @@ mod analyse;
 mod clauses;
 mod effects;
 mod facts;
+mod found;
 mod scopes;
 mod services;
 mod shapes;

@@ -42,14 +42,16 @@ pub(crate) enum Meaning {
 #[derive(Debug)]
 pub(crate) struct Scopes(Vec<Scope>);
 
-impl Scopes {
+impl Default for Scopes {
     /// The module's scope alone.
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         let mut scopes = Self(Vec::new());
         scopes.open(ScopeKind::Module, 0);
         scopes
     }
+}
 
+impl Scopes {
     /// A new scope inside `parent`.
     pub(crate) fn open(&mut self, kind: ScopeKind, parent: ScopeId) -> ScopeId {
         self.0.push(Scope {

@@ -51,13 +51,13 @@ impl<'a> Visitor<'a> for Search {
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
             Expr::Call(call) => {
-                if let Expr::Attribute(attribute) = call.func.as_ref() {
-                    if MAKERS.contains(&attribute.attr.as_str()) {
-                        self.call(call);
-                        self.visit_expr(&attribute.value);
-                        self.visit_arguments(&call.arguments);
-                        return;
-                    }
+                if let Expr::Attribute(attribute) = call.func.as_ref()
+                    && MAKERS.contains(&attribute.attr.as_str())
+                {
+                    self.call(call);
+                    self.visit_expr(&attribute.value);
+                    self.visit_arguments(&call.arguments);
+                    return;
                 }
                 // `getattr(boto3, "client")` and the like.
                 if let Expr::Name(name) = call.func.as_ref() {

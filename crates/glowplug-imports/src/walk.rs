@@ -8,84 +8,12 @@ use ruff_python_ast::{
 };
 use ruff_text_size::{Ranged, TextSize};
 
-use crate::scopes::{ScopeId, ScopeKind, Scopes};
+use crate::found::{Annotations, AnyImport, Clause, Fixed, Found, Read};
+use crate::scopes::{ScopeId, ScopeKind};
 use crate::shapes::{Strings, chain, identifiers, is_main, is_own_module, is_quiet, is_type_checking};
-use crate::{ImportStatement, ModuleId, UseKind};
+use crate::{ModuleId, UseKind};
 
-/// A read of a name, before it is known what it means.
-#[derive(Debug)]
-pub(crate) struct Read {
-    pub(crate) name: Name,
-    pub(crate) at: TextSize,
-    pub(crate) scope: ScopeId,
-    pub(crate) kind: UseKind,
-    /// Start of the outermost f-string around it.
-    pub(crate) fstring: Option<TextSize>,
-    /// It stands where no expression may stand in its place.
-    pub(crate) fixed: Option<Fixed>,
-    /// Attributes read from it, outermost last.
-    pub(crate) attributes: Vec<Name>,
-}
-
-/// Why a read cannot be replaced by an expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fixed {
-    Pattern,
-    SelfDocumenting,
-    Template,
-}
-
-/// An import clause in the module's own body, functions and classes apart.
-#[derive(Debug)]
-pub(crate) struct Clause {
-    pub(crate) name: String,
-    pub(crate) statement: ImportStatement,
-    /// It stands in a compound statement.
-    pub(crate) nested: bool,
-}
-
-/// An import statement anywhere.
-#[derive(Debug)]
-pub(crate) struct AnyImport {
-    pub(crate) at: TextSize,
-    pub(crate) module: String,
-    pub(crate) names: Vec<String>,
-    pub(crate) star: bool,
-    pub(crate) in_function: bool,
-    pub(crate) typing_only: bool,
-    pub(crate) conditional: bool,
-}
-
-/// What the walk has found.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) scopes: Scopes,
-    pub(crate) reads: Vec<Read>,
-    pub(crate) clauses: Vec<Clause>,
-    pub(crate) imports: Vec<AnyImport>,
-    /// Names that the module's body binds or deletes by something else than an import clause.
-    pub(crate) rebound: Vec<(Name, TextSize)>,
-    /// Names inside strings in annotations.
-    pub(crate) quoted: Vec<(Name, TextSize, UseKind)>,
-    pub(crate) reads_namespace: Option<(TextSize, String)>,
-    pub(crate) conditional_getattr: Option<TextSize>,
-    pub(crate) replaces_itself: Option<TextSize>,
-    pub(crate) dynamic_imports: Vec<(TextSize, String)>,
-    /// The first star import of the module's body.
-    pub(crate) star: Option<TextSize>,
-}
-
-/// When annotations are evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Annotations {
-    /// Where they stand.
-    Eagerly,
-    /// When somebody asks for them (from Python 3.14 on).
-    Lazily,
-    /// Never: they are strings (the future import).
-    Never,
-}
-
+/// The state of the walk.
 pub(crate) struct Walker<'a> {
     id: &'a ModuleId,
     annotations: Annotations,
@@ -118,19 +46,7 @@ impl<'a> Walker<'a> {
             id,
             annotations,
             place_of,
-            found: Found {
-                scopes: Scopes::new(),
-                reads: Vec::new(),
-                clauses: Vec::new(),
-                imports: Vec::new(),
-                rebound: Vec::new(),
-                quoted: Vec::new(),
-                reads_namespace: None,
-                conditional_getattr: None,
-                replaces_itself: None,
-                dynamic_imports: Vec::new(),
-                star: None,
-            },
+            found: Found::default(),
             scope: 0,
             later: false,
             depth: 0,
@@ -195,7 +111,7 @@ impl<'a> Walker<'a> {
             }
             Stmt::ImportFrom(from) => {
                 let star = from.names.iter().any(|alias| alias.name.as_str() == "*");
-                let asked = from.module.as_ref().map(|module| module.as_str());
+                let asked = from.module.as_ref().map(ruff_python_ast::Identifier::as_str);
                 if let Some(module) = crate::clauses::absolute(self.id, from.level, asked) {
                     let names = if star {
                         Vec::new()
@@ -267,12 +183,12 @@ impl<'a> Walker<'a> {
 
     /// Defaults and annotations, which belong to the scope around the function.
     fn signature(&mut self, parameters: &'a Parameters, read: bool) {
-        for parameter in parameters.iter() {
+        for parameter in parameters {
             if let Some(default) = parameter.default() {
                 self.visit_expr(default);
             }
         }
-        for parameter in parameters.iter() {
+        for parameter in parameters {
             if let Some(annotation) = parameter.annotation() {
                 self.visit_annotation_of(annotation, read);
             }
@@ -280,7 +196,7 @@ impl<'a> Walker<'a> {
     }
 
     fn parameters(&mut self, parameters: &Parameters) {
-        for parameter in parameters.iter() {
+        for parameter in parameters {
             self.found.scopes.bind(self.scope, &parameter.name().id.clone());
         }
     }
@@ -553,10 +469,10 @@ impl<'a> Visitor<'a> for Walker<'a> {
 
     fn visit_interpolated_string_element(&mut self, element: &'a InterpolatedStringElement) {
         let outer = self.fixed;
-        if let InterpolatedStringElement::Interpolation(inner) = element {
-            if inner.debug_text.is_some() {
-                self.fixed = self.fixed.or(Some(Fixed::SelfDocumenting));
-            }
+        if let InterpolatedStringElement::Interpolation(inner) = element
+            && inner.debug_text.is_some()
+        {
+            self.fixed = self.fixed.or(Some(Fixed::SelfDocumenting));
         }
         ruff_python_ast::visitor::walk_interpolated_string_element(self, element);
         self.fixed = outer;

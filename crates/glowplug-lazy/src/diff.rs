@@ -6,9 +6,12 @@ use camino::Utf8Path;
 use glowplug_imports::{Binding, ImportStatement};
 use similar::TextDiff;
 
+/// First line, column and last line of a statement.
+type Span = (u32, u32, u32);
+
 /// The unified diff of one file, in which the imports of `names` become lazy.
 pub(crate) fn of_file(path: &Utf8Path, source: &str, bindings: &[Binding], names: &BTreeSet<&str>) -> String {
-    let mut statements: BTreeMap<(u32, u32, u32), Vec<(&ImportStatement, bool)>> = BTreeMap::new();
+    let mut statements: BTreeMap<Span, Vec<(&ImportStatement, bool)>> = BTreeMap::new();
     for binding in bindings {
         for statement in &binding.statements {
             let key = (statement.place.line, statement.place.column, statement.end_line);

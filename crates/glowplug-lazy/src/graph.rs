@@ -81,10 +81,10 @@ impl Graph {
         let suppressed = self.closure(targets, &Deferred::new());
         let mut by_package: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for module in &suppressed {
-            if let Some((package, name)) = module.rsplit_once('.') {
-                if self.packages.contains(package) {
-                    by_package.entry(package.to_owned()).or_default().insert(name.to_owned());
-                }
+            if let Some((package, name)) = module.rsplit_once('.')
+                && self.packages.contains(package)
+            {
+                by_package.entry(package.to_owned()).or_default().insert(name.to_owned());
             }
         }
         for (package, names) in &mut by_package {

@@ -65,25 +65,26 @@ pub(crate) fn judge(world: &World, analysis: &ModuleAnalysis, binding: &Binding)
         .or_else(|| of_effect(world, analysis, binding))
 }
 
-fn refusal(rule: Rule, detail: impl Into<String>) -> Option<Refusal> {
+#[expect(clippy::unnecessary_wraps, reason = "every caller returns an option")]
+fn refused(rule: Rule, detail: impl Into<String>) -> Option<Refusal> {
     Some(Refusal { rule, detail: detail.into() })
 }
 
 fn of_module(analysis: &ModuleAnalysis) -> Option<Refusal> {
     if let Some((line, how)) = &analysis.reads_namespace {
-        return refusal(
+        return refused(
             Rule::ReadsNamespace,
             format!("the module reads its namespace as a whole: `{how}`, line {line}"),
         );
     }
     if let Some(line) = analysis.replaces_itself {
-        return refusal(
+        return refused(
             Rule::ReplacesItself,
             format!("the module replaces itself in `sys.modules`, line {line}"),
         );
     }
     if let Some(line) = analysis.conditional_getattr {
-        return refusal(
+        return refused(
             Rule::ConditionalGetattr,
             format!("the module defines `__getattr__` under a condition, line {line}"),
         );
@@ -94,7 +95,7 @@ fn of_module(analysis: &ModuleAnalysis) -> Option<Refusal> {
 fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
     let name = &binding.name;
     if name.starts_with("__") && name.ends_with("__") {
-        return refusal(Rule::Dunder, format!("`{name}` is a name that the interpreter itself may ask for"));
+        return refused(Rule::Dunder, format!("`{name}` is a name that the interpreter itself may ask for"));
     }
     if analysis.is_package && world.is_submodule(&analysis.name, name) {
         let is_it = |module: &str, attribute: Option<&str>| match attribute {
@@ -102,7 +103,7 @@ fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Optio
             None => module == format!("{}.{name}", analysis.name),
         };
         if !binding.statements.iter().all(|s| !s.binds_top && is_it(&s.module, s.attribute.as_deref())) {
-            return refusal(
+            return refused(
                 Rule::NamedLikeSubmodule,
                 format!("`{name}` is also a submodule of `{}`, which would take its place", analysis.name),
             );
@@ -111,7 +112,7 @@ fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Optio
     let exported = analysis.exports.as_ref().is_some_and(|names| names.contains(name));
     let closed = analysis.exports.is_some() && !analysis.dynamic_exports;
     if world.star_imported.contains(analysis.name.as_str()) && !exported && !closed {
-        return refusal(
+        return refused(
             Rule::StarImported,
             "other modules import `*` from this one, and no literal `__all__` says what that gives",
         );
@@ -133,15 +134,15 @@ fn of_hindrances(binding: &Binding) -> Option<Refusal> {
         HindranceKind::Ambiguous => (Rule::Ambiguous, "its uses in a string cannot be told apart"),
         HindranceKind::FollowsStar => (Rule::FollowsStar, "a star import before it may bind the same name"),
     };
-    refusal(rule, format!("{detail}, line {line}"))
+    refused(rule, format!("{detail}, line {line}"))
 }
 
 fn of_uses(binding: &Binding) -> Option<Refusal> {
     if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::AtImport) {
-        return refusal(Rule::UsedAtImport, format!("used while the module runs, line {}", used.place.line));
+        return refused(Rule::UsedAtImport, format!("used while the module runs, line {}", used.place.line));
     }
     if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::ReadAnnotation) {
-        return refusal(
+        return refused(
             Rule::AnnotationRead,
             format!(
                 "used in an annotation that a decorator or a base class may read, line {}",
@@ -172,5 +173,5 @@ fn of_effect(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Opt
     if analysis.is_package && binding.statements.iter().all(re_exports) {
         return None;
     }
-    refusal(Rule::ForItsEffect, "nothing uses the name: it may be imported for its effect")
+    refused(Rule::ForItsEffect, "nothing uses the name: it may be imported for its effect")
 }

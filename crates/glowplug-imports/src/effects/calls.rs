@@ -161,7 +161,9 @@ impl<'a> Walker<'a, '_> {
                     callbacks.filter(|value| matches!(value, Value::Function(_))).cloned().collect();
                 // Registering one's own function with one's own object runs nothing.
                 if matches!(name, "sort" | "sub" | "subn") {
-                    functions.iter().for_each(|function| self.run_callback(call, function));
+                    for function in &functions {
+                        self.run_callback(call, function);
+                    }
                 }
                 if table::is_fresh(name) { Value::Own } else { Value::Foreign }
             }

@@ -54,7 +54,7 @@ impl<'a> Walker<'a, '_> {
 
     pub(super) fn define_function(&mut self, definition: &'a StmtFunctionDef) {
         self.defaults(Some(&definition.parameters));
-        for parameter in definition.parameters.iter() {
+        for parameter in &*definition.parameters {
             if let Some(annotation) = parameter.annotation() {
                 self.value(annotation);
             }
@@ -179,7 +179,7 @@ impl<'a> Walker<'a, '_> {
 
     fn metaclass(&mut self, written_as: &'a Expr, value: Value, name: &str, class: &mut Class<'a>) {
         match value {
-            Value::Imported(path) if table::METACLASSES.contains(&path.as_str()) => {
+            Value::Imported(path) if table::is_plain_metaclass(&path) => {
                 class.is_enum |= table::is_enum(&path);
             }
             Value::Class(own) => {
@@ -256,7 +256,7 @@ impl<'a> Walker<'a, '_> {
     fn bind_parameters(&mut self, parameters: Option<&'a Parameters>, first: Option<Value>) {
         let Some(parameters) = parameters else { return };
         let mut first = first;
-        for parameter in parameters.iter() {
+        for parameter in parameters {
             let value =
                 if parameter.is_variadic() { Value::Own } else { first.take().unwrap_or(Value::Foreign) };
             self.bind(parameter.name().as_str(), value);

@@ -221,12 +221,11 @@ impl<'a> Walker<'a, '_> {
     fn import(&mut self, import: &'a StmtImport) {
         for alias in &import.names {
             let module = alias.name.as_str();
-            match &alias.asname {
-                Some(name) => self.bind(name.as_str(), Value::Imported(module.to_owned())),
-                None => {
-                    let top = module.split('.').next().unwrap_or(module);
-                    self.bind(top, Value::Imported(top.to_owned()));
-                }
+            if let Some(name) = &alias.asname {
+                self.bind(name.as_str(), Value::Imported(module.to_owned()));
+            } else {
+                let top = module.split('.').next().unwrap_or(module);
+                self.bind(top, Value::Imported(top.to_owned()));
             }
         }
     }

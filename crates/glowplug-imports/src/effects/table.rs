@@ -7,410 +7,98 @@
 use super::value::{Handle, Value};
 
 /// Calls that change nothing outside what they give back, an object that nobody else holds.
-const PURE: &[&str] = &[
-    "abc.*",
-    "array.array",
-    "ast.literal_eval",
-    "attr.*",
-    "attrs.*",
-    "base64.*",
-    "binascii.*",
-    "bisect.*",
-    "calendar.*",
-    "codecs.getdecoder",
-    "codecs.getencoder",
-    "codecs.lookup",
-    "collections.*",
-    "collections.abc.*",
-    "contextlib.nullcontext",
-    "contextlib.suppress",
-    "copy.copy",
-    "copy.deepcopy",
-    "ctypes.sizeof",
-    "dataclasses.field",
-    "dataclasses.fields",
-    "dataclasses.is_dataclass",
-    "datetime.*",
-    "decimal.Context",
-    "decimal.Decimal",
-    "difflib.*",
-    "enum.*",
-    "fractions.Fraction",
-    "functools.cached_property",
-    "functools.cache",
-    "functools.cmp_to_key",
-    "functools.lru_cache",
-    "functools.partial",
-    "functools.partialmethod",
-    "functools.singledispatch",
-    "functools.singledispatchmethod",
-    "functools.total_ordering",
-    "functools.wraps",
-    "hashlib.*",
-    "html.escape",
-    "html.unescape",
-    "importlib.metadata.version",
-    "importlib.util.find_spec",
-    "inspect.Parameter",
-    "inspect.cleandoc",
-    "inspect.getdoc",
-    "inspect.isclass",
-    "inspect.isfunction",
-    "inspect.signature",
-    "io.BytesIO",
-    "io.StringIO",
-    "ipaddress.*",
-    "itertools.*",
-    "json.JSONDecoder",
-    "json.JSONEncoder",
-    "json.dumps",
-    "json.load",
-    "json.loads",
-    "keyword.iskeyword",
-    "locale.getpreferredencoding",
-    "logging.Filter",
-    "logging.Formatter",
-    "logging.NullHandler",
-    "math.*",
-    "numbers.*",
-    "operator.*",
-    "os.cpu_count",
-    "os.environ.copy",
-    "os.environ.get",
-    "os.environ.items",
-    "os.environ.keys",
-    "os.fspath",
-    "os.getcwd",
-    "os.getenv",
-    "os.getpid",
-    "os.listdir",
-    "os.path.*",
-    "os.stat",
-    "os.uname",
-    "pkgutil.extend_path",
-    "platform.*",
-    "posixpath.*",
-    "pprint.pformat",
-    "pydantic.Field",
-    "queue.LifoQueue",
-    "queue.PriorityQueue",
-    "queue.Queue",
-    "queue.SimpleQueue",
-    "re.compile",
-    "re.escape",
-    "re.findall",
-    "re.fullmatch",
-    "re.match",
-    "re.search",
-    "re.split",
-    "reprlib.Repr",
-    "reprlib.recursive_repr",
-    "secrets.token_bytes",
-    "secrets.token_hex",
-    "shlex.quote",
-    "shlex.split",
-    "shutil.which",
-    "statistics.*",
-    "string.*",
-    "struct.*",
-    "sys.exc_info",
-    "sys.getdefaultencoding",
-    "sys.getfilesystemencoding",
-    "sys.getsizeof",
-    "sys.intern",
-    "sysconfig.get_config_var",
-    "sysconfig.get_platform",
-    "tempfile.gettempdir",
-    "textwrap.*",
-    "threading.BoundedSemaphore",
-    "threading.Condition",
-    "threading.Event",
-    "threading.Lock",
-    "threading.RLock",
-    "threading.Semaphore",
-    "threading.current_thread",
-    "threading.get_ident",
-    "threading.local",
-    "time.monotonic",
-    "time.perf_counter",
-    "time.time",
-    "types.*",
-    "typing.*",
-    "typing_extensions.*",
-    "unicodedata.*",
-    "urllib.parse.*",
-    "uuid.*",
-    "warnings.catch_warnings",
-    "weakref.*",
-    "zoneinfo.ZoneInfo",
-];
+const PURE: &str = "
+    abc.* array.array ast.literal_eval attr.* attrs.* base64.* binascii.* bisect.* calendar.* codecs.getdecoder
+    codecs.getencoder codecs.lookup collections.* collections.abc.* contextlib.nullcontext contextlib.suppress
+    copy.copy copy.deepcopy ctypes.sizeof dataclasses.field dataclasses.fields dataclasses.is_dataclass
+    datetime.* decimal.Context decimal.Decimal difflib.* enum.* fractions.Fraction functools.cached_property
+    functools.cache functools.cmp_to_key functools.lru_cache functools.partial functools.partialmethod
+    functools.singledispatch functools.singledispatchmethod functools.total_ordering functools.wraps hashlib.*
+    html.escape html.unescape importlib.metadata.version importlib.util.find_spec inspect.Parameter
+    inspect.cleandoc inspect.getdoc inspect.isclass inspect.isfunction inspect.signature io.BytesIO io.StringIO
+    ipaddress.* itertools.* json.JSONDecoder json.JSONEncoder json.dumps json.load json.loads keyword.iskeyword
+    locale.getpreferredencoding logging.Filter logging.Formatter logging.NullHandler math.* numbers.* operator.*
+    os.cpu_count os.environ.copy os.environ.get os.environ.items os.environ.keys os.fspath os.getcwd os.getenv
+    os.getpid os.listdir os.path.* os.stat os.uname pkgutil.extend_path platform.* posixpath.* pprint.pformat
+    pydantic.Field queue.LifoQueue queue.PriorityQueue queue.Queue queue.SimpleQueue re.compile re.escape
+    re.findall re.fullmatch re.match re.search re.split reprlib.Repr reprlib.recursive_repr secrets.token_bytes
+    secrets.token_hex shlex.quote shlex.split shutil.which statistics.* string.* struct.* sys.exc_info
+    sys.getdefaultencoding sys.getfilesystemencoding sys.getsizeof sys.intern sysconfig.get_config_var
+    sysconfig.get_platform tempfile.gettempdir textwrap.* threading.BoundedSemaphore threading.Condition
+    threading.Event threading.Lock threading.RLock threading.Semaphore threading.current_thread
+    threading.get_ident threading.local time.monotonic time.perf_counter time.time types.* typing.*
+    typing_extensions.* unicodedata.* urllib.parse.* uuid.* warnings.catch_warnings weakref.* zoneinfo.ZoneInfo
+";
 
 /// Exceptions to the above.
-const NOT_PURE: &[&str] = &[
-    "calendar.setfirstweekday",
-    "itertools.tee",
-    "platform.popen",
-    "weakref.finalize",
-    "struct.pack_into",
-    "operator.setitem",
-    "operator.delitem",
-    "ipaddress.main",
-    "base64.main",
-    "calendar.main",
-    "types.prepare_class",
-    "types.new_class",
-    "operator.iadd",
-    "operator.iconcat",
-    "operator.ior",
-];
+const NOT_PURE: &str = "
+    calendar.setfirstweekday itertools.tee platform.popen weakref.finalize struct.pack_into operator.setitem
+    operator.delitem ipaddress.main base64.main calendar.main types.prepare_class types.new_class operator.iadd
+    operator.iconcat operator.ior
+";
 
 /// Built-in functions and classes of the same kind; exceptions are told by their names.
-const PURE_BUILTINS: &[&str] = &[
-    "abs",
-    "all",
-    "any",
-    "ascii",
-    "bin",
-    "bool",
-    "bytearray",
-    "bytes",
-    "callable",
-    "chr",
-    "classmethod",
-    "compile",
-    "complex",
-    "dict",
-    "dir",
-    "divmod",
-    "enumerate",
-    "filter",
-    "float",
-    "format",
-    "frozenset",
-    "getattr",
-    "globals",
-    "hasattr",
-    "hash",
-    "hex",
-    "id",
-    "int",
-    "isinstance",
-    "issubclass",
-    "iter",
-    "len",
-    "list",
-    "locals",
-    "map",
-    "max",
-    "memoryview",
-    "min",
-    "next",
-    "object",
-    "oct",
-    "ord",
-    "pow",
-    "property",
-    "range",
-    "repr",
-    "reversed",
-    "round",
-    "set",
-    "slice",
-    "sorted",
-    "staticmethod",
-    "str",
-    "sum",
-    "super",
-    "tuple",
-    "type",
-    "vars",
-    "zip",
-];
+const PURE_BUILTINS: &str = "
+    abs all any ascii bin bool bytearray bytes callable chr classmethod compile complex dict dir divmod
+    enumerate filter float format frozenset getattr globals hasattr hash hex id int isinstance issubclass iter
+    len list locals map max memoryview min next object oct ord pow property range repr reversed round set slice
+    sorted staticmethod str sum super tuple type vars zip
+";
 
 /// Every other built-in name that a module may use.
-const OTHER_BUILTINS: &[&str] = &[
-    "breakpoint",
-    "delattr",
-    "eval",
-    "exec",
-    "exit",
-    "help",
-    "input",
-    "open",
-    "print",
-    "quit",
-    "setattr",
-    "__import__",
-    "NotImplemented",
-    "Ellipsis",
-    "KeyboardInterrupt",
-    "SystemExit",
-    "GeneratorExit",
-    "StopIteration",
-    "StopAsyncIteration",
-    "Exception",
-    "BaseException",
-    "ExceptionGroup",
-    "BaseExceptionGroup",
-    "Warning",
-    "__build_class__",
-    "__debug__",
-    "copyright",
-    "credits",
-    "license",
-    "aiter",
-    "anext",
-];
+const OTHER_BUILTINS: &str = "
+    breakpoint delattr eval exec exit help input open print quit setattr __import__ NotImplemented Ellipsis
+    KeyboardInterrupt SystemExit GeneratorExit StopIteration StopAsyncIteration Exception BaseException
+    ExceptionGroup BaseExceptionGroup Warning __build_class__ __debug__ copyright credits license aiter anext
+";
 
 /// Calls that make a class of plain values: it can be called and derived from.
-const MAKE_CLASSES: &[&str] = &[
-    "collections.namedtuple",
-    "typing.NamedTuple",
-    "typing.NewType",
-    "typing.TypedDict",
-    "typing_extensions.NamedTuple",
-    "typing_extensions.NewType",
-    "typing_extensions.TypedDict",
-    "enum.Enum",
-    "enum.Flag",
-    "enum.IntEnum",
-    "enum.IntFlag",
-    "enum.StrEnum",
-];
+const MAKE_CLASSES: &str = "
+    collections.namedtuple typing.NamedTuple typing.NewType typing.TypedDict typing_extensions.NamedTuple
+    typing_extensions.NewType typing_extensions.TypedDict enum.Enum enum.Flag enum.IntEnum enum.IntFlag
+    enum.StrEnum
+";
 
 /// Classes whose making tells nobody that they were derived from.
-const BASES: &[&str] = &[
-    "abc.ABC",
-    "argparse.Action",
-    "argparse.ArgumentParser",
-    "argparse.HelpFormatter",
-    "ast.NodeTransformer",
-    "ast.NodeVisitor",
-    "asyncio.Protocol",
-    "codecs.Codec",
-    "codecs.IncrementalDecoder",
-    "codecs.IncrementalEncoder",
-    "collections.*",
-    "collections.abc.*",
-    "configparser.ConfigParser",
-    "contextlib.AbstractContextManager",
-    "contextlib.ContextDecorator",
-    "contextlib.ExitStack",
-    "csv.Dialect",
-    "datetime.date",
-    "datetime.datetime",
-    "datetime.timedelta",
-    "datetime.tzinfo",
-    "decimal.Decimal",
-    "email.message.Message",
-    "enum.*",
-    "html.parser.HTMLParser",
-    "http.client.HTTPConnection",
-    "http.client.HTTPSConnection",
-    "importlib.abc.Loader",
-    "importlib.abc.MetaPathFinder",
-    "io.BufferedIOBase",
-    "io.BytesIO",
-    "io.IOBase",
-    "io.RawIOBase",
-    "io.StringIO",
-    "io.TextIOBase",
-    "io.TextIOWrapper",
-    "json.JSONDecoder",
-    "json.JSONEncoder",
-    "json.decoder.JSONDecodeError",
-    "logging.Filter",
-    "logging.Formatter",
-    "logging.Handler",
-    "logging.Logger",
-    "logging.LoggerAdapter",
-    "logging.NullHandler",
-    "logging.StreamHandler",
-    "numbers.*",
-    "os.PathLike",
-    "pathlib.Path",
-    "pathlib.PurePath",
-    "pickle.Pickler",
-    "pickle.Unpickler",
-    "queue.Queue",
-    "string.Formatter",
-    "string.Template",
-    "threading.Thread",
-    "threading.local",
-    "types.ModuleType",
-    "types.SimpleNamespace",
-    "typing.*",
-    "typing_extensions.*",
-    "unittest.TestCase",
-    "uuid.UUID",
-    "weakref.WeakKeyDictionary",
-    "weakref.WeakSet",
-    "weakref.WeakValueDictionary",
-    "weakref.ref",
-];
+const BASES: &str = "
+    abc.ABC argparse.Action argparse.ArgumentParser argparse.HelpFormatter ast.NodeTransformer ast.NodeVisitor
+    asyncio.Protocol codecs.Codec codecs.IncrementalDecoder codecs.IncrementalEncoder collections.*
+    collections.abc.* configparser.ConfigParser contextlib.AbstractContextManager contextlib.ContextDecorator
+    contextlib.ExitStack csv.Dialect datetime.date datetime.datetime datetime.timedelta datetime.tzinfo
+    decimal.Decimal email.message.Message enum.* html.parser.HTMLParser http.client.HTTPConnection
+    http.client.HTTPSConnection importlib.abc.Loader importlib.abc.MetaPathFinder io.BufferedIOBase io.BytesIO
+    io.IOBase io.RawIOBase io.StringIO io.TextIOBase io.TextIOWrapper json.JSONDecoder json.JSONEncoder
+    json.decoder.JSONDecodeError logging.Filter logging.Formatter logging.Handler logging.Logger
+    logging.LoggerAdapter logging.NullHandler logging.StreamHandler numbers.* os.PathLike pathlib.Path
+    pathlib.PurePath pickle.Pickler pickle.Unpickler queue.Queue string.Formatter string.Template
+    threading.Thread threading.local types.ModuleType types.SimpleNamespace typing.* typing_extensions.*
+    unittest.TestCase uuid.UUID weakref.WeakKeyDictionary weakref.WeakSet weakref.WeakValueDictionary
+    weakref.ref
+";
 
 /// Metaclasses that keep no book of their classes.
-pub(super) const METACLASSES: &[&str] =
-    &["builtins.type", "abc.ABCMeta", "enum.EnumMeta", "enum.EnumType", "typing_extensions._ProtocolMeta"];
+const METACLASSES: &str = "
+    builtins.type abc.ABCMeta enum.EnumMeta enum.EnumType typing_extensions._ProtocolMeta
+";
 
 /// Decorators that give back what they are given, or something that calls it.
-const TRANSPARENT: &[&str] = &[
-    "abc.abstractmethod",
-    "attr.attrs",
-    "attr.define",
-    "attr.dataclass",
-    "attr.frozen",
-    "attr.mutable",
-    "attr.s",
-    "attrs.define",
-    "attrs.frozen",
-    "attrs.mutable",
-    "builtins.classmethod",
-    "builtins.staticmethod",
-    "dataclasses.dataclass",
-    "enum.global_enum",
-    "enum.member",
-    "enum.nonmember",
-    "enum.property",
-    "enum.unique",
-    "enum.verify",
-    "functools.cache",
-    "functools.lru_cache",
-    "functools.total_ordering",
-    "functools.wraps",
-    "types.coroutine",
-    "typing.dataclass_transform",
-    "typing.final",
-    "typing.no_type_check",
-    "typing.overload",
-    "typing.override",
-    "typing.runtime_checkable",
-    "typing_extensions.dataclass_transform",
-    "typing_extensions.deprecated",
-    "typing_extensions.final",
-    "typing_extensions.overload",
-    "typing_extensions.override",
-    "warnings.deprecated",
-    "typing_extensions.runtime",
-    "typing_extensions.runtime_checkable",
-    "typing.no_type_check_decorator",
-];
+const TRANSPARENT: &str = "
+    abc.abstractmethod attr.attrs attr.define attr.dataclass attr.frozen attr.mutable attr.s attrs.define
+    attrs.frozen attrs.mutable builtins.classmethod builtins.staticmethod dataclasses.dataclass enum.global_enum
+    enum.member enum.nonmember enum.property enum.unique enum.verify functools.cache functools.lru_cache
+    functools.total_ordering functools.wraps types.coroutine typing.dataclass_transform typing.final
+    typing.no_type_check typing.overload typing.override typing.runtime_checkable
+    typing_extensions.dataclass_transform typing_extensions.deprecated typing_extensions.final
+    typing_extensions.overload typing_extensions.override warnings.deprecated typing_extensions.runtime
+    typing_extensions.runtime_checkable typing.no_type_check_decorator
+";
 
 /// Decorators that make another object of a function, without calling it.
-const MAKING: &[&str] = &[
-    "abc.abstractclassmethod",
-    "abc.abstractproperty",
-    "abc.abstractstaticmethod",
-    "builtins.property",
-    "contextlib.asynccontextmanager",
-    "contextlib.contextmanager",
-    "functools.cached_property",
-    "functools.partial",
-    "functools.singledispatch",
-    "functools.singledispatchmethod",
-    "reprlib.recursive_repr",
-    "types.DynamicClassAttribute",
-];
+const MAKING: &str = "
+    abc.abstractclassmethod abc.abstractproperty abc.abstractstaticmethod builtins.property
+    contextlib.asynccontextmanager contextlib.contextmanager functools.cached_property functools.partial
+    functools.singledispatch functools.singledispatchmethod reprlib.recursive_repr types.DynamicClassAttribute
+";
 
 /// Calls that run what they are given: which positional argument, if any, and which keyword.
 const CALLBACKS: &[(&str, Option<usize>, &str)] = &[
@@ -468,80 +156,31 @@ const SHARED: &[(&str, &str)] = &[
 ];
 
 /// Methods of text, numbers and bytes: nothing else that has a method of that name changes anything by it.
-const TEXT_METHODS: &[&str] = &[
-    "capitalize",
-    "casefold",
-    "decode",
-    "encode",
-    "endswith",
-    "expandtabs",
-    "isalnum",
-    "isalpha",
-    "isdigit",
-    "isidentifier",
-    "islower",
-    "isspace",
-    "isupper",
-    "ljust",
-    "lower",
-    "lstrip",
-    "partition",
-    "removeprefix",
-    "removesuffix",
-    "rjust",
-    "rpartition",
-    "rsplit",
-    "rstrip",
-    "split",
-    "splitlines",
-    "startswith",
-    "strip",
-    "swapcase",
-    "translate",
-    "upper",
-    "zfill",
-    "items",
-    "keys",
-    "values",
-];
+const TEXT_METHODS: &str = "
+    capitalize casefold decode encode endswith expandtabs isalnum isalpha isdigit isidentifier islower isspace
+    isupper ljust lower lstrip partition removeprefix removesuffix rjust rpartition rsplit rstrip split
+    splitlines startswith strip swapcase translate upper zfill items keys values
+";
 
 /// Methods of containers that give back something new.
-const FRESH: &[&str] =
-    &["copy", "items", "keys", "values", "format", "join", "union", "difference", "intersection"];
+const FRESH: &str = "
+    copy items keys values format join union difference intersection
+";
 
 /// Methods of `pathlib.Path` that change no file.
-const PATH_METHODS: &[&str] = &[
-    "absolute",
-    "as_posix",
-    "as_uri",
-    "exists",
-    "expanduser",
-    "glob",
-    "is_absolute",
-    "is_dir",
-    "is_file",
-    "iterdir",
-    "joinpath",
-    "match",
-    "read_bytes",
-    "read_text",
-    "relative_to",
-    "resolve",
-    "rglob",
-    "stat",
-    "with_name",
-    "with_stem",
-    "with_suffix",
-];
+const PATH_METHODS: &str = "
+    absolute as_posix as_uri exists expanduser glob is_absolute is_dir is_file iterdir joinpath match read_bytes
+    read_text relative_to resolve rglob stat with_name with_stem with_suffix
+";
 
-fn within(list: &[&str], path: &str) -> bool {
-    list.iter().any(|known| match known.strip_suffix(".*") {
+fn within(list: &str, path: &str) -> bool {
+    list.split_ascii_whitespace().any(|known| match known.strip_suffix(".*") {
         // A module's own contents, not those of the modules below it.
         Some(module) => path
             .strip_prefix(module)
             .and_then(|rest| rest.strip_prefix('.'))
             .is_some_and(|rest| !rest.contains('.')),
-        None => *known == path,
+        None => known == path,
     })
 }
 
@@ -556,7 +195,7 @@ fn is_exception(builtin: &str) -> bool {
 
 /// Whether a name that the module does not bind is a built-in one.
 pub(super) fn is_builtin(name: &str) -> bool {
-    PURE_BUILTINS.contains(&name) || OTHER_BUILTINS.contains(&name) || is_exception(name)
+    within(PURE_BUILTINS, name) || within(OTHER_BUILTINS, name) || is_exception(name)
 }
 
 /// What a call of something imported or built in gives, if it is known to act on nobody else.
@@ -578,18 +217,23 @@ pub(super) fn pure_call(path: &str) -> Option<Value> {
             name,
             "str" | "int" | "float" | "bool" | "len" | "repr" | "bytes" | "ord" | "chr" | "hash" | "round"
         );
-        let known = PURE_BUILTINS.contains(&name) || is_exception(name);
+        let known = within(PURE_BUILTINS, name) || is_exception(name);
         return known.then_some(if text { Value::Text } else { Value::Own });
     }
-    (within(PURE, path) && !NOT_PURE.contains(&path)).then_some(Value::Own)
+    (within(PURE, path) && !within(NOT_PURE, path)).then_some(Value::Own)
 }
 
 /// Whether a class may be derived from without anybody noticing.
 pub(super) fn is_plain_base(path: &str) -> bool {
     match path.strip_prefix("builtins.") {
-        Some(name) => PURE_BUILTINS.contains(&name) || is_exception(name),
+        Some(name) => within(PURE_BUILTINS, name) || is_exception(name),
         None => within(BASES, path),
     }
+}
+
+/// Whether a metaclass keeps no book of its classes.
+pub(super) fn is_plain_metaclass(path: &str) -> bool {
+    within(METACLASSES, path)
 }
 
 /// Whether the members of such a class are made by its metaclass while the class is.
@@ -633,15 +277,15 @@ pub(super) fn shared(path: &str) -> Option<&'static str> {
 
 /// Whether a method of that name only reads, whatever it is a method of.
 pub(super) fn is_text_method(name: &str) -> bool {
-    TEXT_METHODS.contains(&name)
+    within(TEXT_METHODS, name)
 }
 
 /// Whether a container's method of that name gives something that nobody else holds.
 pub(super) fn is_fresh(name: &str) -> bool {
-    FRESH.contains(&name) || TEXT_METHODS.contains(&name)
+    within(FRESH, name) || within(TEXT_METHODS, name)
 }
 
 /// Whether a path's method of that name changes no file.
 pub(super) fn is_path_method(name: &str) -> bool {
-    PATH_METHODS.contains(&name)
+    within(PATH_METHODS, name)
 }

@@ -37,10 +37,10 @@ fn sources(python: &Python) -> Vec<(String, String)> {
         let top = relative.components().next().unwrap();
         if path.is_dir() && PACKAGES.contains(&top.as_str()) && relative.file_name() != Some("__pycache__") {
             paths.extend(path.read_dir_utf8().unwrap().flatten().map(|entry| entry.path().to_owned()));
-        } else if path.extension() == Some("py") {
-            if let Ok(text) = fs::read_to_string(&path) {
-                found.push((relative.to_string(), text));
-            }
+        } else if path.extension() == Some("py")
+            && let Ok(text) = fs::read_to_string(&path)
+        {
+            found.push((relative.to_string(), text));
         }
     }
     found

@@ -20,23 +20,35 @@ def load(path):
     with open(path, "rb") as file:
         return marshal.loads(file.read()[16:])
 
-original = {(c.co_name, c.co_firstlineno): c for c in codes(compile(open("app.py").read(), "app.py", "exec", dont_inherit=True))}
-edited = {(c.co_name, c.co_firstlineno): c for c in codes(load(importlib.util.cache_from_source("app.py")))}
-ours = {"__gp_import__"}
-for key, code in original.items():
-    other = edited[key]
-    if code.co_name == "<module>":
+def grouped(code):
+    groups = {}
+    for inner in codes(code):
+        groups.setdefault((inner.co_name, inner.co_firstlineno), []).append(inner)
+    return groups
+
+def every(read, group):
+    return {item for code in group for item in read(code)}
+
+def lines(code):
+    return [line for _, _, line in code.co_lines() if line] if hasattr(code, "co_lines") else []
+
+def positions(code):
+    return [p for p in code.co_positions() if None not in p] if hasattr(code, "co_positions") else []
+
+def names(code):
+    return [n for n in code.co_names + code.co_varnames + code.co_freevars if not n.startswith("__gp_")]
+
+original = grouped(compile(open("app.py").read(), "app.py", "exec", dont_inherit=True))
+edited = grouped(load(importlib.util.cache_from_source("app.py")))
+for key, group in original.items():
+    if key[0] == "<module>":
         continue
-    assert {n for n in other.co_names if not n.startswith("__gp_")} == set(code.co_names), (key, other.co_names)
-    varnames = tuple(n for n in other.co_varnames if not n.startswith("__gp_"))
-    assert varnames == code.co_varnames, (key, code.co_varnames, other.co_varnames)
-    assert other.co_freevars == code.co_freevars, (key, code.co_freevars, other.co_freevars)
-    lines = lambda c: {line for _, _, line in c.co_lines()} if hasattr(c, "co_lines") else set()
-    assert lines(other) == lines(code), (key, lines(other) ^ lines(code))
-    if hasattr(code, "co_positions"):
-        positions = lambda c: {p for p in c.co_positions() if None not in p}
-        assert positions(code) - positions(other) == set(), (key, positions(code) - positions(other))
-assert {key[0] for key in set(edited) - set(original)} <= ours, set(edited) - set(original)
+    other = edited[key]
+    assert every(names, group) == every(names, other), (key, every(names, group) ^ every(names, other))
+    assert every(lines, group) == every(lines, other), (key, every(lines, group) ^ every(lines, other))
+    lost = every(positions, group) - every(positions, other)
+    assert not lost, (key, lost)
+assert {key[0] for key in set(edited) - set(original)} <= {"__gp_import__"}, set(edited) - set(original)
 print("same")
 "#;
 

@@ -78,7 +78,7 @@ impl Tree {
     pub(crate) fn analyses(&self, python: PythonVersion) -> BTreeMap<String, ModuleAnalysis> {
         self.files
             .iter()
-            .filter(|(path, _)| path.ends_with(".py"))
+            .filter(|(path, _)| is_source(path))
             .filter_map(|(path, source)| {
                 let is_package = path.ends_with("/__init__.py");
                 let stem = path.trim_end_matches(".py").trim_end_matches("/__init__");
@@ -118,7 +118,7 @@ impl Tree {
     /// Writes bytecode for every source, edited where there are edits.
     pub(crate) fn compile(&self, python: &Python, edits: &BTreeMap<Utf8PathBuf, FileEdits>) {
         let mut jobs = String::new();
-        for path in self.files.keys().filter(|path| path.ends_with(".py")) {
+        for path in self.files.keys().filter(|path| is_source(path)) {
             let source = self.root().join(path);
             let out = source.parent().unwrap().join("__pycache__").join(format!(
                 "{}.{}.pyc",
@@ -179,4 +179,8 @@ pub(crate) fn printed(output: Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{error}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+fn is_source(path: &str) -> bool {
+    Utf8Path::new(path).extension() == Some("py")
 }

@@ -1,0 +1,81 @@
+//! What one walk over a module finds, before it is known what the names mean.
+
+use ruff_python_ast::name::Name;
+use ruff_text_size::TextSize;
+
+use crate::scopes::{ScopeId, Scopes};
+use crate::{ImportStatement, UseKind};
+
+/// A read of a name, before it is known what it means.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) name: Name,
+    pub(crate) at: TextSize,
+    pub(crate) scope: ScopeId,
+    pub(crate) kind: UseKind,
+    /// Start of the outermost f-string around it.
+    pub(crate) fstring: Option<TextSize>,
+    /// It stands where no expression may stand in its place.
+    pub(crate) fixed: Option<Fixed>,
+    /// Attributes read from it, outermost last.
+    pub(crate) attributes: Vec<Name>,
+}
+
+/// Why a read cannot be replaced by an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fixed {
+    Pattern,
+    SelfDocumenting,
+    Template,
+}
+
+/// An import clause in the module's own body, functions and classes apart.
+#[derive(Debug)]
+pub(crate) struct Clause {
+    pub(crate) name: String,
+    pub(crate) statement: ImportStatement,
+    /// It stands in a compound statement.
+    pub(crate) nested: bool,
+}
+
+/// An import statement anywhere.
+#[derive(Debug)]
+pub(crate) struct AnyImport {
+    pub(crate) at: TextSize,
+    pub(crate) module: String,
+    pub(crate) names: Vec<String>,
+    pub(crate) star: bool,
+    pub(crate) in_function: bool,
+    pub(crate) typing_only: bool,
+    pub(crate) conditional: bool,
+}
+
+/// What the walk has found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) scopes: Scopes,
+    pub(crate) reads: Vec<Read>,
+    pub(crate) clauses: Vec<Clause>,
+    pub(crate) imports: Vec<AnyImport>,
+    /// Names that the module's body binds or deletes by something else than an import clause.
+    pub(crate) rebound: Vec<(Name, TextSize)>,
+    /// Names inside strings in annotations.
+    pub(crate) quoted: Vec<(Name, TextSize, UseKind)>,
+    pub(crate) reads_namespace: Option<(TextSize, String)>,
+    pub(crate) conditional_getattr: Option<TextSize>,
+    pub(crate) replaces_itself: Option<TextSize>,
+    pub(crate) dynamic_imports: Vec<(TextSize, String)>,
+    /// The first star import of the module's body.
+    pub(crate) star: Option<TextSize>,
+}
+
+/// When annotations are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Annotations {
+    /// Where they stand.
+    Eagerly,
+    /// When somebody asks for them (from Python 3.14 on).
+    Lazily,
+    /// Never: they are strings (the future import).
+    Never,
+}
