@@ -10,7 +10,7 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
     {"support": "_glowplug_lazy",
      "names": [{"name": "pd", "clauses": [{"line": 7, "column": 0, "clause": 0, "submodule": null}],
                 "uses": [[12, 4]], "fstrings": [[13, 8]]}],
-     "submodules": ["errors"]}
+     "submodules": ["errors"], "borrowed": [["urllib", "parse"]]}
 
 Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
 clause takes a submodule from its own package: asking the package for it would come back to us.
@@ -150,8 +150,12 @@ def prologue(taken, edits, place):
         branch = ast.If(test=located(test, place), body=taken[name], orelse=branches)
         branches = [ast.copy_location(branch, place)]
     names = sorted(taken)
-    text = ["from %s import attach as %s, chain as %s" % (edits["support"], _LOAD, _CHAIN)]
+    text = []
+    for package, name in edits["borrowed"]:
+        text.append("from %s import lend as %s" % (edits["support"], _LOAD))
+        text.append("%s(%r, %r)" % (_LOAD, package, name))
     text.append("def %s(%s): pass" % (_IMPORT, _ARGUMENT))
+    text.append("from %s import attach as %s, chain as %s" % (edits["support"], _LOAD, _CHAIN))
     text.append(
         "%s, %s, __dir__ = %s(globals(), %s, %r, %r)"
         % (_LOAD, "__getattr__", _LOAD, _IMPORT, tuple(names), tuple(edits["submodules"]))
@@ -162,7 +166,8 @@ def prologue(taken, edits, place):
     statements = [located(statement, place) for statement in ast.parse("\n".join(text)).body]
     if names:
         declared = ast.copy_location(ast.Global(names=names), place)
-        statements[1].body = [declared] + branches
+        (definition,) = (statement for statement in statements if isinstance(statement, ast.FunctionDef))
+        definition.body = [declared] + branches
     return statements
 
 

@@ -23,7 +23,6 @@ def attach(namespace, run, names, submodules=()):
     importing them.
     """
     names = frozenset(names)
-    submodules = frozenset(submodules)
 
     def load(name):
         # An assignment from outside wins, as it would over an import that has run.
@@ -42,6 +41,7 @@ def attach(namespace, run, names, submodules=()):
         if name in submodules:
             full = namespace["__name__"] + "." + name
             __import__(full)
+            _lend(full)
             return _modules[full]
         raise _missing(namespace, name)
 
@@ -61,6 +61,25 @@ def chain(ours, theirs, names):
         return theirs(name)
 
     return __getattr__
+
+
+# Package of the standard library -> submodules that somebody reads there without importing them.
+_lent = {}
+
+
+def lend(package, name):
+    """Has a package of the standard library load a submodule that is read there before anybody imports it."""
+    _lent.setdefault(package, set()).add(name)
+    if "." not in package:
+        __import__(package)
+    _lend(package)
+
+
+def _lend(package):
+    """Gives a package that is loaded its `__getattr__`, once."""
+    module = _modules.get(package)
+    if module is not None and package in _lent and "__getattr__" not in module.__dict__:
+        module.__getattr__ = attach(module.__dict__, None, (), _lent[package])[1]
 
 
 def _visible(namespace, names):

@@ -87,16 +87,29 @@ impl Candidates {
     pub fn edits(&self, lazy: &BTreeSet<String>, support: &str) -> BTreeMap<Utf8PathBuf, FileEdits> {
         let chosen: Vec<(&Candidate, &Binding)> = self.chosen(lazy).collect();
         let mut files: BTreeMap<Utf8PathBuf, FileEdits> = BTreeMap::new();
-        let empty = || FileEdits { support: support.to_owned(), names: Vec::new(), submodules: Vec::new() };
+        let empty = || FileEdits {
+            support: support.to_owned(),
+            names: Vec::new(),
+            submodules: Vec::new(),
+            borrowed: Vec::new(),
+        };
         for (candidate, binding) in &chosen {
             let Some(analysis) = self.analyses.get(&candidate.module) else { continue };
             let edit = name_edit(analysis, binding, |module| self.analyses.contains_key(module));
             files.entry(candidate.path.clone()).or_insert_with(empty).names.push(edit);
         }
-        for (package, names) in self.missing_submodules(&chosen) {
+        let (clauses, deferred) = clauses_of(&chosen);
+        let suppressed = self.graph.suppressed(&clauses);
+        for (package, names) in self.graph.missing_submodules(&suppressed, &deferred) {
             let Some(analysis) = self.analyses.get(&package) else { continue };
             if analysis.conditional_getattr.is_none() && analysis.replaces_itself.is_none() {
                 files.entry(analysis.path.clone()).or_insert_with(empty).submodules.extend(names);
+            }
+        }
+        for analysis in self.analyses.values() {
+            let borrowed = self.graph.borrowed(analysis, &suppressed);
+            if !borrowed.is_empty() {
+                files.entry(analysis.path.clone()).or_insert_with(empty).borrowed.extend(borrowed);
             }
         }
         for edits in files.values_mut() {
@@ -131,19 +144,20 @@ impl Candidates {
     fn binding(&self, candidate: &Candidate) -> Option<&Binding> {
         self.analyses.get(&candidate.module)?.bindings.iter().find(|binding| binding.name == candidate.name)
     }
+}
 
-    fn missing_submodules(&self, chosen: &[(&Candidate, &Binding)]) -> BTreeMap<String, BTreeSet<String>> {
-        let mut deferred = Deferred::new();
-        let mut clauses: Vec<&ImportStatement> = Vec::new();
-        for (candidate, binding) in chosen {
-            for statement in &binding.statements {
-                let attribute = statement.attribute.as_deref();
-                deferred.insert((&candidate.module, statement.place.line, &statement.module, attribute));
-                clauses.push(statement);
-            }
+/// The clauses of the chosen bindings, as they stand and as keys of the graph.
+fn clauses_of<'a>(chosen: &[(&'a Candidate, &'a Binding)]) -> (Vec<&'a ImportStatement>, Deferred<'a>) {
+    let mut deferred = Deferred::new();
+    let mut clauses: Vec<&ImportStatement> = Vec::new();
+    for (candidate, binding) in chosen {
+        for statement in &binding.statements {
+            let attribute = statement.attribute.as_deref();
+            deferred.insert((&candidate.module, statement.place.line, &statement.module, attribute));
+            clauses.push(statement);
         }
-        self.graph.missing_submodules(&clauses, &deferred)
     }
+    (clauses, deferred)
 }
 
 fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Candidate {

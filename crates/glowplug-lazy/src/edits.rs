@@ -12,6 +12,8 @@ pub struct FileEdits {
     pub names: Vec<NameEdit>,
     /// Submodules that others rely on without importing them.
     pub submodules: Vec<String>,
+    /// Packages of the standard library and submodules of theirs that this module reads without importing them.
+    pub borrowed: Vec<(String, String)>,
 }
 
 /// One name to defer.

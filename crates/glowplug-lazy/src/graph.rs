@@ -70,17 +70,21 @@ impl Graph {
         seen
     }
 
-    /// Package → submodules that the deferred clauses would have made visible on it, and that it does not load
-    /// by itself: others may read them there without importing them.
+    /// Everything that the deferred clauses would have loaded where they stand.
+    pub(crate) fn suppressed(&self, clauses: &[&ImportStatement]) -> BTreeSet<String> {
+        let targets = clauses.iter().flat_map(|c| self.loads(&c.module, c.attribute.as_deref()));
+        self.closure(targets, &Deferred::new())
+    }
+
+    /// Package of the tree → submodules among the suppressed ones that it does not load by itself: others may
+    /// read them there without importing them.
     pub(crate) fn missing_submodules(
         &self,
-        clauses: &[&ImportStatement],
+        suppressed: &BTreeSet<String>,
         deferred: &Deferred,
     ) -> BTreeMap<String, BTreeSet<String>> {
-        let targets = clauses.iter().flat_map(|c| self.loads(&c.module, c.attribute.as_deref()));
-        let suppressed = self.closure(targets, &Deferred::new());
         let mut by_package: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for module in &suppressed {
+        for module in suppressed {
             if let Some((package, name)) = module.rsplit_once('.')
                 && self.packages.contains(package)
             {
@@ -93,5 +97,29 @@ impl Graph {
         }
         by_package.retain(|_, names| !names.is_empty());
         by_package
+    }
+
+    /// Submodules of the standard library among the suppressed ones that this module reads without importing
+    /// them: `import urllib` and `urllib.parse`.
+    pub(crate) fn borrowed(
+        &self,
+        analysis: &ModuleAnalysis,
+        suppressed: &BTreeSet<String>,
+    ) -> BTreeSet<(String, String)> {
+        let imported = |name: &str| {
+            analysis.imports.iter().any(|import| {
+                import.module == name
+                    || import.names.iter().any(|taken| format!("{}.{taken}", import.module) == name)
+            })
+        };
+        analysis
+            .attribute_paths
+            .iter()
+            .filter(|path| suppressed.contains(*path) && !self.statements.contains_key(*path))
+            .filter(|path| !imported(path))
+            .filter_map(|path| path.rsplit_once('.'))
+            .filter(|(package, _)| !self.statements.contains_key(*package))
+            .map(|(package, name)| (package.to_owned(), name.to_owned()))
+            .collect()
     }
 }

@@ -137,6 +137,23 @@ fn a_submodule_that_others_rely_on_stays_visible() {
 }
 
 #[test]
+fn a_submodule_of_the_standard_library_that_others_rely_on_stays_visible() {
+    let tree = Tree::new(&[
+        (
+            "worker.py",
+            "import xml.sax.saxutils\n\ndef work(text):\n    return xml.sax.saxutils.escape(text)\n",
+        ),
+        ("app.py", "import worker\nimport xml\n\ndef use():\n    return xml.sax.saxutils.escape('<')\n"),
+    ]);
+    for names in [&["app:worker"][..], &["worker:xml"], &["app:worker", "app:xml"]] {
+        tree.same(
+            Some(names),
+            "import app\nprint(app.use(), app.worker.work('>'), hasattr(app.xml, 'nothing'))\n",
+        );
+    }
+}
+
+#[test]
 fn a_module_with_its_own_getattr_keeps_it() {
     let tree = Tree::new(&[
         ("heavy.py", "VALUE = 42\n"),
