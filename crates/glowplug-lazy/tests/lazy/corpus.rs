@@ -46,7 +46,7 @@ fn sources(python: &Python) -> Vec<(String, String)> {
     found
 }
 
-/// Every edit that the rules allow can be applied, and the result compiles.
+/// Every edit that the rules allow can be applied, the result compiles, and its bytes depend on nothing else.
 #[test]
 fn slow_everything_that_is_allowed_compiles() {
     for python in pythons() {
@@ -58,6 +58,15 @@ fn slow_everything_that_is_allowed_compiles() {
         let chosen: BTreeSet<String> = candidates.ids().map(str::to_owned).collect();
         println!("Python {}: {} files, {} imports deferred", python.version, files.len(), chosen.len());
         assert!(chosen.len() > 300, "{}", chosen.len());
-        tree.compile(python, &candidates.edits(&chosen, glowplug_core::SUPPORT_MODULE));
+        let edits = candidates.edits(&chosen, glowplug_core::SUPPORT_MODULE);
+        tree.compile(python, &edits);
+        let first: Vec<Vec<u8>> = tree.paths().map(|path| tree.bytecode(python, path)).collect();
+        tree.compile_in_order(python, &edits, tree.paths().rev().collect());
+        for (path, before) in tree.paths().zip(&first) {
+            assert!(
+                tree.bytecode(python, path) == *before,
+                "{path}: the bytes depend on the order of the jobs"
+            );
+        }
     }
 }

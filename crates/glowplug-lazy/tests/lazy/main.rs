@@ -3,6 +3,7 @@
 
 mod corpus;
 mod properties;
+mod pyodide;
 mod refusals;
 mod semantics;
 mod support;
