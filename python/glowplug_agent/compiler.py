@@ -259,9 +259,9 @@ def work(job):
 
 
 def work_apart(job):
-    """Does a job in a child: before Python 3.11 the bytes depend on what the process has compiled before.
+    """Does a job in a child, so that the bytes do not depend on what the process has compiled before.
 
-    `marshal` tells shared from unshared objects by their reference counts.
+    `marshal` tells shared from unshared objects by their reference counts, and strings outlive a job.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -287,7 +287,7 @@ def main():
     sys.setrecursionlimit(10000)
     for line in sys.stdin:
         job = json.loads(line)
-        failure = work(job) if sys.version_info >= (3, 11) else work_apart(job)
+        failure = work_apart(job)
         answer = {"id": job["id"], "ok": failure is None}
         if failure is not None:
             answer["kind"], answer["error"] = failure
