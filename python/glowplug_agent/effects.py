@@ -15,6 +15,8 @@ _REGISTRIES = {
 }
 _CONTAINERS = ("dict", "list", "set", "OrderedDict", "defaultdict", "deque", "WeakKeyDictionary", "WeakSet",
                "WeakValueDictionary")
+# A container with such a name keeps what can be made again: filling it earlier or later is not seen.
+_CACHES = ("cache", "memo", "instances", "interned", "seen")
 # A container larger than this is compared by its length alone.
 _COPIED = 5000
 
@@ -24,9 +26,11 @@ def _standard(name):
     known = getattr(sys, "stdlib_module_names", None)
     if known is not None:
         return top in known
+    # Before Python 3.10: by the folder; a namespace package has a path and no file.
     module = sys.modules.get(top)
-    origin = getattr(module, "__file__", None) or ""
-    return not origin or ("site-packages" not in origin and "/var/" not in origin)
+    origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
+    home = sys.modules["os"].__file__.rpartition("/")[0]
+    return not origin or (origin.startswith(home + "/") and "/site-packages/" not in origin)
 
 
 def _copy(value):
@@ -43,6 +47,11 @@ def _copy(value):
 
 def _is_container(value):
     return type(value).__name__ in _CONTAINERS
+
+
+def _is_cache(name):
+    name = name.lower()
+    return any(part in name for part in _CACHES)
 
 
 def _scan(place, namespace, found, deep, own):
@@ -65,9 +74,11 @@ def _scan(place, namespace, found, deep, own):
             _scan(here, value.__dict__, found, False, own)
 
 
-def _modules(names):
+def _modules(names, support):
     found = {}
     for name in names:
+        if name == support:
+            continue
         module = sys.modules.get(name)
         namespace = getattr(module, "__dict__", None)
         if type(namespace) is not dict:
@@ -143,6 +154,8 @@ def _sentences(old, now, new, forced):
             continue
         label = ".".join(place)
         standard = _standard(place[0])
+        if place[0] in new:
+            continue
         if place not in old:
             if type(value).__name__ == "module":
                 continue
@@ -162,7 +175,7 @@ def _sentences(old, now, new, forced):
             continue
         if content is None:
             continue
-        if standard and (place[0], place[1]) not in _REGISTRIES:
+        if standard and (place[0], place[1]) not in _REGISTRIES or _is_cache(place[-1]):
             continue
         if _grown(had, content, new):
             out.append("registers in `%s`" % label)
@@ -173,25 +186,28 @@ def _differences(old, now):
     return ["changes %s" % label for label, value in now.items() if label in old and old[label] != value]
 
 
-def _measure(force):
+def _measure(force, support):
     results = []
     forced = {(module, name) for module, name in force}
+    # What one load left is what the next one finds.
+    known = set(sys.modules)
+    old, process = _modules(known, support), _process()
     for module, name in force:
         holder = sys.modules.get(module)
         namespace = getattr(holder, "__dict__", None)
         load = namespace.get("__gp_load__") if namespace else None
         if load is None:
             continue
-        known = set(sys.modules)
-        old, process = _modules(known), _process()
         try:
             load(name)
         except BaseException as error:
             results.append([module, name, ["fails when loaded alone: %s: %s" % (type(error).__name__, error)]])
             continue
-        new = set(sys.modules) - known
-        found = _sentences(old, _modules(known), new, forced) + _differences(process, _process())
+        everything = set(sys.modules)
+        now, state = _modules(everything, support), _process()
+        found = _sentences(old, now, everything - known, forced) + _differences(process, state)
         results.append([module, name, found[:8]])
+        known, old, process = everything, now, state
     return results
 
 
@@ -209,8 +225,10 @@ def install(config):
             done.append(True)
             import json
 
-            results = _measure([tuple(pair) for pair in config["force"]])
-            output.write(json.dumps({"effects": results}))
+            # A load may replace `json.dumps` itself.
+            encode = json.JSONEncoder().encode
+            results = _measure([tuple(pair) for pair in config["force"]], config["support"])
+            output.write(encode({"effects": results}))
             output.close()
         return request
 

@@ -49,7 +49,7 @@ pub struct Decision {
     pub id: String,
     /// What it changes.
     pub kind: DecisionKind,
-    /// The module, file or distribution that it is about, for example `pandas`.
+    /// What it is about: the module of an import, for example `pandas`; of a dropped or stripped file, the rule.
     pub subject: String,
     /// `file:line` relative to the tree, or the file for a dropped one.
     pub place: String,

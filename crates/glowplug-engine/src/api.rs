@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use glowplug_core::{Error, Result};
 use http_body_util::{BodyExt, Full};
@@ -24,6 +25,11 @@ use crate::payload;
 
 const VERSION: &str = "/2018-06-01";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+
+/// A client that has given up a connection may be heard on its new one before the end of the old one is noticed:
+/// how long a poll that comes out of turn waits for that, and how often it looks.
+const RECONNECT_PATIENCE: Duration = Duration::from_millis(100);
+const RECONNECT_GLANCE: Duration = Duration::from_millis(5);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -69,7 +75,7 @@ async fn accept(listener: TcpListener, exchange: Arc<Exchange>) {
                 connections.spawn(serve(stream, Arc::clone(&exchange)));
             }
             // Out of descriptors, for example: the client tries again, and so do we.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
         while connections.try_join_next().is_some() {}
     }
@@ -105,8 +111,12 @@ async fn route(request: Request<Incoming>, exchange: &Arc<Exchange>, connection:
 
 /// The long poll. When the client goes away, this future is dropped and takes no event with it.
 async fn next(exchange: &Arc<Exchange>, connection: &Arc<Connection>, arrived: Stamp) -> Answer {
-    if let Err(refusal) = exchange.poll(arrived) {
-        return refused(&refusal);
+    let patience = tokio::time::Instant::now() + RECONNECT_PATIENCE;
+    while let Err(refusal) = exchange.poll(arrived) {
+        if tokio::time::Instant::now() >= patience {
+            return refused(&refusal);
+        }
+        tokio::time::sleep(RECONNECT_GLANCE).await;
     }
     let _waiting = exchange.waiting();
     loop {
@@ -251,7 +261,7 @@ fn failed() -> Answer {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpStream};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -274,6 +284,8 @@ mod tests {
 
         fn send(&self, text: &str) -> TcpStream {
             let mut stream = TcpStream::connect(self.server.address).unwrap();
+            // A test that waits for nothing fails.
+            stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
             stream.write_all(text.as_bytes()).unwrap();
             stream
         }

@@ -1,6 +1,6 @@
 //! Control groups, version 1 and 2: the memory limit, the processor share, the number of processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,9 @@ use fs_err as fs;
 use glowplug_core::{Error, Result};
 
 use crate::limits::{CPU_PERIOD_US, PROCESSES};
+
+/// How long a new engine waits for the groups of a killed one; the next engine tries again.
+const STALE_PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -69,16 +72,9 @@ impl Hierarchies {
         self.0.contains_key(&controller)
     }
 
-    /// Removes groups that a killed engine has left.
-    pub(crate) fn remove_stale(&self, prefix: &str) {
-        for (folder, _) in self.0.values() {
-            let Ok(entries) = folder.read_dir_utf8() else { continue };
-            for entry in entries.flatten() {
-                if entry.file_name().starts_with(prefix) {
-                    let _ = std::fs::remove_dir(entry.path());
-                }
-            }
-        }
+    /// The folders in which groups are made, each once.
+    pub(crate) fn folders(&self) -> BTreeSet<&Utf8Path> {
+        self.0.values().map(|(folder, _)| folder.as_path()).collect()
     }
 
     /// Makes a group with the limits of an environment. `cpu` is a share of one vCPU.
@@ -230,11 +226,34 @@ impl Drop for Group {
         // A group stays busy for a moment after its last process has been waited for.
         let deadline = Instant::now() + Duration::from_secs(2);
         for folder in &self.folders {
-            while std::fs::remove_dir(folder).is_err() && folder.exists() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            remove_group(folder, deadline);
         }
     }
+}
+
+/// Removes groups that a killed engine has left in `folders`; false where one is still busy, because its processes
+/// are only just ending.
+pub(crate) fn remove_stale(folders: &[&Utf8Path], prefix: &str) -> bool {
+    let deadline = Instant::now() + STALE_PATIENCE;
+    let mut all = true;
+    for folder in folders {
+        let Ok(entries) = folder.read_dir_utf8() else { continue };
+        for entry in entries.flatten().filter(|entry| entry.file_name().starts_with(prefix)) {
+            all &= remove_group(entry.path(), deadline);
+        }
+    }
+    all
+}
+
+/// Removes a group as soon as it is free; whether it is gone.
+fn remove_group(folder: &Utf8Path, deadline: Instant) -> bool {
+    while std::fs::remove_dir(folder).is_err() && folder.exists() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 #[cfg(test)]

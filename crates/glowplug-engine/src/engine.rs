@@ -76,9 +76,8 @@ impl Engine {
     fn with(isolations: &[Isolation]) -> Result<Self> {
         let workshop = Workshop::open()?;
         let mut hierarchies = Hierarchies::find(&workshop.unique_name());
-        for name in workshop.remove_stale() {
-            hierarchies.remove_stale(&format!("{name}-"));
-        }
+        workshop.note_groups(&hierarchies.folders())?;
+        workshop.remove_stale();
         let mut capabilities = Capabilities::default();
         let isolation = probe(isolations, &workshop, &mut hierarchies, &mut capabilities)?;
         capabilities.memory_limit = hierarchies.has(Controller::Memory);

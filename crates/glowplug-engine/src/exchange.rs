@@ -293,7 +293,11 @@ impl Exchange {
             if left.is_zero() || self.stop.load(Ordering::Relaxed) {
                 return None;
             }
-            state = self.changed.wait_timeout(state, left.min(STOP_GLANCE)).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, left.min(STOP_GLANCE))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 

@@ -1,6 +1,6 @@
 //! The engine's own folder among the temporary files: views, `/tmp`s, merged layers; nothing of it stays behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,9 +10,12 @@ use fs_err as fs;
 use glowplug_core::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::cgroup::remove_stale;
 use crate::effects::remove;
 
 const PREFIX: &str = "glowplug-engine-";
+/// The file that says where control groups are.
+const GROUPS: &str = "groups";
 const BOOTSTRAP: &str = include_str!("../../../python/glowplug_agent/bootstrap.py");
 
 /// The folder; removed when dropped.
@@ -39,10 +42,13 @@ impl Workshop {
             Error::surroundings(format!("the folder for temporary files, `{}`, is not UTF-8", path.display()))
                 .hint("set `TMPDIR` to another folder")
         })?;
-        let base = base.canonicalize_utf8().unwrap_or(base);
+        Self::open_in(&base.canonicalize_utf8().unwrap_or(base))
+    }
+
+    fn open_in(base: &Utf8Path) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix(PREFIX)
-            .tempdir_in(&base)
+            .tempdir_in(base)
             .map_err(|error| {
                 Error::from(error).place(base.as_str()).hint("set `TMPDIR` to a folder with room")
             })?
@@ -60,10 +66,16 @@ impl Workshop {
         Ok(Self { folder, lock, counter: AtomicU64::new(0), merged: Mutex::new(BTreeMap::new()) })
     }
 
-    /// Removes folders of engines that were killed; gives their names.
-    pub(crate) fn remove_stale(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        let Some(base) = self.folder.parent() else { return names };
+    /// Writes down in which folders control groups are made, for the engine that finds this one dead.
+    pub(crate) fn note_groups(&self, folders: &BTreeSet<&Utf8Path>) -> Result<()> {
+        let lines: Vec<&str> = folders.iter().map(|folder| folder.as_str()).collect();
+        Ok(fs::write(self.folder.join(GROUPS), lines.join("\n"))?)
+    }
+
+    /// Removes the folders of engines that were killed, and before that their groups: the folder is the only trace of
+    /// those. What is still busy is left for the next engine.
+    pub(crate) fn remove_stale(&self) {
+        let Some(base) = self.folder.parent() else { return };
         for entry in base.read_dir_utf8().into_iter().flatten().flatten() {
             let path = entry.path();
             if !entry.file_name().starts_with(PREFIX) || path == self.folder {
@@ -71,12 +83,15 @@ impl Workshop {
             }
             // One that is being made has no lock yet; it is left alone.
             let Ok(lock) = std::fs::File::open(path.join("lock")) else { continue };
-            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+                continue;
+            }
+            let groups = fs::read_to_string(path.join(GROUPS)).unwrap_or_default();
+            let folders: Vec<&Utf8Path> = groups.lines().map(Utf8Path::new).collect();
+            if remove_stale(&folders, &format!("{}-", entry.file_name())) {
                 remove(path);
-                names.push(entry.file_name().to_owned());
             }
         }
-        names
     }
 
     /// The start file of every interpreter.
@@ -221,14 +236,25 @@ mod tests {
 
     #[test]
     fn only_folders_of_the_dead_are_removed() {
-        let (alive, dead) = (Workshop::open().unwrap(), Workshop::open().unwrap());
+        // Away from the engines of other tests, which clean up too.
+        let base = tempfile::tempdir().unwrap();
+        let open = || Workshop::open_in(Utf8Path::from_path(base.path()).unwrap()).unwrap();
+        let (alive, dead) = (open(), open());
         let kept = alive.folder.clone();
         let left = dead.folder.clone();
         // Killed: the lock is gone, the folder is not.
         flock(&dead.lock, FlockOperation::Unlock).unwrap();
-        let other = Workshop::open().unwrap();
-        // Another engine may have been faster.
+        let other = open();
+        let groups = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(groups.path()).unwrap();
+        dead.note_groups(&BTreeSet::from([folder])).unwrap();
+        let group = folder.join(format!("{}-1", left.file_name().unwrap()));
+        fs::create_dir_all(group.join("busy")).unwrap();
         other.remove_stale();
+        assert!(left.exists() && group.exists(), "a group was still busy");
+        fs::remove_dir(group.join("busy")).unwrap();
+        other.remove_stale();
+        assert!(!group.exists());
         assert!(kept.exists());
         assert!(!left.exists());
     }

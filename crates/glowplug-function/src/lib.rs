@@ -1,1 +1,30 @@
-//! Placeholder while the workspace is laid out.
+//! What a function is and what it is made of: its configuration, its events, its interpreter, its dependencies in a
+//! tree laid out as Lambda's `/var/task`.
+//!
+//! [`load`] reads what the user has into a [`Function`]; [`runtime`] finds the interpreter and fetches the runtime
+//! client for it; [`assemble`] makes the [`Tree`]. What is fetched goes by name through pip and uv into the cache, whole
+//! or not at all; what the user has is only read.
+
+mod archive;
+mod assemble;
+mod dependencies;
+mod elf;
+mod interpreter;
+mod listing;
+mod load;
+mod model;
+mod poetry;
+mod process;
+mod requirements;
+mod runtime;
+mod store;
+mod suggest;
+mod user_files;
+mod uv;
+
+pub use assemble::assemble;
+pub use load::load;
+pub use model::{
+    Event, Function, Interpreter, LoadOptions, Network, PackageConfig, Runtime, Tree, VerifyConfig,
+};
+pub use runtime::runtime;

@@ -1,1 +1,54 @@
-//! Placeholder while the workspace is laid out.
+//! Planner, verifier and the pipelines of `glowplug build` and `glowplug trace`.
+//!
+//! ```text
+//!  Function ──► Subject ──► explore ──► search ──► Draft ──► verify ──► settle ──► zip, plan, Report
+//!               tree,       what each   which      recipe    replay,    measured
+//!               bytecode,   event       imports    and its   bisect,    before
+//!               analysis    needs       to defer   reasons   pin        and after
+//! ```
+//!
+//! - [`build`] makes the artifact and its report; the output folder is replaced in one step at the end, or not at all.
+//! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
+//! - [`trace`] measures the function as the user's own tools ship it.
+//!
+//! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
+//! same bytes; whatever fails, or is interrupted, leaves no process and no folder behind, the cache apart.
+
+mod bisect;
+mod build;
+mod compare;
+mod decisions;
+mod deferral;
+mod effects;
+mod explore;
+mod frontier;
+mod ground;
+mod holdout;
+mod lock;
+mod mask;
+mod measure;
+mod options;
+mod output;
+mod plan;
+mod preview;
+mod profit;
+mod quiet;
+mod replay;
+mod results;
+mod search;
+mod services;
+mod settle;
+mod setup;
+mod shell;
+mod subject;
+mod trace;
+mod trial;
+mod variant;
+mod verify;
+mod workspace;
+
+pub use build::build;
+pub use glowplug_package::TrimLevel;
+pub use options::{BuildOptions, LazyLevel, Objective, PlanSource};
+pub use preview::{Preview, preview};
+pub use trace::trace;

@@ -71,7 +71,8 @@ pub fn write_zip(entries: &[ArchiveEntry], out: &Utf8Path, progress: &dyn Progre
     let written = write_entries(entries, BufWriter::new(file.as_file_mut()), progress);
     progress.finish();
     let (unzipped_bytes, _) = written?;
-    let (bytes, sha256) = digest(file.as_file_mut()).map_err(|error| Error::from(error).place(out.as_str()))?;
+    let (bytes, sha256) =
+        digest(file.as_file_mut()).map_err(|error| Error::from(error).place(out.as_str()))?;
     file.persist(out).map_err(|error| Error::from(error.error).place(out.as_str()))?;
     Ok(ZipSummary { bytes, sha256, unzipped_bytes, files: entries.len() })
 }
@@ -124,17 +125,24 @@ fn write_entries<W: Write + Seek>(
                 }
                 (None, Contents::Symlink(target)) => {
                     writer
-                        .add_symlink(entry.path.as_str(), target.as_str(), options(false, CompressionMethod::Stored))
+                        .add_symlink(
+                            entry.path.as_str(),
+                            target.as_str(),
+                            options(false, CompressionMethod::Stored),
+                        )
                         .map_err(|error| failed(entry, &error))?;
                     target.as_str().len() as u64
                 }
-                (None, _) => return Err(Error::defect("a zip entry was not prepared").place(entry.path.as_str())),
+                (None, _) => {
+                    return Err(Error::defect("a zip entry was not prepared").place(entry.path.as_str()));
+                }
             };
             unzipped += bytes;
             progress.advance(bytes);
         }
     }
-    let mut sink = writer.finish().map_err(|error| Error::surroundings("cannot finish the zip").cause(error))?;
+    let mut sink =
+        writer.finish().map_err(|error| Error::surroundings("cannot finish the zip").cause(error))?;
     sink.flush().map_err(Error::from)?;
     Ok((unzipped, sink))
 }

@@ -52,7 +52,9 @@ pub(crate) fn read_all(root: &Utf8Path, files: &mut [FileEntry]) -> Result<Vec<D
         .filter(|folder| matches!(folder.extension(), Some("dist-info" | "egg-info")))
         .collect();
     let mut found = folders.into_iter().map(|folder| read_one(root, folder)).collect::<Result<Vec<_>>>()?;
-    found.sort_by(|a, b| (normalise_name(&a.0.name), &a.0.dist_info).cmp(&(normalise_name(&b.0.name), &b.0.dist_info)));
+    found.sort_by(|a, b| {
+        (normalise_name(&a.0.name), &a.0.dist_info).cmp(&(normalise_name(&b.0.name), &b.0.dist_info))
+    });
 
     let mut owner: BTreeMap<Utf8PathBuf, usize> = BTreeMap::new();
     for (index, (_, recorded)) in found.iter().enumerate() {
@@ -116,7 +118,8 @@ fn read_one(root: &Utf8Path, folder: Utf8PathBuf) -> Result<(Distribution, Vec<U
         break;
     }
     let recorded = recorded_paths(root, &folder)?;
-    let distribution = Distribution { name, version, files: 0, bytes: 0, dist_info: folder, top_level: Vec::new() };
+    let distribution =
+        Distribution { name, version, files: 0, bytes: 0, dist_info: folder, top_level: Vec::new() };
     Ok((distribution, recorded))
 }
 
@@ -125,7 +128,8 @@ fn recorded_paths(root: &Utf8Path, folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>
     let record = root.join(folder).join("RECORD");
     if record.exists() {
         let contents = fs::read(&record)?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(contents.as_slice());
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(contents.as_slice());
         // A damaged line costs that line only: its file then counts as nobody's and is never dropped.
         let rows = reader.byte_records().flatten();
         return Ok(rows
@@ -136,7 +140,11 @@ fn recorded_paths(root: &Utf8Path, folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>
     if installed.exists() {
         let text = fs::read(&installed)?;
         let text = String::from_utf8_lossy(&text);
-        return Ok(text.lines().filter(|line| !line.is_empty()).map(|line| placed(&folder.join(line).into_string())).collect());
+        return Ok(text
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| placed(&folder.join(line).into_string()))
+            .collect());
     }
     Ok(Vec::new())
 }
@@ -188,8 +196,14 @@ mod tests {
             ("lib_a/__init__.py", "x = 1\n"),
             ("lib_a/__pycache__/__init__.cpython-312.pyc", ""),
             ("lib_a/with,comma.txt", ""),
-            ("Lib.A-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: Lib.A\nVersion: 1.2\n\nName: not this\n"),
-            ("Lib.A-1.2.dist-info/RECORD", "../../bin/tool,,\nlib_a/__init__.py,sha256=x,6\n\"lib_a/with,comma.txt\",,\n"),
+            (
+                "Lib.A-1.2.dist-info/METADATA",
+                "Metadata-Version: 2.1\nName: Lib.A\nVersion: 1.2\n\nName: not this\n",
+            ),
+            (
+                "Lib.A-1.2.dist-info/RECORD",
+                "../../bin/tool,,\nlib_a/__init__.py,sha256=x,6\n\"lib_a/with,comma.txt\",,\n",
+            ),
             ("Lib.A-1.2.dist-info/licenses/LICENSE", "free"),
         ] {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();

@@ -17,7 +17,11 @@ const NAMED: usize = 5;
 /// Gives the remarks that a person should read: a zip over [`DIRECT_UPLOAD_LIMIT`] can still be
 /// deployed through S3. Error (input): more than [`UNZIPPED_LIMIT`] cannot be deployed as a zip at
 /// all; the largest of `distributions` are named.
-pub fn check_limits(zip_bytes: u64, unzipped_bytes: u64, distributions: &[Distribution]) -> Result<Vec<String>> {
+pub fn check_limits(
+    zip_bytes: u64,
+    unzipped_bytes: u64,
+    distributions: &[Distribution],
+) -> Result<Vec<String>> {
     if unzipped_bytes > UNZIPPED_LIMIT {
         return Err(Error::input(format!(
             "the package unzips to {}, and Lambda takes at most {}",
@@ -68,9 +72,12 @@ mod tests {
 
     #[test]
     fn a_package_that_lambda_refuses_is_an_error_that_names_the_heaviest() {
-        let error =
-            check_limits(1, UNZIPPED_LIMIT + 1, &[distribution("small", 5), distribution("scipy", 90_000_000)])
-                .unwrap_err();
+        let error = check_limits(
+            1,
+            UNZIPPED_LIMIT + 1,
+            &[distribution("small", 5), distribution("scipy", 90_000_000)],
+        )
+        .unwrap_err();
         assert_eq!(error.class(), glowplug_core::ErrorClass::Input);
         assert_eq!(error.message(), "the package unzips to 262 MB, and Lambda takes at most 262 MB");
         assert!(error.hints()[0].contains("`scipy` (90.0 MB), `small` (5 B)"), "{:?}", error.hints());

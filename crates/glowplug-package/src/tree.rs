@@ -126,10 +126,20 @@ fn read_entry(absolute: &Utf8Path, path: Utf8PathBuf, entry: &walkdir::DirEntry)
     let metadata = entry.metadata().map_err(|error| unreadable(absolute, &error))?;
     let kind = kind_of(&path);
     if metadata.file_type().is_symlink() {
-        let target = Utf8PathBuf::try_from(fs::read_link(absolute)?)
-            .map_err(|error| Error::input("a link in the package has a target that is not valid UTF-8").cause(error).place(absolute.as_str()))?;
+        let target = Utf8PathBuf::try_from(fs::read_link(absolute)?).map_err(|error| {
+            Error::input("a link in the package has a target that is not valid UTF-8")
+                .cause(error)
+                .place(absolute.as_str())
+        })?;
         let bytes = target.as_str().len() as u64;
-        return Ok(FileEntry { path, bytes, executable: false, symlink: Some(target), kind, distribution: None });
+        return Ok(FileEntry {
+            path,
+            bytes,
+            executable: false,
+            symlink: Some(target),
+            kind,
+            distribution: None,
+        });
     }
     if !metadata.is_file() {
         return Err(Error::input("the package holds something that is neither file, folder nor link")
@@ -145,9 +155,8 @@ pub(crate) const TEST_FOLDERS: &[&str] = &["tests", "test", "_tests", "selftest"
 /// Names of folders that hold documentation or examples, compared in lower case.
 pub(crate) const DOCS_FOLDERS: &[&str] = &["doc", "docs", "examples", "samples", "benchmarks"];
 /// Endings of sources that were compiled before the package was shipped.
-pub(crate) const COMPILED_SOURCES: &[&str] = &[
-    "h", "hh", "hpp", "hxx", "c", "cc", "cpp", "cxx", "f", "f90", "f95", "pyf", "pyx", "pxd", "pxi",
-];
+pub(crate) const COMPILED_SOURCES: &[&str] =
+    &["h", "hh", "hpp", "hxx", "c", "cc", "cpp", "cxx", "f", "f90", "f95", "pyf", "pyx", "pxd", "pxi"];
 
 fn kind_of(path: &Utf8Path) -> FileKind {
     let folders: Vec<String> = path
@@ -183,7 +192,10 @@ fn kind_of(path: &Utf8Path) -> FileKind {
 /// `x.so`, `x.cpython-312-x86_64-linux-gnu.so`, `libx.so.1.2`.
 fn is_native(name: &str) -> bool {
     let Some((_, after)) = name.rsplit_once(".so") else { return false };
-    after.is_empty() || after.strip_prefix('.').is_some_and(|rest| rest.split('.').all(|v| v.starts_with(|c: char| c.is_ascii_digit())))
+    after.is_empty()
+        || after
+            .strip_prefix('.')
+            .is_some_and(|rest| rest.split('.').all(|v| v.starts_with(|c: char| c.is_ascii_digit())))
 }
 
 #[cfg(test)]
@@ -223,7 +235,8 @@ mod tests {
         fs::set_permissions(root.join("b-run"), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::symlink("c/x.py", root.join("b/link.py")).unwrap();
         let tree = PackageTree::scan(root).unwrap();
-        let seen: Vec<_> = tree.files.iter().map(|f| (f.path.as_str(), f.executable, f.symlink.is_some())).collect();
+        let seen: Vec<_> =
+            tree.files.iter().map(|f| (f.path.as_str(), f.executable, f.symlink.is_some())).collect();
         assert_eq!(seen, [("b/c/x.py", false, false), ("b/link.py", false, true), ("b-run", true, false)]);
         assert_eq!(tree.total_bytes(), 1 + 6 + 10);
         assert!(tree.file(Utf8Path::new("b/link.py")).is_some() && tree.file(Utf8Path::new("b")).is_none());

@@ -16,7 +16,7 @@ const REFUSALS_SHOWN: usize = 5;
 /// Columns of the figure that stands before each decision.
 const FIGURE: usize = 10;
 
-/// One line of a list: one decision, or all dropped files that one rule covers.
+/// One line of a list: one decision, or all dropped or stripped files that one rule covers.
 struct Entry {
     saves_ms: Option<f64>,
     saves_bytes: Option<u64>,
@@ -65,13 +65,15 @@ pub fn render_decisions(decisions: &[Decision], style: &Style, width: usize) -> 
             DecisionState::Pinned => ("pinned", style.warning),
             DecisionState::Refused => ("refused", style.dim),
         };
-        let title = format!("{} {} ({})", verb(decision.kind), decision.subject, decision.place);
-        out += &format!("{}: {}\n", wrap(&title, width, 2), Style::paint(look, state));
+        out += &format!("{}: {}\n", wrap(&title(decision), width, 2), Style::paint(look, state));
         let mut line = |label: &str, text: &str| {
             if !text.is_empty() {
                 out += &format!("  {}\n", wrap(&format!("{label}: {text}"), width.saturating_sub(2), 4));
             }
         };
+        if is_about_a_file(decision.kind) {
+            line("rule", &decision.subject);
+        }
         line("why", &decision.reason);
         line("evidence", &decision.evidence);
         line("saves", &figure(decision.saves_ms, decision.saves_bytes).unwrap_or_default());
@@ -102,10 +104,10 @@ impl Importance {
 
 fn entries(decisions: &[Decision], state: DecisionState) -> Vec<Entry> {
     let mut made = Vec::new();
-    let mut dropped: BTreeMap<&str, Vec<&Decision>> = BTreeMap::new();
+    let mut files: BTreeMap<(DecisionKind, &str), Vec<&Decision>> = BTreeMap::new();
     for decision in decisions.iter().filter(|d| d.state == state) {
-        if decision.kind == DecisionKind::Drop {
-            dropped.entry(&decision.reason).or_default().push(decision);
+        if is_about_a_file(decision.kind) {
+            files.entry((decision.kind, &decision.reason)).or_default().push(decision);
         } else {
             made.push(Entry {
                 saves_ms: decision.saves_ms,
@@ -114,26 +116,37 @@ fn entries(decisions: &[Decision], state: DecisionState) -> Vec<Entry> {
             });
         }
     }
-    made.extend(dropped.into_iter().map(|(rule, files)| Entry {
+    made.extend(files.into_iter().map(|((kind, rule), files)| Entry {
         saves_ms: None,
         saves_bytes: files.iter().map(|d| d.saves_bytes).sum(),
         text: match files.as_slice() {
             [one] => sentence(one),
-            many => format!("{} {}: {rule}", verb(DecisionKind::Drop), plural(many.len(), "file")),
+            many => format!("{} {}: {rule}", verb(kind), plural(many.len(), "file")),
         },
     }));
     made
 }
 
+/// Whether the subject is a rule, and the place the file.
+fn is_about_a_file(kind: DecisionKind) -> bool {
+    matches!(kind, DecisionKind::Drop | DecisionKind::Strip)
+}
+
+/// The decision and what it is about.
+fn title(decision: &Decision) -> String {
+    let Decision { kind, subject, place, .. } = decision;
+    if is_about_a_file(*kind) && !place.is_empty() {
+        format!("{} {place}", verb(*kind))
+    } else if place.is_empty() || place == subject {
+        format!("{} {subject}", verb(*kind))
+    } else {
+        format!("{} {subject} ({place})", verb(*kind))
+    }
+}
+
 fn sentence(decision: &Decision) -> String {
-    let mut text = format!("{} {}", verb(decision.kind), decision.subject);
-    if !decision.place.is_empty() && decision.place != decision.subject {
-        text += &format!(" ({})", decision.place);
-    }
-    if !decision.reason.is_empty() {
-        text += &format!(": {}", decision.reason);
-    }
-    text
+    let reason = &decision.reason;
+    if reason.is_empty() { title(decision) } else { format!("{}: {reason}", title(decision)) }
 }
 
 /// What is done to the subject.

@@ -66,12 +66,10 @@ fn headline(report: &Report, view: &View) -> String {
 
 /// Digits after the point: `1.07x`, `4.1x`, `12x`.
 fn digits(times: f64) -> usize {
-    if times < 2.0 {
-        2
-    } else if times < 10.0 {
-        1
-    } else {
-        0
+    match times {
+        ..2.0 => 2,
+        ..10.0 => 1,
+        _ => 0,
     }
 }
 

@@ -89,8 +89,12 @@ pub struct Environment {
 pub struct Measured {
     /// From the start of the runtime process until it asks for its first event, in ms.
     pub init_ms: Option<Stat>,
+    /// Processor time of the same, all threads, in ms.
+    pub init_cpu_ms: Option<Stat>,
     /// Init plus the first invoke, in ms.
     pub cold_ms: IndexMap<String, Option<Stat>>,
+    /// Processor time of the same, in ms.
+    pub cold_cpu_ms: IndexMap<String, Option<Stat>>,
     /// Cold time by the events' shares of first requests, in ms.
     pub cold_weighted_ms: Option<Stat>,
     /// Later invokes, in ms.
@@ -112,8 +116,12 @@ pub struct Measured {
 pub struct Ratio {
     /// Of init.
     pub init: Option<Stat>,
+    /// Of init's processor time.
+    pub init_cpu: Option<Stat>,
     /// Of cold time, by event.
     pub cold: IndexMap<String, Option<Stat>>,
+    /// Of cold processor time, by event.
+    pub cold_cpu: IndexMap<String, Option<Stat>>,
     /// Of the weighted cold time.
     pub cold_weighted: Option<Stat>,
     /// Of warm time, by event.

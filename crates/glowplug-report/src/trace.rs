@@ -267,11 +267,11 @@ fn tree<'a>(chosen: &[&'a Import], top: usize) -> Vec<(usize, &'a Import)> {
     rows
 }
 
-fn flat<'a>(
-    mut chosen: Vec<&'a Import>,
+fn flat(
+    mut chosen: Vec<&Import>,
     top: usize,
     order: impl Fn(&Import, &Import) -> std::cmp::Ordering,
-) -> Vec<(usize, &'a Import)> {
+) -> Vec<(usize, &Import)> {
     chosen.sort_by(|a, b| order(a, b));
     chosen.into_iter().take(top).map(|import| (0, import)).collect()
 }

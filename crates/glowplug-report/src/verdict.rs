@@ -97,7 +97,7 @@ fn differences(report: &Report, view: &View, line: &mut Line<'_>) {
     let shown = if view.all { usize::MAX } else { SHOWN };
     for difference in found.iter().take(shown) {
         let mut text = format!(
-            "  {} ({}), {}: {} became {}",
+            "{} ({}), {}: {} became {}",
             difference.event,
             difference.replay,
             difference.path,
@@ -110,7 +110,7 @@ fn differences(report: &Report, view: &View, line: &mut Line<'_>) {
         line(view.style.dim, &text);
     }
     if found.len() > shown {
-        line(view.style.dim, &format!("  and {} more", found.len() - shown));
+        line(view.style.dim, &format!("and {} more", found.len() - shown));
     }
 }
 

@@ -23,6 +23,7 @@ const PLAIN: View = View {
     all: false,
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields want it")]
 fn stat(median: f64, half: f64) -> Option<Stat> {
     Some(Stat { median, low: median - half, high: median + half, spread: half, runs: 40 })
 }
@@ -34,6 +35,8 @@ fn by_event(values: &[(&str, f64, f64)]) -> IndexMap<String, Option<Stat>> {
 fn measured(scale: f64) -> Measured {
     Measured {
         init_ms: stat(312.0 * scale, 3.0),
+        init_cpu_ms: None,
+        cold_cpu_ms: IndexMap::new(),
         cold_ms: by_event(&[("health", 313.0 * scale, 3.0), ("process_data", 330.0, 4.0)]),
         cold_weighted_ms: stat(314.0 * scale, 3.0),
         warm_ms: by_event(&[("health", 0.4, 0.02), ("process_data", 11.5, 0.2)]),
@@ -68,11 +71,11 @@ fn lazy(name: &str, line: u32, ms: f64, state: DecisionState, reason: &str) -> D
     }
 }
 
-fn drop(path: &str, bytes: u64, rule: &str) -> Decision {
+fn drop(path: &str, bytes: u64, rule: &str, reason: &str) -> Decision {
     Decision {
         saves_bytes: Some(bytes),
-        reason: rule.to_owned(),
-        ..decision(&format!("drop:{path}"), DecisionKind::Drop, path, path, DecisionState::Applied)
+        reason: reason.to_owned(),
+        ..decision(&format!("drop:{path}"), DecisionKind::Drop, rule, path, DecisionState::Applied)
     }
 }
 
@@ -99,6 +102,8 @@ fn report() -> Report {
     report.after = measured(0.24);
     report.ratio = Ratio {
         init: stat(0.24, 0.01),
+        init_cpu: None,
+        cold_cpu: IndexMap::new(),
         cold: by_event(&[("health", 0.24, 0.01), ("process_data", 1.01, 0.02)]),
         cold_weighted: stat(0.31, 0.01),
         warm: by_event(&[("health", 1.0, 0.02), ("process_data", 1.01, 0.03)]),
@@ -109,9 +114,19 @@ fn report() -> Report {
     report.decisions = vec![
         lazy("pd", 8, 221.0, DecisionState::Applied, "the first request of process_data alone needs it"),
         lazy("boto3", 7, 18.2, DecisionState::Applied, "no event needs it"),
-        drop("botocore/data/ec2/service-2.json.gz", 900_000, "no client of this service is made"),
-        drop("botocore/data/rds/service-2.json.gz", 400_000, "no client of this service is made"),
-        drop("pandas/tests/test_x.py", 14_000, "tests that nothing kept imports"),
+        drop(
+            "botocore/data/ec2/service-2.json.gz",
+            900_000,
+            "aws-services",
+            "no client of this service is made",
+        ),
+        drop(
+            "botocore/data/rds/service-2.json.gz",
+            400_000,
+            "aws-services",
+            "no client of this service is made",
+        ),
+        drop("pandas/tests/test_x.py", 14_000, "tests", "tests that nothing kept imports"),
         lazy("json", 3, 0.0, DecisionState::Refused, "the runtime imports it anyway"),
     ];
     report.verdict = Verdict { equal: Some(true), events: 2, replays: 24, ..Verdict::default() };
@@ -335,26 +350,46 @@ fn explaining_a_decision_gives_its_evidence() {
 }
 
 #[test]
-fn the_json_reads_back() {
-    let report = report();
-    let text = serde_json::to_string(&report).unwrap();
-    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+fn explaining_a_dropped_file_names_the_rule() {
+    let chosen = &report().decisions[4..5];
+    assert_snapshot!(render_decisions(chosen, &Style::plain(), 80), @"
+    leave out pandas/tests/test_x.py: applied
+      rule: tests
+      why: tests that nothing kept imports
+      saves: 14.0 kB
+      id: drop:pandas/tests/test_x.py
+    ");
+}
+
+#[test]
+fn the_json_is_the_contract_and_reads_back() {
+    let mut report = report();
+    report.advice = Some("split the function".to_owned());
+    report.verdict.differences = vec![Difference {
+        event: "health".to_owned(),
+        replay: "cold".to_owned(),
+        path: "$".to_owned(),
+        before: "1".to_owned(),
+        after: "2".to_owned(),
+        decisions: vec!["lazy:app.py:pd".to_owned()],
+    }];
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(glowplug_test::lacks(glowplug_test::REPORT, &json), Vec::<String>::new());
+    assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
     let keys: Vec<String> =
-        serde_json::from_str::<IndexMap<String, serde_json::Value>>(&text).unwrap().into_keys().collect();
-    assert_eq!(
-        keys,
-        [
-            "schema",
-            "function",
-            "environment",
-            "as_shipped",
-            "before",
-            "after",
-            "ratio",
-            "decisions",
-            "verdict",
-            "advice",
-            "artifacts"
-        ]
-    );
+        serde_json::to_value(&report).unwrap().as_object().unwrap().keys().cloned().collect();
+    let order = [
+        "schema",
+        "function",
+        "environment",
+        "as_shipped",
+        "before",
+        "after",
+        "ratio",
+        "decisions",
+        "verdict",
+        "advice",
+        "artifacts",
+    ];
+    assert_eq!(keys, order);
 }

@@ -273,3 +273,20 @@ fn folders_that_are_not_there_are_errors_with_a_place() {
     let python = Function::new("").with(|spec| spec.python = gone.join("bin/python"));
     assert!(python.engine.start(&python.spec).unwrap_err().to_string().contains("interpreter"));
 }
+
+#[test]
+fn a_stopped_engine_ends_what_waits_and_starts_nothing() {
+    let engine = Engine::new().unwrap();
+    let function = Function::new("import time\n\ndef handler(event, context):\n    time.sleep(600)\n");
+    let (mut environment, _) = engine.start(&function.spec).unwrap();
+    let stopper = engine.clone();
+    let error = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            stopper.stop();
+        });
+        environment.invoke(b"{}").unwrap_err()
+    });
+    assert_eq!(error.class(), glowplug_core::ErrorClass::Interrupted);
+    assert_eq!(engine.start(&function.spec).unwrap_err().class(), glowplug_core::ErrorClass::Interrupted);
+}

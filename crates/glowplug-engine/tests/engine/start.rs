@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glowplug_engine::{AgentSpec, Engine, InitOutcome};
 use serde_json::json;
 
-use crate::support::{Function, all_pythons, any_python, engine, success, with_variable};
+use crate::support::{Function, any_python, engine, success, with_variable};
 
 const ECHO: &str = "
 import os
@@ -22,7 +22,7 @@ def handler(event, context):
 
 #[test]
 fn every_interpreter_serves_events_in_one_process() {
-    let pythons = all_pythons();
+    let pythons = glowplug_test::clients();
     assert!(!pythons.is_empty());
     for python in pythons {
         println!("Python {}", python.version);

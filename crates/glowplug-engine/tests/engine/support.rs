@@ -1,7 +1,6 @@
 //! Interpreters, the runtime client, and functions made from source texts.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,16 +10,9 @@ use glowplug_core::{Architecture, PythonVersion};
 use glowplug_engine::{
     Cpu, Engine, Environment, EnvironmentSpec, Finished, Init, InitOutcome, Invocation, Network, Outcome,
 };
+use glowplug_test::Client;
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// An interpreter's empty virtual environment and the runtime client for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Python {
-    pub(crate) version: PythonVersion,
-    pub(crate) executable: Utf8PathBuf,
-    pub(crate) packages: Utf8PathBuf,
-}
 
 /// One engine for all tests that run at a time, as a build has one for all environments; the last one drops it.
 pub(crate) fn engine() -> Arc<Engine> {
@@ -33,68 +25,11 @@ pub(crate) fn engine() -> Arc<Engine> {
     })
 }
 
-/// All interpreters from 3.9 to 3.13 that work here.
-pub(crate) fn all_pythons() -> Vec<Python> {
-    (9..=13).filter_map(|minor| python(PythonVersion::new(3, minor))).collect()
-}
-
 /// The newest one at or below 3.12, on which most tests run.
-pub(crate) fn any_python() -> Python {
-    (9..=12)
-        .rev()
-        .find_map(|minor| python(PythonVersion::new(3, minor)))
-        .expect("some Python from 3.9 to 3.12")
-}
-
-fn python(version: PythonVersion) -> Option<Python> {
-    static MADE: Mutex<BTreeMap<PythonVersion, Option<Python>>> = Mutex::new(BTreeMap::new());
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    made.entry(version).or_insert_with(|| make(version)).clone()
-}
-
-fn make(version: PythonVersion) -> Option<Python> {
-    let interpreter = find(version)?;
-    let folder = cache().join(format!("engine-tests/{version}"));
-    let python =
-        Python { version, executable: folder.join("venv/bin/python"), packages: folder.join("packages") };
-    if !folder.join("complete").exists() {
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        run(Command::new(&interpreter).args(["-m", "venv", "--without-pip"]).arg(folder.join("venv")));
-        let mut pip = Command::new(&interpreter);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-        run(pip.arg(&python.packages).arg("awslambdaric"));
-        fs::write(folder.join("complete"), "").unwrap();
-    }
-    Some(python)
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn cache() -> Utf8PathBuf {
-    match std::env::var("GLOWPLUG_CACHE_DIR") {
-        Ok(folder) => Utf8PathBuf::from(folder),
-        Err(_) => Utf8PathBuf::from(std::env::var("HOME").unwrap()).join(".cache/glowplug"),
-    }
-}
-
-/// An interpreter that really runs: names on the path may be stubs that do not.
-fn find(version: PythonVersion) -> Option<Utf8PathBuf> {
-    let mut candidates = vec![Utf8PathBuf::from(format!("python{version}"))];
-    let home = Utf8PathBuf::from(std::env::var("HOME").unwrap_or_default());
-    if let Ok(entries) = home.join(".pyenv/versions").read_dir_utf8() {
-        candidates.extend(entries.flatten().map(|entry| entry.path().join("bin/python3")));
-    }
-    candidates.into_iter().find_map(|candidate| {
-        let script = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)";
-        let output = Command::new(&candidate).args(["-c", script]).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        let (found, path) = text.trim().split_once(' ')?;
-        (found == version.to_string()).then(|| Utf8PathBuf::from(path))
-    })
+pub(crate) fn any_python() -> Client {
+    let interpreters = glowplug_test::interpreters();
+    let fits = interpreters.iter().rev().find(|found| found.version <= PythonVersion::new(3, 12));
+    glowplug_test::client(fits.unwrap_or(glowplug_test::newest()))
 }
 
 /// A function in a folder of its own.
@@ -111,14 +46,14 @@ impl Function {
         Self::on(&any_python(), source)
     }
 
-    pub(crate) fn on(python: &Python, source: &str) -> Self {
+    pub(crate) fn on(python: &Client, source: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(folder.path()).unwrap().canonicalize_utf8().unwrap();
         let tree = root.join("tree");
         fs::create_dir(&tree).unwrap();
         fs::write(tree.join("app.py"), source).unwrap();
         let spec = EnvironmentSpec {
-            python: python.executable.clone(),
+            python: python.python.clone(),
             packages: python.packages.clone(),
             tree,
             layers: Vec::new(),

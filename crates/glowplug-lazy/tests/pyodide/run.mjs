@@ -1,16 +1,16 @@
-// Runs scripts on CPython 3.14 under Pyodide: node run.mjs PYODIDE_FOLDER < request, answers on standard output.
+// Runs scripts on CPython 3.14 under Pyodide: node run.mjs PYODIDE_FOLDER < requests, answers on standard output.
 //
-// The request is a JSON list of `{"folder", "compiler", "jobs", "script"}`: the host's folder is mounted where it is,
-// the compiler gets the jobs on its standard input, the script runs with the folder first on `sys.path`. All run in
-// one interpreter, one after the other; the modules of a folder are forgotten before the next run. The answer is a
-// list of `{"compiled", "printed", "failed"}`.
+// The requests are a JSON list of `{"folder", "compiler", "jobs", "script"}`: the host's folder is mounted where it
+// is, the compiler does the jobs, the script runs with the folder first on `sys.path`. All run in one interpreter,
+// one after the other; the modules of a folder are forgotten before the next run. The answers are a list of
+// `{"printed", "failed"}`.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 const HARNESS = `
-import contextlib, importlib, io, os, sys, traceback, warnings
+import contextlib, importlib, io, json, os, sys, traceback, warnings
 
 def forget(folder):
     for name, module in list(sys.modules.items()):
@@ -19,36 +19,33 @@ def forget(folder):
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
 
-def captured(action, stdin=""):
-    out, before = io.StringIO(), (sys.stdin, sys.getrecursionlimit())
-    failed = None
+def compile_all(compiler, jobs):
+    # As a program it would take its own folder from the path, and fork a child for each job, which nothing can here.
+    namespace = {"__name__": "compiler"}
+    sys.path.insert(0, "")
+    exec(compile(compiler, "compiler", "exec"), namespace)
+    for job in jobs:
+        failure = namespace["work"](job)
+        if failure is not None:
+            raise RuntimeError("%s: %s" % (job["source"], failure))
+
+def run(folder, compiler, jobs, script):
+    printed, failed, path = io.StringIO(), None, sys.path[:]
+    os.chdir(folder)
+    forget(folder)
     try:
-        sys.stdin = io.StringIO(stdin)
-        with contextlib.redirect_stdout(out), warnings.catch_warnings():
-            action()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile_all(compiler, json.loads(jobs))
+            sys.path[:] = [folder, *path]
+            with contextlib.redirect_stdout(printed):
+                exec(compile(script, "<string>", "exec"), {"__name__": "__main__"})
     except BaseException:
         failed = traceback.format_exc()
     finally:
-        sys.stdin = before[0]
-        sys.setrecursionlimit(before[1])
-    return out.getvalue(), failed
-
-def program(text, name):
-    return lambda: exec(compile(text, name, "exec"), {"__name__": "__main__"})
-
-def run(folder, compiler, jobs, script):
-    os.chdir(folder)
-    sys.path.insert(0, folder)
-    forget(folder)
-    try:
-        compiled, failed = captured(program(compiler, "compiler"), jobs)
-        printed = ""
-        if failed is None:
-            printed, failed = captured(program(script, "<string>"))
-        return compiled, printed, failed
-    finally:
         forget(folder)
-        sys.path.remove(folder)
+        sys.path[:] = path
+    return printed.getvalue(), failed
 `;
 
 async function main() {
@@ -65,10 +62,17 @@ async function main() {
       pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root: request.folder }, request.folder);
       mounted.add(request.folder);
     }
-    const [compiled, printed, failed] = run(request.folder, request.compiler, request.jobs, request.script);
-    answers.push({ compiled, printed, failed: failed ?? null });
+    const jobs = JSON.stringify(request.jobs);
+    const [printed, failed] = run(request.folder, request.compiler, jobs, request.script);
+    answers.push({ printed, failed: failed ?? null });
   }
   process.stdout.write(JSON.stringify(answers));
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  // What node itself prints of an error begins with the line of the source, here a megabyte.
+  console.error(error.stack ?? String(error));
+  process.exitCode = 1;
+}

@@ -4,6 +4,7 @@
 //! everything that it depends on, so that it never has to be looked at again.
 
 mod check;
+mod settle;
 mod worker;
 
 use std::process::{Command, Stdio};
@@ -21,7 +22,9 @@ use crate::archive::hex;
 use worker::{Answer, Worker};
 
 /// The compiler that runs inside the interpreter.
-const COMPILER: &str = include_str!("../../tests/compiler_stand_in.py");
+const COMPILER: &str = include_str!("../../../../python/glowplug_agent/compiler.py");
+/// Changes with what is done to a worker's result before it is kept.
+const FORM: &str = "settled";
 /// Length of a `.pyc` header in bytes, from Python 3.7 on (PEP 552).
 const HEADER: usize = 16;
 /// Flags of an unchecked-hash `.pyc` (PEP 552): hash-based, source not checked.
@@ -31,6 +34,7 @@ const UNCHECKED_HASH: u32 = 0b01;
 #[derive(Debug)]
 pub struct Compiler {
     python: Utf8PathBuf,
+    version: PythonVersion,
     cache: Utf8PathBuf,
     workers: usize,
     /// Everything about the interpreter and the compiler that a result depends on.
@@ -91,16 +95,6 @@ impl Compiler {
     ///
     /// Errors (surroundings): the interpreter does not start or is of another version.
     pub fn new(python: &Utf8Path, version: PythonVersion, cache: &Cache, workers: usize) -> Result<Self> {
-        Self::with_script(python, version, cache, workers, COMPILER)
-    }
-
-    fn with_script(
-        python: &Utf8Path,
-        version: PythonVersion,
-        cache: &Cache,
-        workers: usize,
-        script: &str,
-    ) -> Result<Self> {
         let (tag, magic, full_version) = ask_identity(python)?;
         if tag != version.cache_tag() {
             return Err(Error::surroundings(format!("the interpreter is not Python {version}"))
@@ -109,13 +103,14 @@ impl Compiler {
                 .hint(format!("name one with `--python`, for example `--python /usr/bin/python{version}`")));
         }
         let mut file = tempfile::Builder::new().prefix("glowplug-compiler-").suffix(".py").tempfile()?;
-        std::io::Write::write_all(&mut file, script.as_bytes())?;
-        let identity = format!("{magic}\n{full_version}\n{}", hex(&Sha256::digest(script)));
+        std::io::Write::write_all(&mut file, COMPILER.as_bytes())?;
+        let identity = format!("{FORM}\n{magic}\n{full_version}\n{}", hex(&Sha256::digest(COMPILER)));
         let magic = magic.as_bytes().chunks(2).filter_map(|pair| {
             std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
         });
         Ok(Self {
             python: python.to_owned(),
+            version,
             cache: cache.bytecode(),
             workers: workers.max(1),
             identity,
@@ -186,26 +181,42 @@ impl Compiler {
         Ok(())
     }
 
-    fn one(&self, job: &CompileJob, worker: &mut Option<Worker>, progress: &dyn Progress) -> Result<CompileResult> {
+    fn one(
+        &self,
+        job: &CompileJob,
+        worker: &mut Option<Worker>,
+        progress: &dyn Progress,
+    ) -> Result<CompileResult> {
         let source = match fs::read(&job.source) {
             Ok(source) => source,
-            Err(error) => return Ok(CompileResult::Failed { kind: FailureKind::Io, message: error.to_string() }),
+            Err(error) => {
+                return Ok(CompileResult::Failed { kind: FailureKind::Io, message: error.to_string() });
+            }
         };
         let out = self.place_of(&source, job);
         if self.is_bytecode(&out) {
             return Ok(CompileResult::Done(out));
         }
-        if let Some(folder) = out.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        let folder = out.parent().unwrap_or(&self.cache);
+        fs::create_dir_all(folder)?;
+        // The worker's result takes its place only when it is settled.
+        let raw = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?.into_temp_path();
+        let raw_path =
+            Utf8Path::from_path(&raw).ok_or_else(|| Error::defect("a name in the cache is not UTF-8"))?;
         let running = match worker {
             Some(running) => running,
             None => worker.insert(Worker::start(&self.python, self.script.path())?),
         };
         let failed = |kind, message| Ok(CompileResult::Failed { kind, message });
-        match running.ask(job, &out, progress)? {
-            Answer::Done if self.is_bytecode(&out) => Ok(CompileResult::Done(out)),
-            Answer::Done => failed(FailureKind::Io, format!("the compiler left no bytecode at `{out}`")),
+        match running.ask(job, raw_path, progress)? {
+            Answer::Done if self.is_bytecode(raw_path) => {
+                let mut bytes = fs::read(raw_path)?;
+                settle::settle(&mut bytes[HEADER..], self.version);
+                fs::write(raw_path, bytes)?;
+                fs::rename(raw_path, &out)?;
+                Ok(CompileResult::Done(out))
+            }
+            Answer::Done => failed(FailureKind::Io, "the compiler left no bytecode".to_owned()),
             Answer::Failed { kind, message } => failed(kind, message),
             Answer::Died { message } => {
                 *worker = None;
@@ -252,14 +263,20 @@ pub(crate) fn clean_python(python: &Utf8Path) -> Command {
 /// Runs `command` of the interpreter `python` to its end and gives its output.
 pub(crate) fn output_of(python: &Utf8Path, command: &mut Command) -> Result<String> {
     let failed = |cause: String| {
-        Error::surroundings("the interpreter does not work").cause(cause).place(python.as_str()).hint(
-            "check it with `--version`; another one can be named with `--python`",
-        )
+        Error::surroundings("the interpreter does not work")
+            .cause(cause)
+            .place(python.as_str())
+            .hint("check it with `--version`; another one can be named with `--python`")
     };
-    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(|e| failed(e.to_string()))?;
+    let output =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(format!("{} ({})", error.lines().last().unwrap_or("it said nothing"), output.status)));
+        return Err(failed(format!(
+            "{} ({})",
+            error.lines().last().unwrap_or("it said nothing"),
+            output.status
+        )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -37,9 +37,14 @@ pub(super) struct Worker {
 #[derive(Debug)]
 pub(super) enum Answer {
     Done,
-    Failed { kind: FailureKind, message: String },
+    Failed {
+        kind: FailureKind,
+        message: String,
+    },
     /// The process is gone, or answers nonsense: start another one.
-    Died { message: String },
+    Died {
+        message: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -71,7 +76,9 @@ impl Worker {
             .stdout(Stdio::piped())
             .stderr(errors.try_clone()?)
             .spawn()
-            .map_err(|error| Error::surroundings("cannot start the compiler").cause(error).place(python.as_str()))?;
+            .map_err(|error| {
+                Error::surroundings("cannot start the compiler").cause(error).place(python.as_str())
+            })?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::defect("the compiler was started without pipes"));
         };
@@ -90,7 +97,12 @@ impl Worker {
     /// Has one job compiled to `out`.
     ///
     /// Errors: interruption only; all else is an answer.
-    pub(super) fn ask(&mut self, job: &CompileJob, out: &Utf8Path, progress: &dyn Progress) -> Result<Answer> {
+    pub(super) fn ask(
+        &mut self,
+        job: &CompileJob,
+        out: &Utf8Path,
+        progress: &dyn Progress,
+    ) -> Result<Answer> {
         self.asked += 1;
         let request =
             Request { id: self.asked, source: &job.source, filename: &job.task_path, out, edits: &job.edits };
@@ -134,14 +146,16 @@ impl Worker {
     fn died(&mut self, why: &str) -> Answer {
         // It may be gone already; then there is nothing to kill.
         let _ = self.child.kill();
-        let status = self.child.wait().map_or_else(|_| "unknown status".to_owned(), |status| status.to_string());
+        let status =
+            self.child.wait().map_or_else(|_| "unknown status".to_owned(), |status| status.to_string());
         let mut words = Vec::new();
         let length = self.errors.metadata().map_or(0, |metadata| metadata.len());
         let read = self
             .errors
             .seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))
             .and_then(|_| (&mut self.errors).take(LAST_WORDS).read_to_end(&mut words));
-        let words = if read.is_ok() { String::from_utf8_lossy(&words).trim().to_owned() } else { String::new() };
+        let words =
+            if read.is_ok() { String::from_utf8_lossy(&words).trim().to_owned() } else { String::new() };
         Answer::Died { message: format!("the compiler failed: {why} ({status}): {words}") }
     }
 }

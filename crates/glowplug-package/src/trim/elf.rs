@@ -10,9 +10,9 @@
 
 use std::ops::Range;
 
+use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
-use object::LittleEndian;
 
 /// Below this many bytes, a change to a library is not worth its risk.
 const LEAST_GAIN: usize = 4096;
@@ -151,11 +151,13 @@ fn is_understood(data: &[u8], layout: &Layout) -> bool {
     if moving.any(|range| fixed().any(|kept| overlap(range, kept))) {
         return false;
     }
-    if layout.removed.iter().any(|(_, range)| overlap(range, &layout.names) || overlap(range, &layout.table)) {
+    if layout.removed.iter().any(|(_, range)| overlap(range, &layout.names) || overlap(range, &layout.table))
+    {
         return false;
     }
     let removed = layout.removed.iter().map(|(_, range)| range);
-    let mut known: Vec<&Range<usize>> = fixed().chain(removed).chain([&layout.names, &layout.table]).collect();
+    let mut known: Vec<&Range<usize>> =
+        fixed().chain(removed).chain([&layout.names, &layout.table]).collect();
     known.sort_by_key(|range| range.start);
     let mut covered = 0;
     for range in known {

@@ -69,7 +69,9 @@ pub(super) fn of(tree: &PackageTree, user_files: &BTreeSet<Utf8PathBuf>) -> BTre
 
 /// `test_x.py`, `x_test.py`, `conftest.py`.
 fn is_test_module(file: &FileEntry) -> bool {
-    file.name().strip_suffix(".py").is_some_and(|s| s.starts_with("test_") || s.ends_with("_test") || s == "conftest")
+    file.name()
+        .strip_suffix(".py")
+        .is_some_and(|s| s.starts_with("test_") || s.ends_with("_test") || s == "conftest")
 }
 
 /// The folder in `folders` that a path lies in.

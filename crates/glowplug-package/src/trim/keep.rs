@@ -1,7 +1,7 @@
 //! What the user wants kept: patterns that override every rule.
 
-use glowplug_core::{Error, Result};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use glowplug_core::{Error, Result};
 
 use crate::distribution::normalise_name;
 use crate::tree::FileEntry;
@@ -31,10 +31,16 @@ impl Keep {
                 globs.add(glob);
             }
         }
-        let globs = globs.build().map_err(|error| Error::input("the patterns of files to keep are too large").cause(error))?;
+        let globs = globs
+            .build()
+            .map_err(|error| Error::input("the patterns of files to keep are too large").cause(error))?;
         Ok(Self {
             globs,
-            modules: patterns.iter().filter(|p| !p.contains(['/', '*'])).map(|p| p.replace('.', "/")).collect(),
+            modules: patterns
+                .iter()
+                .filter(|p| !p.contains(['/', '*']))
+                .map(|p| p.replace('.', "/"))
+                .collect(),
             distributions: patterns.iter().map(|p| normalise_name(p)).collect(),
         })
     }

@@ -34,7 +34,9 @@ impl Mentions {
         let sources: Vec<&Utf8Path> = tree
             .files
             .iter()
-            .filter(|f| f.distribution == Some(distribution) && f.kind == FileKind::Code && f.symlink.is_none())
+            .filter(|f| {
+                f.distribution == Some(distribution) && f.kind == FileKind::Code && f.symlink.is_none()
+            })
             .map(|f| f.path.as_path())
             .collect();
         let found: Vec<Self> = sources

@@ -15,7 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Architecture, Decision, DecisionKind, DecisionState, PythonVersion, Result, format_bytes};
+use glowplug_core::{
+    Architecture, Decision, DecisionKind, DecisionState, PythonVersion, Result, format_bytes,
+};
 use rayon::prelude::*;
 
 pub use folders::imported_by_kept;
@@ -146,7 +148,8 @@ fn is_licence(file: &FileEntry) -> bool {
 /// A link that stays must not dangle: what it points to stays as well.
 fn restore_link_targets(tree: &PackageTree, dropped: &mut BTreeMap<&Utf8Path, Decision>) {
     loop {
-        let kept_links = tree.files.iter().filter(|f| f.symlink.is_some() && !dropped.contains_key(f.path.as_path()));
+        let kept_links =
+            tree.files.iter().filter(|f| f.symlink.is_some() && !dropped.contains_key(f.path.as_path()));
         let targets: Vec<Utf8PathBuf> = kept_links.filter_map(link_target).collect();
         let before = dropped.len();
         dropped.retain(|path, _| !targets.iter().any(|target| path.starts_with(target)));
@@ -185,7 +188,8 @@ fn strip(tree: &PackageTree, candidates: Vec<&FileEntry>) -> Result<Vec<(Decisio
             } else {
                 format!(", {} blanked in place, which the zip does not pay for", format_bytes(result.blanked))
             };
-            let evidence = format!("{} of symbols that no segment loads{blanked}", format_bytes(saves + result.blanked));
+            let evidence =
+                format!("{} of symbols that no segment loads{blanked}", format_bytes(saves + result.blanked));
             let decision = decision(DecisionKind::Strip, &STRIP, file, saves, evidence);
             Ok(Some((decision, file.path.clone(), result.data)))
         })

@@ -44,22 +44,46 @@ const fn rule(
 pub const RULES: &[Rule] = &[
     Rule {
         spares_licences: false,
-        ..rule("runtime-provided", "the Lambda runtime brings this distribution, and the configuration says so", runtime_provided)
+        ..rule(
+            "runtime-provided",
+            "the Lambda runtime brings this distribution, and the configuration says so",
+            runtime_provided,
+        )
     },
     Rule {
         users_files: true,
-        ..rule("foreign-bytecode", "the target's interpreter never reads this bytecode file", foreign_bytecode)
+        ..rule(
+            "foreign-bytecode",
+            "the target's interpreter never reads this bytecode file",
+            foreign_bytecode,
+        )
     },
     rule("foreign-native", "the target's interpreter cannot load this native library", foreign_native),
-    rule("foreign-platform", "programs and libraries for Windows and macOS do not run on Linux", foreign_platform),
+    rule(
+        "foreign-platform",
+        "programs and libraries for Windows and macOS do not run on Linux",
+        foreign_platform,
+    ),
     rule("tests", "nothing that is kept imports these tests", tests),
     rule("docs", "nothing that is kept imports or names this folder of documentation or examples", docs),
-    rule("aws-services", "every AWS client names its service by a literal, and none names this one", aws_services),
-    rule("aws-docs", "botocore and boto3 read these examples only to write their own documentation", aws_docs),
+    rule(
+        "aws-services",
+        "every AWS client names its service by a literal, and none names this one",
+        aws_services,
+    ),
+    rule(
+        "aws-docs",
+        "botocore and boto3 read these examples only to write their own documentation",
+        aws_docs,
+    ),
     rule("headers", "native sources are of no use once the distribution's modules are compiled", headers),
     rule("stubs", "type stubs are for type checkers, and nothing here reads them at run time", stubs),
     rule("link-time", "static libraries and build descriptions are for linking, not for running", link_time),
-    rule("installer-notes", "only installers read these notes; metadata, entry points and file lists stay", installer_notes),
+    rule(
+        "installer-notes",
+        "only installers read these notes; metadata, entry points and file lists stay",
+        installer_notes,
+    ),
     rule("scripts", "this start script names the interpreter of the machine that installed it", scripts),
     rule("path-files", "`.pth` files work in site folders only, and `/var/task` is none", path_files),
     rule("litter", "editors, version control and file managers leave such files behind", litter),
@@ -101,7 +125,9 @@ fn foreign_bytecode(view: &View, file: &FileEntry) -> Result<Option<String>> {
         return when(true, || format!("its source `{source}` is not there"));
     }
     let ours = bytecode_path(&source, view.context.python);
-    when(file.path != ours, || format!("Python {} reads `{}`", view.context.python, ours.file_name().unwrap_or_default()))
+    when(file.path != ours, || {
+        format!("Python {} reads `{}`", view.context.python, ours.file_name().unwrap_or_default())
+    })
 }
 
 fn foreign_native(view: &View, file: &FileEntry) -> Result<Option<String>> {
@@ -191,7 +217,9 @@ fn docs(view: &View, file: &FileEntry) -> Result<Option<String>> {
     }
     let Some((folder, found)) = view.folder_of(file) else { return Ok(None) };
     let read = view.names_folder(file, folder);
-    when(found.purpose == Purpose::Docs && !read, || format!("`{folder}` is neither imported nor named in the distribution's code"))
+    when(found.purpose == Purpose::Docs && !read, || {
+        format!("`{folder}` is neither imported nor named in the distribution's code")
+    })
 }
 
 /// Services whose data credentials and endpoints may need whatever clients the code makes:
@@ -202,19 +230,25 @@ fn aws_services(view: &View, file: &FileEntry) -> Result<Option<String>> {
     let Some(used) = view.context.aws_services else { return Ok(None) };
     let mut parts = file.path.components().map(|part| part.as_str());
     let package = parts.next().filter(|package| matches!(*package, "botocore" | "boto3"));
-    let (Some(package), Some("data"), Some(service), Some(_)) = (package, parts.next(), parts.next(), parts.next())
+    let (Some(package), Some("data"), Some(service), Some(_)) =
+        (package, parts.next(), parts.next(), parts.next())
     else {
         return Ok(None);
     };
     let needed = used.contains(service) || CREDENTIAL_SERVICES.contains(&service);
-    when(!needed && view.is_of(file, package), || format!("no client or resource of the service `{service}` is made"))
+    when(!needed && view.is_of(file, package), || {
+        format!("no client or resource of the service `{service}` is made")
+    })
 }
 
 fn aws_docs(view: &View, file: &FileEntry) -> Result<Option<String>> {
     let models = file.path.starts_with("botocore/data") && view.is_of(file, "botocore");
     let model_example = models && matches!(file.name(), "examples-1.json" | "examples-1.json.gz");
-    let pages = file.path.starts_with("boto3/examples") && extension(file) == "rst" && view.is_of(file, "boto3");
-    when(model_example || pages, || "the documentation writers in `botocore.docs` and `boto3.docs` are its only readers".to_owned())
+    let pages =
+        file.path.starts_with("boto3/examples") && extension(file) == "rst" && view.is_of(file, "boto3");
+    when(model_example || pages, || {
+        "the documentation writers in `botocore.docs` and `boto3.docs` are its only readers".to_owned()
+    })
 }
 
 fn headers(view: &View, file: &FileEntry) -> Result<Option<String>> {
@@ -229,19 +263,23 @@ fn stubs(view: &View, file: &FileEntry) -> Result<Option<String>> {
         return when(true, || "an empty marker for type checkers".to_owned());
     }
     let read = view.attaches_stubs(file) || view.names_file(file);
-    when(extension(file) == "pyi" && !read, || "the distribution's code neither names it nor uses `lazy_loader.attach_stub`".to_owned())
+    when(extension(file) == "pyi" && !read, || {
+        "the distribution's code neither names it nor uses `lazy_loader.attach_stub`".to_owned()
+    })
 }
 
 fn link_time(_: &View, file: &FileEntry) -> Result<Option<String>> {
     let build = matches!(file.name(), "meson.build" | "CMakeLists.txt" | "Makefile" | "Makefile.am");
-    let link = matches!(extension(file), "a" | "la" | "lib" | "cmake") || (extension(file) == "pc" && file.path.as_str().contains("pkgconfig/"));
+    let link = matches!(extension(file), "a" | "la" | "lib" | "cmake")
+        || (extension(file) == "pc" && file.path.as_str().contains("pkgconfig/"));
     when(build || link, || "only a linker or a build tool reads it".to_owned())
 }
 
 /// `importlib.metadata` reads METADATA, RECORD, entry_points.txt, top_level.txt and, from Python
 /// 3.13 on, direct_url.json: they stay, like WHEEL and licences.
 fn installer_notes(_: &View, file: &FileEntry) -> Result<Option<String>> {
-    let notes = matches!(file.name(), "INSTALLER" | "REQUESTED" | "zip-safe" | "not-zip-safe" | "SOURCES.txt");
+    let notes =
+        matches!(file.name(), "INSTALLER" | "REQUESTED" | "zip-safe" | "not-zip-safe" | "SOURCES.txt");
     when(file.kind == FileKind::Metadata && notes, || "`importlib.metadata` does not read it".to_owned())
 }
 

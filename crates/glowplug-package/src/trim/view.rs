@@ -14,8 +14,26 @@ use crate::tree::{FileEntry, FileKind, PackageTree};
 
 /// Distributions that compile or read native sources while they run: their headers are data.
 const RUNTIME_COMPILERS: &[&str] = &[
-    "cffi", "cupy", "cython", "jax", "jaxlib", "llvmlite", "numba", "nvidia-cuda-nvrtc", "pybind11", "pycparser",
-    "pycuda", "pyopencl", "pythran", "setuptools", "taichi", "tensorflow", "torch", "triton", "tvm", "ziglang",
+    "cffi",
+    "cupy",
+    "cython",
+    "jax",
+    "jaxlib",
+    "llvmlite",
+    "numba",
+    "nvidia-cuda-nvrtc",
+    "pybind11",
+    "pycparser",
+    "pycuda",
+    "pyopencl",
+    "pythran",
+    "setuptools",
+    "taichi",
+    "tensorflow",
+    "torch",
+    "triton",
+    "tvm",
+    "ziglang",
 ];
 
 /// The tree and the context, with indexes over them.

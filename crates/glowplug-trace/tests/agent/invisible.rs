@@ -4,8 +4,9 @@ use std::process::Command;
 
 use camino::Utf8Path;
 use glowplug_engine::InitOutcome;
+use glowplug_test::{Client, clients, run};
 
-use crate::support::{Function, Python, all_pythons, engine, run, write};
+use crate::support::{Function, engine, write};
 
 const AGENT: &str = concat!(
     include_str!("../../../../python/glowplug_agent/phases.py"),
@@ -102,7 +103,7 @@ const CASES: &[(&str, &str)] = &[
     ("package/b.py", "from .a import x\n"),
 ];
 
-fn output_of(python: &Python, folder: &Utf8Path, agent: &str, mode: &str) -> String {
+fn output_of(python: &Client, folder: &Utf8Path, agent: &str, mode: &str) -> String {
     let mut command = Command::new(&python.interpreter);
     command.args(["-S", "-E"]).arg(folder.join("driver.py")).arg(agent);
     run(command.arg(folder.join("output")).arg(folder.join("cases")).arg(mode))
@@ -110,7 +111,7 @@ fn output_of(python: &Python, folder: &Utf8Path, agent: &str, mode: &str) -> Str
 
 #[test]
 fn tracebacks_warnings_stacks_and_names_are_the_same_with_the_agent() {
-    for python in all_pythons() {
+    for python in clients() {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(folder.path()).unwrap();
         write(root, &[("driver.py", DRIVER), ("agent.py", AGENT)]);
@@ -133,7 +134,7 @@ fn tracebacks_warnings_stacks_and_names_are_the_same_with_the_agent() {
 
 #[test]
 fn a_failing_init_reports_the_same_with_the_agent() {
-    for python in all_pythons() {
+    for python in clients() {
         let function = Function::new(
             &python,
             &[("app.py", "import part\n"), ("part.py", "def f():\n    raise ValueError('boom')\nf()\n")],

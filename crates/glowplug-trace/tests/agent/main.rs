@@ -1,6 +1,7 @@
 //! The agents in real interpreters: alone, to show that they are invisible, and through the engine.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they ran")]
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod effects;
 mod fixtures;
 mod invisible;
 mod observing;

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use glowplug_engine::Outcome;
+use glowplug_test::{clients, run};
 use glowplug_trace::{
     Bytecode, ImportRecord, Observation, ObserveOptions, Phase, Status, observe, observe_with,
 };
 
 use crate::fixtures::FILES;
-use crate::support::{Function, all_pythons, any_python, engine, paths, run, write};
+use crate::support::{Function, any_python, engine, paths, write};
 
 fn user_files() -> ObserveOptions {
     ObserveOptions { user_files: paths(&["app.py", "lib/other.py"]), ..ObserveOptions::default() }
@@ -23,7 +24,7 @@ fn find<'a>(observation: &'a Observation, module: &str) -> &'a ImportRecord {
 
 #[test]
 fn imports_are_told_with_importer_parent_phase_and_steps() {
-    for python in all_pythons() {
+    for python in clients() {
         let function = Function::new(&python, FILES);
         let observation =
             observe_with(engine(), &function.spec, Some(("go", b"{}".as_slice())), &user_files()).unwrap();
@@ -89,7 +90,7 @@ fn imports_are_told_with_importer_parent_phase_and_steps() {
 
 #[test]
 fn statements_of_the_users_own_modules_are_timed_and_run_once() {
-    for python in all_pythons() {
+    for python in clients() {
         let function = Function::new(&python, FILES);
         let observation = observe_with(engine(), &function.spec, None, &user_files()).unwrap();
         let lines: Vec<(&str, u32, u32)> =
@@ -139,7 +140,7 @@ fn bytecode_is_valid_stale_or_missing() {
 
 #[test]
 fn a_module_loaded_by_hand_in_a_thread_and_again_is_told() {
-    for python in all_pythons() {
+    for python in clients() {
         let app = "import importlib, importlib.util, os, threading, tool\n\
                    place = os.path.join(os.path.dirname(__file__), 'plugin.py')\n\
                    spec = importlib.util.spec_from_file_location('plugin', place)\n\
@@ -167,7 +168,7 @@ fn a_module_loaded_by_hand_in_a_thread_and_again_is_told() {
 
 #[test]
 fn a_lazy_load_is_told_with_the_place_of_first_use() {
-    for python in all_pythons() {
+    for python in clients() {
         let function = Function::new(&python, FILES);
         let observation =
             observe(engine(), &function.spec, Some(("sparse", br#"{"lazy": true}"#.as_slice()))).unwrap();
@@ -181,7 +182,7 @@ fn a_lazy_load_is_told_with_the_place_of_first_use() {
 
 #[test]
 fn passes_of_their_own_tell_memory_files_processes_and_cached_imports() {
-    for python in all_pythons() {
+    for python in clients() {
         let app = "import lib.heavy, subprocess\nimport lib.heavy as again\nblob = open(__file__.replace('app.py', 'data.bin')).read()\n\
                    def handler(event, context):\n    subprocess.run(['true'], check=True)\n    import lib.heavy\n    return len(blob)\n";
         let mut files = FILES.to_vec();

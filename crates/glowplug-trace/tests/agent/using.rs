@@ -1,13 +1,14 @@
 //! Which modules had functions run, on every interpreter.
 
+use glowplug_test::clients;
 use glowplug_trace::usage;
 
 use crate::fixtures::FILES;
-use crate::support::{Function, all_pythons, engine};
+use crate::support::{Function, engine};
 
 #[test]
 fn functions_count_and_bodies_do_not() {
-    for python in all_pythons() {
+    for python in clients() {
         let function = Function::new(&python, FILES);
         let usage = usage(engine(), &function.spec, Some(("go", b"{}".as_slice()))).unwrap();
         let version = python.version;
@@ -21,7 +22,7 @@ fn functions_count_and_bodies_do_not() {
 
 #[test]
 fn threads_natives_and_the_second_phase_count() {
-    for python in all_pythons() {
+    for python in clients() {
         let app = "import binascii, threading, work\nwork.both()\nsorted([2, 1], key=lambda v: v)\n\
                    def handler(event, context):\n    thread = threading.Thread(target=work.threaded)\n    thread.start()\n    thread.join()\n    work.both()\n    return binascii.hexlify(b'x').decode()\n";
         let work = "import threaded\ndef both():\n    return 1\ndef threaded():\n    globals()['thread'] = __import__('threaded').run()\n";
@@ -40,7 +41,7 @@ fn threads_natives_and_the_second_phase_count() {
 
 #[test]
 fn a_proxy_is_not_asked_for_what_it_stands_for() {
-    for python in all_pythons() {
+    for python in clients() {
         let app = "class Proxy:\n    def __getattr__(self, name):\n        raise RuntimeError('touched ' + name)\n    def __call__(self):\n        return 1\n\
                    proxy = Proxy()\ndef handler(event, context):\n    return proxy()\n";
         let function = Function::new(&python, &[("app.py", app)]);

@@ -1,0 +1,220 @@
+//! The build pipeline: function → trace → plan → artifact → verdict → report.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use serde_json_path::JsonPath;
+
+use glowplug_core::{Cache, Decision, Error, Plan, PlanFunction, Progress, Result, TASK_ROOT, Verdict};
+use glowplug_function::{Event, Function};
+use glowplug_package::{ArchiveEntry, check_limits, verify_bytecode, write_zip, zip_size};
+use glowplug_report::{Artifact, ArtifactKind, Report};
+
+use crate::decisions;
+use crate::ground::runs_here;
+use crate::holdout;
+use crate::lock;
+use crate::mask::parse_ignores;
+use crate::options::{BuildOptions, PlanSource};
+use crate::output::{self, Output};
+use crate::plan::{Draft, draft};
+use crate::replay::{Baseline, Replayer, Unproved, sequences};
+use crate::results::{Figures, Sizes};
+use crate::settle::settle;
+use crate::setup::Setup;
+use crate::subject::Subject;
+use crate::trial::require_fit;
+use crate::variant::{Recipe, entries, materialise, support_path};
+use crate::verify::{Proof, Verification};
+
+/// Builds the artifact of `function` into `options.out`.
+///
+/// # Errors
+/// Input errors where the function, its dependencies or the plan are at fault, or where a replay cannot
+/// prove what it must; surroundings where the machine lacks something; interruption. The output folder is
+/// then as it was, and no process is left.
+pub fn build(
+    function: &Function,
+    requested_python: Option<&str>,
+    options: &BuildOptions,
+    cache: &Cache,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    output::check(&options.out)?;
+    lock::check(function, &options.plan)?;
+    let ignore = parse_ignores(&function.verify.ignore)?;
+    let holdout = holdout::read(&options.holdout)?;
+    let subject = Subject::prepare(function, requested_python, cache, progress)?;
+    subject.ground.guarded(progress, || {
+        let _setup = Setup::start(function, progress)?;
+        let made = make(&subject, options, &holdout, &ignore, progress)?;
+        write(&subject, options, made, progress)
+    })
+}
+
+/// A finished tree and all that is known about it; nothing is written yet.
+struct Made {
+    proof: Proof,
+    decisions: Vec<Decision>,
+    figures: Figures,
+}
+
+fn make(
+    subject: &Subject,
+    options: &BuildOptions,
+    holdout: &[Event],
+    ignore: &[JsonPath],
+    progress: &dyn Progress,
+) -> Result<Made> {
+    let ground = &subject.ground;
+    let shipped = materialise(subject, &Recipe::default(), "shipped")?;
+    let before = materialise(subject, &Recipe::before(), "before")?;
+    require_fit(ground, &before, progress)?;
+    let replayed = options.verify && ground.runs_here();
+    let draft = draft(subject, options, &before, replayed, progress)?;
+    let proof = if replayed {
+        let mut proof = prove(subject, &draft, [&shipped, &before], ignore, progress)?;
+        holdout::check(ground, holdout, [&shipped, &before], &mut proof, ignore, progress)?;
+        proof
+    } else {
+        let tree = materialise(subject, &draft.recipe, "after")?;
+        let verdict = Verdict { not_proved: vec![why_unproved(ground.function)], ..Verdict::default() };
+        Proof { recipe: draft.recipe.clone(), tree, verdict, pinned: BTreeMap::new() }
+    };
+    let (mut proof, figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
+    holdout::user_tests(ground, &mut proof, progress)?;
+    check_bytecode(subject, &proof)?;
+    let bytecode = figures.bytecode_decision(subject.plain.len());
+    let decisions = draft.decisions(subject, bytecode, &proof.pinned, false);
+    Ok(Made { proof, decisions, figures })
+}
+
+/// Replays until the result equals the original.
+fn prove(
+    subject: &Subject,
+    draft: &Draft,
+    [shipped, before]: [&Utf8Path; 2],
+    ignore: &[JsonPath],
+    progress: &dyn Progress,
+) -> Result<Proof> {
+    let ground = &subject.ground;
+    let function = ground.function;
+    let replayer = Replayer { ground, events: &ground.events, sequences: sequences(&ground.events), ignore };
+    let mut baseline = replayer.baseline(shipped, before, progress)?;
+    refuse_unproved(function, &baseline)?;
+    let units = decisions::units(subject, &draft.recipe.lazy, &draft.trimming);
+    let verification = Verification {
+        subject,
+        replayer: &replayer,
+        shipped,
+        recipe: &draft.recipe,
+        units: &units,
+        progress,
+    };
+    let mut proof = verification.run(&mut baseline)?;
+    refuse_unproved(function, &baseline)?;
+    if function.events.is_empty() {
+        proof.verdict.equal = None;
+        proof.verdict.events = 0;
+        let why = "the function has no events: only a start and one empty event were compared";
+        proof.verdict.not_proved.insert(0, why.to_owned());
+    }
+    Ok(proof)
+}
+
+/// The interpreter must load what ships.
+fn check_bytecode(subject: &Subject, proof: &Proof) -> Result<()> {
+    if !proof.recipe.bytecode {
+        return Ok(());
+    }
+    let mut sources: Vec<Utf8PathBuf> =
+        subject.plain.keys().filter(|path| !proof.recipe.dropped.contains(*path)).cloned().collect();
+    if !proof.recipe.lazy.is_empty() {
+        sources.push(support_path(subject));
+    }
+    let faults = verify_bytecode(&subject.ground.runtime.python, &proof.tree, TASK_ROOT, &sources)?;
+    match faults.first() {
+        None => Ok(()),
+        Some(fault) => Err(Error::defect(format!(
+            "the interpreter would not load {} of our bytecode files",
+            faults.len()
+        ))
+        .cause(&fault.reason)
+        .place(fault.path.as_str())),
+    }
+}
+
+/// Checks the sizes, then writes the zip, the plan and the report, and puts them in place in one step.
+fn write(subject: &Subject, options: &BuildOptions, made: Made, progress: &dyn Progress) -> Result<Report> {
+    let ground = &subject.ground;
+    let function = ground.function;
+    let Made { proof, decisions, figures } = made;
+    let listed = entries(subject, &proof.recipe)?;
+    let size = |entries: &[ArchiveEntry]| zip_size(entries, progress);
+    let sizes = Sizes {
+        shipped: size(&entries(subject, &Recipe::default())?)?,
+        before: size(&entries(subject, &Recipe::before())?)?,
+        after: size(&listed)?,
+    };
+    for remark in check_limits(sizes.after.bytes, sizes.after.unzipped_bytes, &ground.package.distributions)?
+    {
+        progress.note(&remark);
+    }
+    let output = Output::begin(&options.out)?;
+    let name = format!("{}.zip", function.name);
+    let summary = write_zip(&listed, &output.path().join(&name), progress)?;
+    let artifact = Artifact {
+        kind: ArtifactKind::Zip,
+        path: options.out.join(&name).to_string(),
+        bytes: summary.bytes,
+        sha256: summary.sha256,
+    };
+    let plan = Plan::new(plan_function(subject), decisions.clone());
+    let text = lock::to_text(&plan)?;
+    fs::write(output.path().join(lock::LOCK), &text)?;
+    let report = figures.report(subject, options, &sizes, decisions, proof.verdict, artifact);
+    let json =
+        serde_json::to_string_pretty(&report).map_err(|e| Error::defect("a report has no JSON").cause(e))?;
+    fs::write(output.path().join("report.json"), json + "\n")?;
+    if progress.interrupted() {
+        return Err(Error::interrupted());
+    }
+    output.publish()?;
+    if options.plan == PlanSource::Update {
+        lock::update(function, &text)?;
+    }
+    Ok(report)
+}
+
+fn plan_function(subject: &Subject) -> PlanFunction {
+    let function = subject.ground.function;
+    PlanFunction {
+        name: function.name.clone(),
+        handler: function.handler.clone(),
+        python: function.python,
+        tree: subject.ground.tree.digest.clone(),
+    }
+}
+
+fn why_unproved(function: &Function) -> String {
+    if runs_here(function) {
+        "nothing was replayed: `--no-verify`".to_owned()
+    } else {
+        format!("nothing was replayed: this machine cannot run {}", function.architecture)
+    }
+}
+
+fn refuse_unproved(function: &Function, baseline: &Baseline) -> Result<()> {
+    let varies = baseline.unproved.iter().find(|(_, why)| **why == Unproved::Varies);
+    match varies {
+        Some((event, _)) if !function.verify.accept_unproved && !function.events.is_empty() => {
+            Err(Error::input(format!(
+                "event `{event}` cannot be proved: its whole payload varies from run to run"
+            ))
+            .hint("name what varies in `[verify] ignore`, for example `ignore = [\"$.requestId\"]`")
+            .hint("or set `[verify] accept_unproved = true` to go on without it"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,162 @@
+//! Turns what search, trimming and verification found into the decisions of a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8PathBuf;
+use glowplug_core::{Decision, DecisionKind, DecisionState, Stat};
+use glowplug_lazy::Candidate;
+
+use crate::explore::Explored;
+use crate::frontier::WORTH_MS;
+use crate::profit::Profit;
+use crate::search::{Search, targets};
+use crate::subject::Subject;
+use crate::verify::{BYTECODE, Unit};
+
+/// The decision on valid bytecode: what it gains over the tree as shipped.
+pub(crate) fn bytecode(modules: usize, shipped: Option<Stat>, before: Option<Stat>) -> Decision {
+    Decision {
+        id: BYTECODE.to_owned(),
+        kind: DecisionKind::Bytecode,
+        subject: format!("{modules} modules"),
+        place: String::new(),
+        state: DecisionState::Applied,
+        saves_ms: shipped.zip(before).map(|(shipped, before)| shipped.median - before.median),
+        saves_bytes: None,
+        evidence: "unchecked-hash bytecode, checked to be what the interpreter loads".to_owned(),
+        reason: "without it the interpreter compiles every module at every cold start".to_owned(),
+        events: Vec::new(),
+    }
+}
+
+/// What the decisions on imports are made from.
+pub(crate) struct Found<'a> {
+    pub(crate) subject: &'a Subject<'a>,
+    pub(crate) explored: &'a Explored,
+    pub(crate) search: &'a Search,
+    pub(crate) profit: Profit,
+    /// Guilty ids and what they did.
+    pub(crate) pinned: &'a BTreeMap<String, String>,
+    /// What speaks for an applied one.
+    pub(crate) evidence: &'a str,
+    /// Every refusal, not only those that cost something.
+    pub(crate) all: bool,
+}
+
+impl Found<'_> {
+    /// Decisions on imports of modules that the original's init loads: the applied, the pinned, the refused.
+    pub(crate) fn imports(&self) -> Vec<Decision> {
+        let loaded = |candidate: &&Candidate| self.explored.self_ms.contains_key(&candidate.module);
+        self.subject.candidates.all().filter(loaded).filter_map(|candidate| self.import(candidate)).collect()
+    }
+
+    fn import(&self, candidate: &Candidate) -> Option<Decision> {
+        let saves = self.search.frontier.edges.get(&candidate.id).copied();
+        if let Some(why) = self.pinned.get(&candidate.id) {
+            return Some(decision(candidate, DecisionState::Pinned, saves, why, "measured on the result"));
+        }
+        if let Some(ms) = saves {
+            let fired = self.search.fired.get(&candidate.id).into_iter().flatten();
+            let events: Vec<String> = fired.cloned().collect();
+            let reason = applied_reason(&events);
+            let applied = decision(candidate, DecisionState::Applied, Some(ms), &reason, self.evidence);
+            return Some(Decision { events, ..applied });
+        }
+        let cost = self.cost(candidate);
+        let counts = cost.is_some_and(|ms| ms >= WORTH_MS);
+        let (why, evidence) = match (&candidate.refusal, self.search.refused.get(&candidate.id)) {
+            (Some(refusal), _) => (refusal.detail.clone(), "analysis"),
+            (None, Some(why)) => (why.clone(), "analysis and traced starts"),
+            // An edge that may be deferred and is not.
+            (None, None) if counts || self.all => (self.not_chosen(candidate, cost)?, "traced starts"),
+            (None, None) => return None,
+        };
+        if counts || self.all || self.subject.is_user(&candidate.module) {
+            return Some(decision(candidate, DecisionState::Refused, cost, &why, evidence));
+        }
+        None
+    }
+
+    /// Why an import that the rules allow to defer stays eager; `None` where it loads nothing in init.
+    fn not_chosen(&self, candidate: &Candidate, cost: Option<f64>) -> Option<String> {
+        let need = |module: &String| self.search.need.get(module).copied();
+        let weight = self.targets(candidate).iter().filter_map(need).reduce(f64::max);
+        match (weight, cost) {
+            (Some(weight), _) if !self.profit.defers(weight) => Some(self.profit.reason(weight)),
+            (_, Some(ms)) if ms < WORTH_MS => Some("what it alone loads takes less than 0.5 ms".to_owned()),
+            (_, Some(_)) => Some("what it loads is loaded anyway, by an import that stays".to_owned()),
+            (_, None) => None,
+        }
+    }
+
+    fn targets(&self, candidate: &Candidate) -> BTreeSet<String> {
+        targets(self.subject, candidate, &self.explored.self_ms)
+    }
+
+    /// Time of the imports in the original's init, where this importer was the first.
+    fn cost(&self, candidate: &Candidate) -> Option<f64> {
+        let total = |target: &String| self.explored.total_ms.get(&(candidate.module.clone(), target.clone()));
+        self.targets(candidate).iter().filter_map(total).copied().reduce(|a, b| a + b)
+    }
+}
+
+fn applied_reason(events: &[String]) -> String {
+    match events {
+        [] => "no event's first request needs it".to_owned(),
+        [one] => format!("only `{one}` needs it"),
+        many => format!("only {} events need it", many.len()),
+    }
+}
+
+fn decision(
+    candidate: &Candidate,
+    state: DecisionState,
+    saves_ms: Option<f64>,
+    reason: &str,
+    evidence: &str,
+) -> Decision {
+    Decision {
+        id: candidate.id.clone(),
+        kind: DecisionKind::Lazy,
+        subject: candidate.targets.first().cloned().unwrap_or_else(|| candidate.name.clone()),
+        place: format!("{}:{}", candidate.path, candidate.line),
+        state,
+        saves_ms,
+        saves_bytes: None,
+        evidence: evidence.to_owned(),
+        reason: reason.to_owned(),
+        events: Vec::new(),
+    }
+}
+
+/// Marks the decisions that turned out guilty.
+pub(crate) fn pin(decisions: &mut [Decision], pinned: &BTreeMap<String, String>) {
+    for decision in decisions {
+        if let Some(why) = pinned.get(&decision.id) {
+            decision.state = DecisionState::Pinned;
+            decision.reason.clone_from(why);
+        }
+    }
+}
+
+/// What the verifier may undone one by one, the least suspected first: bytecode, stripped files, files dropped by
+/// rule and distribution, then each deferred import.
+pub(crate) fn units(subject: &Subject, lazy: &BTreeSet<String>, trimming: &[Decision]) -> Vec<Unit> {
+    let mut units = vec![Unit::Bytecode];
+    let mut groups: BTreeMap<(String, String), Vec<Utf8PathBuf>> = BTreeMap::new();
+    for decision in trimming.iter().filter(|d| d.state == DecisionState::Applied) {
+        let path = Utf8PathBuf::from(&decision.place);
+        match decision.kind {
+            DecisionKind::Strip => units.push(Unit::Strip(path)),
+            DecisionKind::Drop => {
+                let owner = subject.ground.package.distribution_of(&path);
+                let owner = owner.map_or_else(String::new, |distribution| distribution.name.clone());
+                groups.entry((decision.subject.clone(), owner)).or_default().push(path);
+            }
+            _ => {}
+        }
+    }
+    units.extend(groups.into_values().map(Unit::Drop));
+    units.extend(lazy.iter().cloned().map(Unit::Lazy));
+    units
+}

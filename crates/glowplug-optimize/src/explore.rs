@@ -1,0 +1,132 @@
+//! What each event really needs: every import that may be deferred is deferred, and what still loads is it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glowplug_core::{Error, Progress, Result};
+use glowplug_engine::{InitOutcome, Outcome};
+use glowplug_trace::{Observation, Phase};
+
+use crate::deferral::find_needed;
+use crate::subject::Subject;
+use crate::trial::init_failed;
+
+/// Passes over the original; the median of a module's self time is kept.
+const PASSES: usize = 3;
+
+/// What the traced starts have shown.
+#[derive(Debug, Default)]
+pub(crate) struct Explored {
+    /// Module → own time in the original's init, ms; 0 where the runtime had loaded it.
+    pub(crate) self_ms: BTreeMap<String, f64>,
+    /// Module → its total time in the original's init, ms, by who imported it first.
+    pub(crate) total_ms: BTreeMap<(String, String), f64>,
+    /// Module → modules whose load it started in the original.
+    pub(crate) imports: BTreeMap<String, BTreeSet<String>>,
+    /// Module → share of first requests that need it.
+    pub(crate) need: BTreeMap<String, f64>,
+    /// Every module that some traced start of the original loaded, in init or for an event.
+    pub(crate) loaded: BTreeSet<String>,
+    /// Id of an import that breaks the function when it is deferred with all others → how.
+    pub(crate) breaking: BTreeMap<String, String>,
+}
+
+/// Traces the original, then the tree with everything deferred, with every event.
+pub(crate) fn explore(
+    subject: &Subject,
+    original: &camino::Utf8Path,
+    progress: &dyn Progress,
+) -> Result<Explored> {
+    let mut explored = Explored::default();
+    let events = subject.ground.events.len();
+    let count = PASSES.max(events);
+    progress.start("Tracing imports", Some((count + events) as u64));
+    let mut outcomes = Vec::new();
+    let mut passes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for pass in 0..count {
+        if progress.interrupted() {
+            return Err(Error::interrupted());
+        }
+        let event = &subject.ground.events[pass % events];
+        let observation = observe(subject, original, Some(event))?;
+        if !matches!(observation.init.outcome, InitOutcome::Ready) {
+            return Err(init_failed(&observation.init.outcome, Some((&subject.ground, original))));
+        }
+        read_original(&observation, &mut explored, &mut passes);
+        explored.loaded.extend(loaded(&observation, Phase::FirstInvoke));
+        if pass < events {
+            outcomes
+                .push(observation.invocation.as_ref().map(|invocation| outcome_kind(&invocation.outcome)));
+        }
+        progress.advance(1);
+    }
+    for (module, mut values) in passes {
+        values.sort_by(f64::total_cmp);
+        explored.self_ms.insert(module, values[values.len() / 2]);
+    }
+    find_needed(subject, &outcomes, &mut explored, progress)?;
+    progress.finish();
+    Ok(explored)
+}
+
+/// How the user's own code is called where distributions are listed.
+pub(crate) const OWN: &str = "the function";
+
+/// The distribution that holds a file of the tree.
+pub(crate) fn owner(subject: &Subject, path: &camino::Utf8Path) -> String {
+    if subject.ground.user_files().contains(path) {
+        return OWN.to_owned();
+    }
+    subject.ground.package.distribution_of(path).map_or_else(|| OWN.to_owned(), |d| d.name.clone())
+}
+
+fn observe(
+    subject: &Subject,
+    tree: &camino::Utf8Path,
+    event: Option<&glowplug_function::Event>,
+) -> Result<Observation> {
+    glowplug_trace::observe(
+        &subject.ground.engine,
+        &subject.ground.spec_for_agent(tree, None),
+        event.map(|event| (event.name.as_str(), event.payload.as_slice())),
+    )
+}
+
+/// One traced start of any tree with one event.
+pub(crate) fn observe_event(subject: &Subject, tree: &camino::Utf8Path, event: usize) -> Result<Observation> {
+    observe(subject, tree, Some(&subject.ground.events[event]))
+}
+
+/// How an invoke ended, whatever its payload says.
+pub(crate) fn outcome_kind(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Success(_) => 0,
+        Outcome::HandlerError(_) => 1,
+        Outcome::Exited(_) => 2,
+        Outcome::TimedOut(_) => 3,
+    }
+}
+
+fn read_original(
+    observation: &Observation,
+    explored: &mut Explored,
+    passes: &mut BTreeMap<String, Vec<f64>>,
+) {
+    for record in observation.imports.iter().filter(|r| r.phase == Phase::Init && r.loaded()) {
+        let ms = if record.runtime_provided { 0.0 } else { record.self_ms };
+        passes.entry(record.module.clone()).or_default().push(ms);
+        if let Some(parent) = &record.parent {
+            explored.imports.entry(parent.clone()).or_default().insert(record.module.clone());
+            explored.total_ms.insert((parent.clone(), record.module.clone()), record.total_ms);
+        }
+    }
+}
+
+/// Modules that are there at the end of a phase.
+pub(crate) fn loaded(observation: &Observation, phase: Phase) -> BTreeSet<String> {
+    observation
+        .imports
+        .iter()
+        .filter(|record| record.loaded() && (record.phase == Phase::Init || phase == Phase::FirstInvoke))
+        .map(|record| record.module.clone())
+        .collect()
+}

@@ -1,0 +1,280 @@
+//! The frontier: which deferrable imports separate what the first requests need from the rest. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::algo::dominators;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::profit::Profit;
+
+/// Below this an import stays eager: its gain is smaller than the noise of a start, ms.
+pub(crate) const WORTH_MS: f64 = 0.5;
+
+/// A deferrable import binding, as the planner sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Edge {
+    /// Id of the candidate.
+    pub(crate) id: String,
+    /// Module that holds the import.
+    pub(crate) module: String,
+    /// Every module that binding the name loads, re-exports followed.
+    pub(crate) targets: BTreeSet<String>,
+}
+
+/// What is known about the original's init and about what the events need.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Measured {
+    /// Module → its own time in the original's init, ms (0 where the runtime had loaded it).
+    pub(crate) self_ms: BTreeMap<String, f64>,
+    /// Module → modules that its body imports, static and traced.
+    pub(crate) imports: BTreeMap<String, BTreeSet<String>>,
+    /// Module → share of first requests that need it (1 where init itself does).
+    pub(crate) need: BTreeMap<String, f64>,
+    /// Modules that a rule made eager after the events were explored: their imports that cannot be
+    /// deferred are needed too, and no exploration has shown which of them run.
+    pub(crate) forced: BTreeSet<String>,
+    /// The handler's module.
+    pub(crate) root: String,
+}
+
+/// Which edges to defer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Frontier {
+    /// Id → ms of init that this edge alone controls (dominator tree).
+    pub(crate) edges: BTreeMap<String, f64>,
+    /// Modules expected to load in init.
+    pub(crate) needed: BTreeSet<String>,
+    /// Self time of everything expected not to load, ms.
+    pub(crate) saves_ms: f64,
+}
+
+/// Chooses the edges from the needed modules to the others: needed is what does not pay to defer.
+pub(crate) fn frontier(measured: &Measured, edges: &[Edge], profit: Profit) -> Frontier {
+    let mut needed: BTreeSet<String> = measured
+        .self_ms
+        .keys()
+        .filter(|module| !profit.defers(measured.need.get(*module).copied().unwrap_or(0.0)))
+        .cloned()
+        .collect();
+    needed.insert(measured.root.clone());
+    let deferrable: BTreeMap<(&str, &str), Vec<&Edge>> = by_import(edges);
+    close_over_fixed_imports(measured, &deferrable, &mut needed);
+    let mut chosen: Vec<&Edge> = crossing(edges, measured, &needed);
+    // Small ones stay eager, cheapest first; what they load joins the needed set.
+    loop {
+        let cheapest = chosen
+            .iter()
+            .map(|edge| (reach_ms(measured, &edge.targets, &needed), *edge))
+            .min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.id.cmp(&b.1.id)));
+        match cheapest {
+            Some((ms, edge)) if ms < WORTH_MS => {
+                needed.extend(reach(measured, &edge.targets, &needed));
+                chosen = crossing(edges, measured, &needed);
+            }
+            _ => break,
+        }
+    }
+    let saves_ms = measured.self_ms.iter().filter(|(m, _)| !needed.contains(*m)).map(|(_, ms)| ms).sum();
+    let edges = attribute(measured, &chosen, &needed);
+    Frontier { edges, needed, saves_ms }
+}
+
+fn by_import(edges: &[Edge]) -> BTreeMap<(&str, &str), Vec<&Edge>> {
+    let mut map: BTreeMap<(&str, &str), Vec<&Edge>> = BTreeMap::new();
+    for edge in edges {
+        for target in &edge.targets {
+            map.entry((edge.module.as_str(), target.as_str())).or_default().push(edge);
+        }
+    }
+    map
+}
+
+/// An import that cannot be deferred, made by a forced module, makes its target needed. Modules that
+/// the exploration loaded need no such guess: what they import for sure was loaded with them.
+fn close_over_fixed_imports(
+    measured: &Measured,
+    deferrable: &BTreeMap<(&str, &str), Vec<&Edge>>,
+    needed: &mut BTreeSet<String>,
+) {
+    let mut queue: Vec<String> =
+        measured.forced.iter().filter(|m| measured.self_ms.contains_key(*m)).cloned().collect();
+    needed.extend(queue.iter().cloned());
+    while let Some(module) = queue.pop() {
+        for target in measured.imports.get(&module).into_iter().flatten() {
+            let fixed = !deferrable.contains_key(&(module.as_str(), target.as_str()));
+            if fixed && measured.self_ms.contains_key(target) && needed.insert(target.clone()) {
+                queue.push(target.clone());
+            }
+        }
+    }
+}
+
+/// Edges from a needed module to something that is not.
+fn crossing<'e>(edges: &'e [Edge], measured: &Measured, needed: &BTreeSet<String>) -> Vec<&'e Edge> {
+    edges
+        .iter()
+        .filter(|edge| needed.contains(&edge.module))
+        .filter(|edge| {
+            edge.targets
+                .iter()
+                .any(|target| measured.self_ms.contains_key(target) && !needed.contains(target))
+        })
+        .collect()
+}
+
+/// Modules outside `needed` that loading `targets` would load in the end.
+fn reach(measured: &Measured, targets: &BTreeSet<String>, needed: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut queue: Vec<&String> = targets.iter().collect();
+    while let Some(module) = queue.pop() {
+        if !needed.contains(module) && measured.self_ms.contains_key(module) && seen.insert(module.clone()) {
+            queue.extend(measured.imports.get(module).into_iter().flatten());
+        }
+    }
+    seen
+}
+
+fn reach_ms(measured: &Measured, targets: &BTreeSet<String>, needed: &BTreeSet<String>) -> f64 {
+    reach(measured, targets, needed).iter().filter_map(|module| measured.self_ms.get(module)).sum()
+}
+
+/// What each chosen edge alone controls: the time of the modules that its node dominates.
+fn attribute(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -> BTreeMap<String, f64> {
+    let mut graph: DiGraph<f64, ()> = DiGraph::new();
+    let root = graph.add_node(0.0);
+    let mut nodes: BTreeMap<&str, NodeIndex> = BTreeMap::new();
+    for (module, ms) in &measured.self_ms {
+        if !needed.contains(module) {
+            nodes.insert(module, graph.add_node(*ms));
+        }
+    }
+    for (module, node) in &nodes {
+        for target in measured.imports.get(*module).into_iter().flatten() {
+            if let Some(target) = nodes.get(target.as_str()) {
+                graph.add_edge(*node, *target, ());
+            }
+        }
+    }
+    let edge_nodes: Vec<NodeIndex> = chosen
+        .iter()
+        .map(|edge| {
+            let node = graph.add_node(0.0);
+            graph.add_edge(root, node, ());
+            for target in edge.targets.iter().filter_map(|t| nodes.get(t.as_str())) {
+                graph.add_edge(node, *target, ());
+            }
+            node
+        })
+        .collect();
+    let tree = dominators::simple_fast(&graph, root);
+    let mut controlled: BTreeMap<NodeIndex, f64> = BTreeMap::new();
+    for node in graph.node_indices() {
+        let mut above = Some(node);
+        while let Some(current) = above {
+            if edge_nodes.contains(&current) {
+                *controlled.entry(current).or_default() += graph[node];
+                break;
+            }
+            above = tree.immediate_dominator(current);
+        }
+    }
+    chosen
+        .iter()
+        .zip(&edge_nodes)
+        .map(|(edge, node)| (edge.id.clone(), controlled.get(node).copied().unwrap_or(0.0)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Objective;
+
+    /// At a memory size of a third of a vCPU, and where handler and init have the same.
+    const SLOW: Profit = Profit { slowdown: 3.45, objective: Objective::Balanced };
+    const EVEN: Profit = Profit { slowdown: 1.0, objective: Objective::Balanced };
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    fn edge(id: &str, module: &str, targets: &[&str]) -> Edge {
+        Edge { id: id.into(), module: module.into(), targets: set(targets) }
+    }
+
+    fn measured(self_ms: &[(&str, f64)], imports: &[(&str, &[&str])], need: &[(&str, f64)]) -> Measured {
+        Measured {
+            self_ms: self_ms.iter().map(|(m, ms)| ((*m).to_owned(), *ms)).collect(),
+            imports: imports.iter().map(|(m, t)| ((*m).to_owned(), set(t))).collect(),
+            need: need.iter().map(|(m, w)| ((*m).to_owned(), *w)).collect(),
+            forced: BTreeSet::new(),
+            root: "app".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_heavy_import_that_few_requests_need_is_deferred() {
+        let m = measured(
+            &[("app", 1.0), ("pandas", 50.0), ("numpy", 100.0)],
+            &[("app", &["pandas"]), ("pandas", &["numpy"])],
+            &[("app", 1.0), ("pandas", 0.1), ("numpy", 0.1)],
+        );
+        let f = frontier(&m, &[edge("pd", "app", &["pandas"])], SLOW);
+        assert_eq!(f.edges, BTreeMap::from([("pd".to_owned(), 150.0)]));
+        assert_eq!(f.needed, set(&["app"]));
+    }
+
+    #[test]
+    fn what_many_slow_requests_need_stays_eager() {
+        let m = measured(
+            &[("app", 1.0), ("pandas", 50.0)],
+            &[("app", &["pandas"])],
+            &[("app", 1.0), ("pandas", 0.4)],
+        );
+        let edges = [edge("pd", "app", &["pandas"])];
+        assert!(frontier(&m, &edges, SLOW).edges.is_empty());
+        assert_eq!(frontier(&m, &edges, EVEN).edges.len(), 1);
+    }
+
+    #[test]
+    fn the_frontier_goes_through_a_package_that_is_needed() {
+        // lib was made eager; it imports a heavy part that nobody needs, and a fixed one that stays.
+        let mut m = measured(
+            &[("app", 1.0), ("lib", 2.0), ("lib.heavy", 80.0), ("lib.fixed", 3.0)],
+            &[("app", &["lib"]), ("lib", &["lib.heavy", "lib.fixed"])],
+            &[("app", 1.0)],
+        );
+        m.forced.insert("lib".to_owned());
+        let edges = [edge("a", "app", &["lib"]), edge("h", "lib", &["lib.heavy"])];
+        let f = frontier(&m, &edges, EVEN);
+        assert_eq!(f.edges.keys().collect::<Vec<_>>(), ["h"]);
+        assert_eq!(f.needed, set(&["app", "lib", "lib.fixed"]));
+    }
+
+    #[test]
+    fn small_ones_stay_eager_unless_they_bring_something_heavy() {
+        let m = measured(
+            &[("app", 1.0), ("tiny", 0.1), ("bridge", 0.1), ("heavy", 90.0)],
+            &[("app", &["tiny", "bridge"]), ("bridge", &["heavy"])],
+            &[("app", 1.0)],
+        );
+        let edges = [edge("t", "app", &["tiny"]), edge("b", "app", &["bridge"])];
+        let f = frontier(&m, &edges, EVEN);
+        assert_eq!(f.edges.keys().collect::<Vec<_>>(), ["b"]);
+        assert!(f.needed.contains("tiny"));
+    }
+
+    #[test]
+    fn time_behind_two_edges_is_credited_to_neither() {
+        let m = measured(
+            &[("app", 1.0), ("one", 5.0), ("two", 6.0), ("shared", 70.0)],
+            &[("app", &["one", "two"]), ("one", &["shared"]), ("two", &["shared"])],
+            &[("app", 1.0)],
+        );
+        let f = frontier(&m, &[edge("1", "app", &["one"]), edge("2", "app", &["two"])], EVEN);
+        let same = |ms: f64, expected: f64| assert!((ms - expected).abs() < 1e-9, "{f:?}");
+        same(f.edges["1"], 5.0);
+        same(f.edges["2"], 6.0);
+        same(f.saves_ms, 81.0);
+    }
+}

@@ -1,0 +1,170 @@
+//! Interleaved cold and warm starts of several trees: the figures of the report.
+
+use camino::Utf8Path;
+use indexmap::IndexMap;
+
+use glowplug_core::{Error, Progress, Result, Stat};
+use glowplug_engine::{Cpu, InitOutcome, Outcome};
+
+use glowplug_function::Event;
+
+use crate::ground::Ground;
+use crate::profit::Profit;
+use crate::trial::init_failed;
+
+/// Warm invokes after each cold one; their median is one sample.
+const WARM: usize = 3;
+
+/// Samples of one tree. Index `r` of every list belongs to the same interleaved round.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Samples {
+    /// Init Duration, ms: one for each cold start, all events together.
+    pub(crate) init: Vec<f64>,
+    /// Event → init plus first invoke, ms.
+    pub(crate) cold: IndexMap<String, Vec<f64>>,
+    /// Event → warm invoke, ms.
+    pub(crate) warm: IndexMap<String, Vec<f64>>,
+    /// Event → peak resident memory by the end of the first invoke, MB of 10⁶ bytes.
+    pub(crate) memory: IndexMap<String, Vec<f64>>,
+    /// CPU time of init, ms.
+    pub(crate) init_cpu: Vec<f64>,
+    /// Event → CPU time of init plus first invoke, ms.
+    pub(crate) cold_cpu: IndexMap<String, Vec<f64>>,
+}
+
+impl Samples {
+    /// Adds the rounds of a later measurement.
+    pub(crate) fn extend(&mut self, later: Self) {
+        self.init.extend(later.init);
+        self.init_cpu.extend(later.init_cpu);
+        for (mine, theirs) in [
+            (&mut self.cold, later.cold),
+            (&mut self.cold_cpu, later.cold_cpu),
+            (&mut self.warm, later.warm),
+            (&mut self.memory, later.memory),
+        ] {
+            for (event, values) in theirs {
+                mine.entry(event).or_default().extend(values);
+            }
+        }
+    }
+
+    /// Cold time weighted by the events' shares of first requests, one value a round.
+    pub(crate) fn cold_weighted(&self, weights: &IndexMap<String, f64>) -> Vec<f64> {
+        let rounds = self.cold.values().map(Vec::len).min().unwrap_or(0);
+        (0..rounds)
+            .map(|round| {
+                self.cold
+                    .iter()
+                    .map(|(event, ms)| ms[round] * weights.get(event).copied().unwrap_or(0.0))
+                    .sum()
+            })
+            .collect()
+    }
+}
+
+impl Samples {
+    /// What the first requests cost together, one value a round, in ms: init and each event's first invoke.
+    pub(crate) fn first_requests(&self, weights: &IndexMap<String, f64>, profit: Profit) -> Vec<f64> {
+        let events = self.cold.len();
+        let rounds = self.cold.values().map(Vec::len).min().unwrap_or(0);
+        (0..rounds)
+            .map(|round| {
+                // Starts of a round stand side by side, one for each event.
+                let inits = &self.init[round * events..(round + 1) * events];
+                let init = inits.iter().sum::<f64>() / events as f64;
+                let invokes = self.cold.iter().zip(inits).map(|((event, cold), init)| {
+                    (cold[round] - init) * weights.get(event).copied().unwrap_or(0.0)
+                });
+                profit.cost(init, invokes.sum())
+            })
+            .collect()
+    }
+}
+
+/// Medians with their intervals, in the events' order; events without samples are left out.
+pub(crate) fn stats(samples: &IndexMap<String, Vec<f64>>) -> IndexMap<String, Stat> {
+    samples.iter().filter_map(|(event, values)| Some((event.clone(), Stat::of(values)?))).collect()
+}
+
+/// Ratios of paired samples, in the events' order.
+pub(crate) fn ratios(
+    after: &IndexMap<String, Vec<f64>>,
+    before: &IndexMap<String, Vec<f64>>,
+) -> IndexMap<String, Stat> {
+    after
+        .iter()
+        .filter_map(|(event, values)| Some((event.clone(), Stat::of_ratios(values, before.get(event)?)?)))
+        .collect()
+}
+
+/// Runs every event `runs` times on each tree, A B A B, the order turned from round to round. One start of each
+/// tree goes before and does not count: it fills the page cache.
+pub(crate) fn measure<const TREES: usize>(
+    ground: &Ground,
+    trees: [&Utf8Path; TREES],
+    runs: usize,
+    cpu: Cpu,
+    progress: &dyn Progress,
+) -> Result<[Samples; TREES]> {
+    let mut samples = std::array::from_fn(|_| Samples::default());
+    for tree in trees.iter().take(if runs > 0 { TREES } else { 0 }) {
+        one(ground, tree, &ground.events[0], cpu, &mut Samples::default())?;
+    }
+    for round in 0..runs {
+        for (number, event) in ground.events.iter().enumerate() {
+            for step in 0..TREES {
+                if progress.interrupted() {
+                    return Err(Error::interrupted());
+                }
+                let which = (round + number + step) % TREES;
+                one(ground, trees[which], event, cpu, &mut samples[which])?;
+                progress.advance(1);
+            }
+        }
+    }
+    Ok(samples)
+}
+
+fn one(ground: &Ground, tree: &Utf8Path, event: &Event, cpu: Cpu, samples: &mut Samples) -> Result<()> {
+    let (mut environment, init) = ground.engine.start(&ground.spec(tree, cpu))?;
+    if !matches!(init.outcome, InitOutcome::Ready) {
+        return Err(init_failed(&init.outcome, Some((ground, tree))));
+    }
+    let init_ms = init.runtime_ms + init.init_ms;
+    let first = environment.invoke(&event.payload)?;
+    samples.init.push(init_ms);
+    samples.init_cpu.push(init.cpu_ms);
+    let push = |map: &mut IndexMap<String, Vec<f64>>, value: f64| {
+        map.entry(event.name.clone()).or_default().push(value);
+    };
+    push(&mut samples.cold, init_ms + first.duration_ms);
+    push(&mut samples.cold_cpu, init.cpu_ms + first.cpu_ms);
+    push(&mut samples.memory, first.peak_memory_kib as f64 * 1024.0 / 1e6);
+    if matches!(first.outcome, Outcome::Success(_) | Outcome::HandlerError(_)) {
+        let mut warm = Vec::with_capacity(WARM);
+        for _ in 0..WARM {
+            warm.push(environment.invoke(&event.payload)?.duration_ms);
+        }
+        if let Some(stat) = Stat::of(&warm) {
+            push(&mut samples.warm, stat.median);
+        }
+    }
+    environment.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weighted_cold_time_pairs_the_rounds() {
+        let samples = Samples {
+            cold: IndexMap::from([("a".to_owned(), vec![10.0, 20.0]), ("b".to_owned(), vec![100.0, 200.0])]),
+            ..Samples::default()
+        };
+        let weights = IndexMap::from([("a".to_owned(), 0.9), ("b".to_owned(), 0.1)]);
+        assert_eq!(samples.cold_weighted(&weights), [19.0, 38.0]);
+    }
+}

@@ -1,0 +1,172 @@
+//! What a build wants to do to a tree, before it is proved: from a plan that fits, or from traced starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
+use glowplug_engine::Cpu;
+use glowplug_package::{Trim, TrimContext, TrimLevel, imported_by_kept, trim};
+
+use crate::decisions::{Found, pin};
+use crate::explore::{Explored, explore};
+use crate::lock;
+use crate::options::{BuildOptions, LazyLevel};
+use crate::profit::Profit;
+use crate::search::{Search, search};
+use crate::services::aws_services;
+use crate::subject::Subject;
+use crate::variant::Recipe;
+
+/// A recipe and the reasons for it.
+pub(crate) struct Draft {
+    pub(crate) recipe: Recipe,
+    pub(crate) explored: Explored,
+    pub(crate) search: Search,
+    pub(crate) profit: Profit,
+    /// The level that the evidence at hand allows, at most the one asked for.
+    pub(crate) level: LazyLevel,
+    pub(crate) trimming: Vec<Decision>,
+    /// The plan that was given, whose decisions are kept word for word.
+    pub(crate) given: Option<Plan>,
+}
+
+impl Draft {
+    /// All decisions: those of the plan that was given, else `bytecode` and what was found. With `all`, refusals
+    /// that cost nothing too.
+    pub(crate) fn decisions(
+        &self,
+        subject: &Subject,
+        bytecode: Decision,
+        pinned: &BTreeMap<String, String>,
+        all: bool,
+    ) -> Vec<Decision> {
+        let mut decisions = if let Some(plan) = &self.given {
+            plan.decisions.clone()
+        } else {
+            let evidence = match self.level {
+                LazyLevel::Off | LazyLevel::Safe | LazyLevel::Balanced => {
+                    "traced with every event; loading it later changes nothing that others see"
+                }
+                LazyLevel::Aggressive => "traced with every event",
+            };
+            let (explored, search, profit) = (&self.explored, &self.search, self.profit);
+            let found = Found { subject, explored, search, profit, pinned, evidence, all };
+            let mut decisions = vec![bytecode];
+            decisions.extend(found.imports());
+            decisions.extend(self.trimming.iter().cloned());
+            decisions
+        };
+        pin(&mut decisions, pinned);
+        decisions
+    }
+}
+
+/// Makes the draft. `before` is the original tree with valid bytecode; `replayed` says whether a replay follows.
+///
+/// # Errors
+/// Input errors where the plan does not fit, or the function does not start.
+pub(crate) fn draft(
+    subject: &Subject,
+    options: &BuildOptions,
+    before: &Utf8Path,
+    replayed: bool,
+    progress: &dyn Progress,
+) -> Result<Draft> {
+    let profit = profit(subject, options);
+    if let Some(plan) = lock::find(subject, &options.plan)? {
+        return from_plan(subject, profit, plan);
+    }
+    let explored =
+        if subject.ground.runs_here() { explore(subject, before, progress)? } else { Explored::default() };
+    // Without events, or without a replay to support them, only what the analysis proves.
+    let evidence = replayed && !subject.ground.function.events.is_empty();
+    let level = if evidence { options.lazy } else { options.lazy.min(LazyLevel::Safe) };
+    let search = search(subject, level, profit, &explored, progress)?;
+    progress.start("Choosing files", None);
+    let trimmed = trimming(subject, options.trim, &imported(subject, &explored))?;
+    progress.finish();
+    let mut recipe = Recipe::before();
+    recipe.lazy = search.frontier.edges.keys().cloned().collect();
+    recipe.dropped = trimmed
+        .decisions
+        .iter()
+        .filter(|d| d.kind == DecisionKind::Drop && d.state == DecisionState::Applied)
+        .map(|d| Utf8PathBuf::from(&d.place))
+        .collect();
+    recipe.stripped = trimmed.stripped;
+    Ok(Draft { recipe, explored, search, profit, level, trimming: trimmed.decisions, given: None })
+}
+
+/// The rule on profit on Lambda. Unless the boost is turned off, init has it there, whatever CPU is measured with.
+fn profit(subject: &Subject, options: &BuildOptions) -> Profit {
+    let boost = options.cpu != Cpu::Share { init_boost: false };
+    Profit::new(subject.ground.function.memory_mb, boost, options.objective)
+}
+
+fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
+    let mut recipe = lock::recipe(&plan);
+    let wanted: BTreeSet<&str> =
+        plan.applied().filter(|d| d.kind == DecisionKind::Strip).map(|d| d.place.as_str()).collect();
+    if !wanted.is_empty() {
+        // Made anew by their rule, which looks at each file alone. With every module imported, no file that the
+        // plan strips goes with a folder instead.
+        let every = subject.modules.keys().cloned().collect();
+        let trimmed = trimming(subject, TrimLevel::Safe, &every)?;
+        recipe.stripped =
+            trimmed.stripped.into_iter().filter(|(path, _)| wanted.contains(path.as_str())).collect();
+    }
+    let trimming = plan
+        .decisions
+        .iter()
+        .filter(|d| matches!(d.kind, DecisionKind::Drop | DecisionKind::Strip))
+        .cloned()
+        .collect();
+    Ok(Draft {
+        recipe,
+        explored: Explored::default(),
+        search: Search::default(),
+        profit,
+        level: LazyLevel::Off,
+        trimming,
+        given: Some(plan),
+    })
+}
+
+fn trimming(subject: &Subject, level: TrimLevel, imported: &BTreeSet<String>) -> Result<Trim> {
+    let function = subject.ground.function;
+    let services = aws_services(subject);
+    trim(
+        &subject.ground.package,
+        &TrimContext {
+            level,
+            python: function.python,
+            architecture: function.architecture,
+            user_files: subject.ground.user_files(),
+            keep: &function.package.keep,
+            runtime_provided: &function.package.runtime_provided,
+            imported,
+            aws_services: services.as_ref(),
+        },
+    )
+}
+
+/// Every module that the handler, a traced run or a module that is kept imports.
+fn imported(subject: &Subject, explored: &Explored) -> BTreeSet<String> {
+    let edges: BTreeMap<String, BTreeSet<String>> = subject
+        .analyses
+        .iter()
+        .map(|(module, analysis)| {
+            let mut targets = BTreeSet::new();
+            for import in &analysis.imports {
+                targets.insert(import.module.clone());
+                targets.extend(import.names.iter().map(|name| format!("{}.{name}", import.module)));
+            }
+            targets.extend(analysis.dynamic_imports.iter().map(|(_, module)| module.clone()));
+            (module.clone(), targets)
+        })
+        .collect();
+    let mut seeds = explored.loaded.clone();
+    seeds.insert(subject.handler_module());
+    imported_by_kept(&subject.ground.package, subject.ground.user_files(), &edges, &seeds)
+}

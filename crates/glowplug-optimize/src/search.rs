@@ -1,0 +1,320 @@
+//! Finds the imports to defer: frontier, trace the result, reconcile, confirm; until nothing surprises.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glowplug_core::{Error, Progress, Result};
+use glowplug_imports::ModuleAnalysis;
+use glowplug_lazy::Candidate;
+use glowplug_trace::{Observation, Phase};
+
+use crate::deferral::loads_native;
+use crate::effects;
+use crate::explore::{Explored, OWN, loaded, observe_event, owner};
+use crate::frontier::{Edge, Frontier, Measured, WORTH_MS, frontier};
+use crate::options::LazyLevel;
+use crate::profit::Profit;
+use crate::subject::Subject;
+use crate::variant::{Recipe, materialise};
+
+/// Rounds of plan, trace, reconcile; each costs one traced start an event.
+const ROUNDS: usize = 8;
+
+/// The imports to defer, and what was learnt about the others.
+#[derive(Debug, Default)]
+pub(crate) struct Search {
+    /// What to defer, and what that saves.
+    pub(crate) frontier: Frontier,
+    /// Id → why its target must load with its importer.
+    pub(crate) refused: BTreeMap<String, String>,
+    /// Id → events whose first request loads it.
+    pub(crate) fired: BTreeMap<String, BTreeSet<String>>,
+    /// Module → share of first requests that need it, for the modules that the original's init loads.
+    pub(crate) need: BTreeMap<String, f64>,
+}
+
+/// Searches the plan's imports at the given level.
+pub(crate) fn search(
+    subject: &Subject,
+    level: LazyLevel,
+    profit: Profit,
+    explored: &Explored,
+    progress: &dyn Progress,
+) -> Result<Search> {
+    let mut found = Search { need: explored.need.clone(), ..Search::default() };
+    if level == LazyLevel::Off {
+        return Ok(found);
+    }
+    let mut measured = Measured {
+        self_ms: explored.self_ms.clone(),
+        imports: import_graph(subject, explored),
+        need: explored.need.clone(),
+        forced: BTreeSet::new(),
+        root: subject.handler_module(),
+    };
+    let mut edges = edges(subject, level, &measured, &explored.breaking, &mut found.refused);
+    let mut confirmed: BTreeSet<String> = BTreeSet::new();
+    progress.start("Planning lazy imports", Some(ROUNDS as u64));
+    for _ in 0..ROUNDS {
+        if progress.interrupted() {
+            return Err(Error::interrupted());
+        }
+        found.frontier = frontier(&measured, &edges, profit);
+        found.fired.clear();
+        if found.frontier.edges.is_empty() {
+            break;
+        }
+        let lazy: BTreeSet<String> = found.frontier.edges.keys().cloned().collect();
+        let tree = materialise(subject, &Recipe { lazy: lazy.clone(), ..Recipe::before() }, "plan")?;
+        let mut learnt = false;
+        for index in 0..subject.ground.events.len() {
+            let observation = observe_event(subject, &tree, index)?;
+            record_fired(subject, &observation, &subject.ground.events[index].name, &mut found.fired);
+            learnt |= reconcile(subject, &observation, &mut found, &mut measured, &mut edges);
+        }
+        if !learnt && level != LazyLevel::Aggressive {
+            let unconfirmed: BTreeSet<String> = lazy.difference(&confirmed).cloned().collect();
+            for (id, what) in effects::check(subject, &tree, &unconfirmed)? {
+                learnt = true;
+                force(&id, &mut measured, &mut edges);
+                found.refused.insert(id, format!("loading it later {}", what.join("; ")));
+            }
+            confirmed.extend(unconfirmed);
+        }
+        progress.advance(1);
+        if !learnt {
+            break;
+        }
+    }
+    if level != LazyLevel::Aggressive {
+        // Where the rounds ran out, what was not confirmed stays eager.
+        found.frontier.edges.retain(|id, _| confirmed.contains(id) && !found.refused.contains_key(id));
+    }
+    progress.finish();
+    Ok(found)
+}
+
+/// Takes an edge out of the choice and its targets into what is needed.
+fn force(id: &str, measured: &mut Measured, edges: &mut Vec<Edge>) {
+    if let Some(at) = edges.iter().position(|edge| edge.id == id) {
+        measured.forced.extend(edges.remove(at).targets);
+    }
+}
+
+/// Imports that module bodies make, as the sources say and as the trace saw.
+fn import_graph(subject: &Subject, explored: &Explored) -> BTreeMap<String, BTreeSet<String>> {
+    let mut graph = explored.imports.clone();
+    for (module, analysis) in &subject.analyses {
+        if explored.self_ms.contains_key(module) {
+            graph.entry(module.clone()).or_default().extend(body_imports(subject, analysis));
+        }
+    }
+    graph
+}
+
+fn body_imports(subject: &Subject, analysis: &ModuleAnalysis) -> BTreeSet<String> {
+    let mut targets = BTreeSet::new();
+    for import in analysis.imports.iter().filter(|import| import.runs_at_import()) {
+        add_with_parents(&import.module, &mut targets);
+        for name in &import.names {
+            let submodule = format!("{}.{name}", import.module);
+            if subject.modules.contains_key(&submodule) {
+                targets.insert(submodule);
+            }
+        }
+    }
+    targets
+}
+
+fn add_with_parents(module: &str, targets: &mut BTreeSet<String>) {
+    targets.insert(module.to_owned());
+    for (at, _) in module.match_indices('.') {
+        targets.insert(module[..at].to_owned());
+    }
+}
+
+/// The deferrable imports of modules that the original loads, as far as the level allows.
+fn edges(
+    subject: &Subject,
+    level: LazyLevel,
+    measured: &Measured,
+    breaking: &BTreeMap<String, String>,
+    refused: &mut BTreeMap<String, String>,
+) -> Vec<Edge> {
+    let mut edges = Vec::new();
+    for candidate in subject.candidates.deferrable() {
+        if !measured.self_ms.contains_key(&candidate.module) {
+            continue;
+        }
+        if loads_native(subject, candidate) {
+            let why = "it loads native code, which may import in an order of its own";
+            refused.insert(candidate.id.clone(), why.to_owned());
+            continue;
+        }
+        if let Some(how) = breaking.get(&candidate.id) {
+            refused
+                .insert(candidate.id.clone(), format!("deferring it with others broke the function: {how}"));
+            continue;
+        }
+        let targets = targets(subject, candidate, &measured.self_ms);
+        let proof_needed = level == LazyLevel::Safe && owner(subject, &candidate.path) != OWN;
+        if let Some(why) = proof_needed.then(|| unproved(subject, &targets, measured)).flatten() {
+            refused.insert(candidate.id.clone(), why);
+            continue;
+        }
+        edges.push(Edge { id: candidate.id.clone(), module: candidate.module.clone(), targets });
+    }
+    edges
+}
+
+/// Every module that binding the name loads: its targets, and through re-exports what those names are. `loaded`
+/// tells names from submodules where a module is not part of the tree.
+pub(crate) fn targets<V>(
+    subject: &Subject,
+    candidate: &Candidate,
+    loaded: &BTreeMap<String, V>,
+) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for target in &candidate.targets {
+        add_with_parents(target, &mut all);
+    }
+    // Modules whose `attribute` has been followed.
+    let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut pending = vec![(candidate.module.as_str(), candidate.name.as_str())];
+    while let Some((module, name)) = pending.pop() {
+        let analysis = subject.analyses.get(module);
+        let binding = analysis.and_then(|analysis| analysis.bindings.iter().find(|b| b.name == name));
+        for statement in binding.map_or(&[][..], |binding| &binding.statements) {
+            let Some(attribute) = statement.attribute.as_deref() else { continue };
+            if !seen.insert((&statement.module, attribute)) {
+                continue;
+            }
+            add_with_parents(&statement.module, &mut all);
+            let submodule = format!("{}.{attribute}", statement.module);
+            if subject.modules.contains_key(&submodule) || loaded.contains_key(&submodule) {
+                all.insert(submodule);
+            } else {
+                pending.push((&statement.module, attribute));
+            }
+        }
+    }
+    all
+}
+
+/// The first module behind the targets that the static analysis does not prove free of effects.
+fn unproved(subject: &Subject, targets: &BTreeSet<String>, measured: &Measured) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let mut queue: Vec<&String> = targets.iter().collect();
+    while let Some(module) = queue.pop() {
+        if !measured.self_ms.contains_key(module) || !seen.insert(module) {
+            continue;
+        }
+        match (subject.analyses.get(module), subject.modules.get(module)) {
+            (Some(analysis), _) => {
+                if let Some(effect) = analysis.effects.first() {
+                    return Some(format!(
+                        "`{module}` is not proven free of effects: line {}: {}",
+                        effect.line, effect.what
+                    ));
+                }
+            }
+            (None, Some(_)) => return Some(format!("`{module}` is native code, whose effects are unknown")),
+            // The standard library.
+            (None, None) => {}
+        }
+        queue.extend(measured.imports.get(module).into_iter().flatten());
+    }
+    None
+}
+
+fn record_fired(
+    subject: &Subject,
+    observation: &Observation,
+    event: &str,
+    fired: &mut BTreeMap<String, BTreeSet<String>>,
+) {
+    for load in observation.lazy_loads.iter().filter(|load| load.phase == Phase::FirstInvoke) {
+        if let Some(candidate) = subject.candidates.named(&load.module, &load.name) {
+            fired.entry(candidate.id.clone()).or_default().insert(event.to_owned());
+        }
+    }
+}
+
+/// What loaded in init against the prediction: the import that brought it joins the choice where it can
+/// be deferred too; else the module is needed after all. Says whether the next round will differ.
+fn reconcile(
+    subject: &Subject,
+    observation: &Observation,
+    found: &mut Search,
+    measured: &mut Measured,
+    edges: &mut Vec<Edge>,
+) -> bool {
+    let mut learnt = needed_in_init(subject, observation, found, measured, edges);
+    let needed = &found.frontier.needed;
+    let present = loaded(observation, Phase::Init);
+    let unexpected: BTreeSet<&String> =
+        present.iter().filter(|m| measured.self_ms.contains_key(*m) && !needed.contains(*m)).collect();
+    let cost: f64 = unexpected.iter().filter_map(|m| measured.self_ms.get(*m)).sum();
+    if cost < WORTH_MS {
+        return learnt;
+    }
+    for record in
+        observation.imports.iter().filter(|r| r.phase == Phase::Init && unexpected.contains(&r.module))
+    {
+        // Only the outermost ones: what they import follows from them.
+        if record.parent.as_ref().is_some_and(|parent| unexpected.contains(parent)) {
+            continue;
+        }
+        learnt |= match importer(subject, &record.importer) {
+            Some(id) if extend(edges, &id, &record.module) => true,
+            _ => measured.forced.insert(record.module.clone()),
+        };
+    }
+    learnt
+}
+
+/// Deferred imports that something needed while modules were loading: they stay eager from now on.
+fn needed_in_init(
+    subject: &Subject,
+    observation: &Observation,
+    found: &mut Search,
+    measured: &mut Measured,
+    edges: &mut Vec<Edge>,
+) -> bool {
+    let mut learnt = false;
+    for load in observation.lazy_loads.iter().filter(|load| load.phase == Phase::Init) {
+        let Some(candidate) = subject.candidates.named(&load.module, &load.name) else { continue };
+        if edges.iter().any(|edge| edge.id == candidate.id) {
+            force(&candidate.id, measured, edges);
+            let file = load.file.strip_prefix("/var/task/").unwrap_or(&load.file);
+            let why = format!("used while modules load: {file}:{}", load.line);
+            found.refused.insert(candidate.id.clone(), why);
+            learnt = true;
+        }
+    }
+    learnt
+}
+
+/// The deferrable import statement at `file:line`, if there is one.
+fn importer(subject: &Subject, place: &str) -> Option<String> {
+    let (file, line) = place.rsplit_once(':')?;
+    let line: u32 = line.parse().ok()?;
+    let path = file.strip_prefix("/var/task/").unwrap_or(file);
+    subject.candidates.at(path.into(), line).map(|candidate| candidate.id.clone())
+}
+
+/// Teaches an edge one more target; false where it knew or does not exist.
+fn extend(edges: &mut [Edge], id: &str, target: &str) -> bool {
+    edges.iter_mut().find(|edge| edge.id == id).is_some_and(|edge| edge.targets.insert(target.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_with_a_module() {
+        let mut all = BTreeSet::new();
+        add_with_parents("a.b.c", &mut all);
+        assert_eq!(all.into_iter().collect::<Vec<_>>(), ["a", "a.b", "a.b.c"]);
+    }
+}

@@ -1,0 +1,122 @@
+//! What a build works on: the function's ground, its bytecode, and what the static analysis says about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use rayon::prelude::*;
+
+use glowplug_core::{Cache, Error, Progress, Result, SUPPORT_MODULE, TASK_ROOT};
+use glowplug_function::Function;
+use glowplug_imports::{ModuleAnalysis, ModuleId};
+use glowplug_lazy::Candidates;
+use glowplug_package::{CompileJob, CompileResult, Compiler, ModuleFile};
+
+use crate::ground::Ground;
+
+/// Compile workers at a time: each is one busy core.
+const WORKERS: usize = 2;
+
+/// Everything that stays the same while a plan is searched for.
+pub(crate) struct Subject<'a> {
+    pub(crate) ground: Ground<'a>,
+    pub(crate) modules: BTreeMap<String, ModuleFile>,
+    pub(crate) analyses: BTreeMap<String, ModuleAnalysis>,
+    pub(crate) candidates: Candidates,
+    pub(crate) compiler: Compiler,
+    /// Relative source path → bytecode without edits, in the cache.
+    pub(crate) plain: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
+    /// Name of the private module that lazy imports need.
+    pub(crate) support: String,
+}
+
+impl<'a> Subject<'a> {
+    /// Installs, assembles, compiles and analyses.
+    pub(crate) fn prepare(
+        function: &'a Function,
+        requested_python: Option<&str>,
+        cache: &Cache,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let ground = Ground::prepare(function, requested_python, cache, progress)?;
+        let modules = ground.package.modules();
+        let compiler = Compiler::new(&ground.runtime.python, function.python, cache, WORKERS)?;
+        let plain = compile_all(&compiler, &ground.tree.root, &modules, progress)?;
+        progress.start("Reading imports", None);
+        let analyses = analyse_all(function, &ground.tree.root, &modules);
+        let user: BTreeSet<String> = modules
+            .iter()
+            .filter(|(_, file)| ground.user_files().contains(&file.path))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let candidates = Candidates::find(&analyses, &user);
+        progress.finish();
+        if progress.interrupted() {
+            return Err(Error::interrupted());
+        }
+        let support = support_name(&modules)?;
+        Ok(Self { ground, modules, analyses, candidates, compiler, plain, support })
+    }
+
+    /// The module that holds the handler.
+    pub(crate) fn handler_module(&self) -> String {
+        let module = self.ground.function.handler.rsplit_once('.').map_or("", |(module, _)| module);
+        module.replace('/', ".")
+    }
+
+    /// Whether the module is the user's own.
+    pub(crate) fn is_user(&self, module: &str) -> bool {
+        self.modules.get(module).is_some_and(|file| self.ground.user_files().contains(&file.path))
+    }
+}
+
+/// A name for the private module that nothing in the tree has.
+fn support_name(modules: &BTreeMap<String, ModuleFile>) -> Result<String> {
+    std::iter::once(SUPPORT_MODULE.to_owned())
+        .chain((2..100).map(|number| format!("{SUPPORT_MODULE}_{number}")))
+        .find(|name| !modules.contains_key(name))
+        .ok_or_else(|| Error::input(format!("the tree holds modules named `{SUPPORT_MODULE}_…`")))
+}
+
+fn compile_all(
+    compiler: &Compiler,
+    root: &Utf8Path,
+    modules: &BTreeMap<String, ModuleFile>,
+    progress: &dyn Progress,
+) -> Result<BTreeMap<Utf8PathBuf, Utf8PathBuf>> {
+    let sources: BTreeSet<&Utf8PathBuf> =
+        modules.values().filter(|file| !file.native).map(|file| &file.path).collect();
+    let jobs = sources.iter().map(|path| CompileJob {
+        source: root.join(path),
+        task_path: format!("{TASK_ROOT}/{path}"),
+        edits: None,
+    });
+    let results = compiler.compile(jobs.collect(), progress)?;
+    // A file that does not compile (a template, another Python's syntax) ships as it is, without bytecode.
+    Ok(sources
+        .into_iter()
+        .zip(results)
+        .filter_map(|(path, result)| match result {
+            CompileResult::Done(bytecode) => Some((path.clone(), bytecode)),
+            CompileResult::Failed { .. } => None,
+        })
+        .collect())
+}
+
+fn analyse_all(
+    function: &Function,
+    root: &Utf8Path,
+    modules: &BTreeMap<String, ModuleFile>,
+) -> BTreeMap<String, ModuleAnalysis> {
+    modules
+        .par_iter()
+        .filter(|(_, file)| !file.native)
+        .filter_map(|(name, file)| {
+            let id = ModuleId { name: name.clone(), is_package: file.is_package, path: file.path.clone() };
+            let source = fs::read_to_string(root.join(&file.path)).ok()?;
+            // What does not parse is not edited.
+            let analysis = glowplug_imports::analyse(&source, &id, function.python).ok()?;
+            Some((name.clone(), analysis))
+        })
+        .collect()
+}

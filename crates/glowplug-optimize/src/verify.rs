@@ -1,0 +1,261 @@
+//! Replays the result until it equals the original: guilty decisions are found, undone and named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use glowplug_core::{Error, Progress, Result, Verdict};
+
+use crate::bisect::culprits;
+use crate::quiet::Quiet;
+use crate::replay::{Baseline, Deviation, Replayer, Run, Unproved};
+use crate::subject::Subject;
+use crate::variant::{Recipe, materialise};
+
+/// Rounds of bisection before everything that may be undone is undone.
+const ROUNDS: usize = 6;
+
+/// Id of the decision on valid bytecode.
+pub(crate) const BYTECODE: &str = "bytecode";
+
+/// What is undone together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Valid bytecode; without it nothing can be deferred.
+    Bytecode,
+    /// One deferred import, by id.
+    Lazy(String),
+    /// Files that one rule leaves out of one distribution.
+    Drop(Vec<Utf8PathBuf>),
+    /// Stripped copies.
+    Strip(Utf8PathBuf),
+}
+
+impl Unit {
+    /// The ids of its decisions.
+    fn ids(&self) -> Vec<String> {
+        match self {
+            Self::Bytecode => vec![BYTECODE.to_owned()],
+            Self::Lazy(id) => vec![id.clone()],
+            Self::Drop(paths) => paths.iter().map(|path| format!("drop:{path}")).collect(),
+            Self::Strip(path) => vec![format!("strip:{path}")],
+        }
+    }
+}
+
+/// Result of the verification.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    /// What is left of the recipe.
+    pub(crate) recipe: Recipe,
+    /// Its tree.
+    pub(crate) tree: Utf8PathBuf,
+    /// For the report; differences carry the guilty ids.
+    pub(crate) verdict: Verdict,
+    /// Guilty decision's id → what differed.
+    pub(crate) pinned: BTreeMap<String, String>,
+}
+
+/// Restricts a recipe to the kept units.
+fn keep(recipe: &Recipe, units: &[Unit], kept: &BTreeSet<usize>) -> Recipe {
+    let mut kept_recipe = Recipe::default();
+    for index in kept {
+        match &units[*index] {
+            Unit::Bytecode => kept_recipe.bytecode = true,
+            Unit::Lazy(id) => {
+                kept_recipe.lazy.insert(id.clone());
+            }
+            Unit::Drop(paths) => kept_recipe.dropped.extend(paths.iter().cloned()),
+            Unit::Strip(path) => {
+                if let Some(bytes) = recipe.stripped.get(path) {
+                    kept_recipe.stripped.insert(path.clone(), bytes.clone());
+                }
+            }
+        }
+    }
+    if !kept_recipe.bytecode {
+        kept_recipe.lazy.clear();
+    }
+    kept_recipe
+}
+
+/// What a verification works with.
+pub(crate) struct Verification<'a> {
+    pub(crate) subject: &'a Subject<'a>,
+    pub(crate) replayer: &'a Replayer<'a>,
+    /// The tree as shipped.
+    pub(crate) shipped: &'a Utf8Path,
+    pub(crate) recipe: &'a Recipe,
+    /// The order in which they are suspected: the first ones are taken for innocent first.
+    pub(crate) units: &'a [Unit],
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl Verification<'_> {
+    /// Replays, bisects, pins, and replays again until the result equals the original.
+    ///
+    /// # Errors
+    /// An input error where the original differs from itself in a new place again and again.
+    pub(crate) fn run(&self, baseline: &mut Baseline) -> Result<Proof> {
+        let mut kept: BTreeSet<usize> = (0..self.units.len()).collect();
+        let mut verdict = Verdict { replays: baseline.replays, ..Verdict::default() };
+        let mut pinned = BTreeMap::new();
+        let every = self.replayer.every();
+        let mut flaky_rounds = 0;
+        for round in 0.. {
+            let recipe = keep(self.recipe, self.units, &kept);
+            let tree = materialise(self.subject, &recipe, "after")?;
+            self.progress.start("Replaying the result", Some(every.len() as u64));
+            let found = self.replayer.differences(baseline, &tree, &every, self.progress)?;
+            self.progress.finish();
+            verdict.replays += every.len();
+            let Some(first) = found.first() else {
+                finish(&mut verdict, baseline, self.replayer);
+                pin_what_needs_bytecode(self.recipe, &recipe, &mut pinned);
+                return Ok(Proof { recipe, tree, verdict, pinned });
+            };
+            let runs: Vec<Run> =
+                found.iter().map(|deviation| deviation.run).collect::<BTreeSet<_>>().into_iter().collect();
+            if self.original_varies(baseline, &runs, &mut verdict)? {
+                flaky_rounds += 1;
+                if flaky_rounds > ROUNDS {
+                    return Err(unsteady(first));
+                }
+                continue;
+            }
+            let order: Vec<usize> = kept.iter().copied().collect();
+            if order.is_empty() {
+                return Err(unsteady(first));
+            }
+            let guilty = if round >= ROUNDS + flaky_rounds {
+                (0..order.len()).collect()
+            } else {
+                self.bisect(baseline, &order, &runs, &mut verdict)?
+            };
+            let ids: Vec<String> = guilty.iter().flat_map(|index| self.units[order[*index]].ids()).collect();
+            blame(self.replayer, first, ids, &mut verdict, &mut pinned);
+            for index in guilty {
+                kept.remove(&order[index]);
+            }
+        }
+        Err(Error::defect("the verification did not end"))
+    }
+
+    /// Replays the original once more where the result differed: what differs there too varies by itself.
+    fn original_varies(&self, baseline: &mut Baseline, runs: &[Run], verdict: &mut Verdict) -> Result<bool> {
+        let again = self.replayer.differences(baseline, self.shipped, runs, &Quiet(self.progress))?;
+        verdict.replays += runs.len();
+        baseline.add_varying(&again);
+        Ok(!again.is_empty())
+    }
+
+    /// Positions in `order` of the units to undo.
+    fn bisect(
+        &self,
+        baseline: &Baseline,
+        order: &[usize],
+        runs: &[Run],
+        verdict: &mut Verdict,
+    ) -> Result<BTreeSet<usize>> {
+        self.progress.start("Finding the guilty decision", None);
+        let guilty = culprits(order.len(), usize::MAX, |chosen| {
+            let chosen = chosen.iter().map(|index| order[*index]).collect();
+            let tree = materialise(self.subject, &keep(self.recipe, self.units, &chosen), "bisect")?;
+            verdict.replays += runs.len();
+            Ok(self.replayer.differences(baseline, &tree, runs, &Quiet(self.progress))?.is_empty())
+        })?;
+        self.progress.finish();
+        Ok(guilty)
+    }
+}
+
+/// The function that answers differently from run to run, beyond what can be excused.
+fn unsteady(first: &Deviation) -> Error {
+    let found = &first.found;
+    Error::input("the function answers differently from run to run")
+        .cause(format!(
+            "unchanged, event `{}` differs at `{}`: {} became {}",
+            found.event, found.path, found.before, found.after
+        ))
+        .hint("name what varies in `[verify] ignore`, or build with `--no-verify`")
+}
+
+/// Enters a difference and its guilty decisions.
+fn blame(
+    replayer: &Replayer,
+    first: &Deviation,
+    ids: Vec<String>,
+    verdict: &mut Verdict,
+    pinned: &mut BTreeMap<String, String>,
+) {
+    let mut difference = first.found.clone().into_difference(replayer.name(first.run));
+    let why = format!(
+        "a replay of `{}` differed at `{}`: {} became {}",
+        difference.event, difference.path, difference.before, difference.after
+    );
+    pinned.extend(ids.iter().map(|id| (id.clone(), why.clone())));
+    difference.decisions = ids;
+    verdict.differences.push(difference);
+}
+
+/// Deferred imports live in the bytecode: where that was undone they are undone too.
+fn pin_what_needs_bytecode(wanted: &Recipe, kept: &Recipe, pinned: &mut BTreeMap<String, String>) {
+    if wanted.bytecode && !kept.bytecode {
+        for id in &wanted.lazy {
+            pinned
+                .entry(id.clone())
+                .or_insert_with(|| "it lives in the bytecode, which was undone".to_owned());
+        }
+    }
+}
+
+fn finish(verdict: &mut Verdict, baseline: &Baseline, replayer: &Replayer) {
+    let proved = replayer
+        .events
+        .iter()
+        .filter(|event| {
+            !baseline.unproved.contains_key(&event.name) && !baseline.failing.contains_key(&event.name)
+        })
+        .count();
+    verdict.equal = (proved > 0).then_some(true);
+    verdict.events = proved;
+    verdict.varying = baseline.varying.iter().cloned().collect();
+    verdict.blocked = baseline.blocked.iter().cloned().collect();
+    verdict.not_proved.extend(not_proved(baseline));
+}
+
+/// What the replay of a baseline's events does not prove, each with its reason.
+pub(crate) fn not_proved(baseline: &Baseline) -> Vec<String> {
+    let unproved = baseline.unproved.iter().map(|(event, why)| match why {
+        Unproved::Varies => format!("event `{event}`: its whole payload varies from run to run"),
+        Unproved::Ignored => format!("event `{event}`: `[verify] ignore` leaves all of its payload out"),
+    });
+    let failing = baseline
+        .failing
+        .iter()
+        .map(|(event, payload)| format!("event `{event}` fails in the original: {payload}"));
+    unproved.chain(failing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_bytecode_nothing_is_deferred_and_the_rest_stays() {
+        let recipe = Recipe {
+            bytecode: true,
+            lazy: BTreeSet::from(["lazy:a".to_owned()]),
+            dropped: BTreeSet::from(["x".into()]),
+            ..Recipe::default()
+        };
+        let units = [Unit::Bytecode, Unit::Lazy("lazy:a".to_owned()), Unit::Drop(vec!["x".into()])];
+        let kept = keep(&recipe, &units, &BTreeSet::from([1, 2]));
+        assert!(!kept.bytecode && kept.lazy.is_empty() && kept.dropped.len() == 1);
+        let mut pinned = BTreeMap::new();
+        pin_what_needs_bytecode(&recipe, &kept, &mut pinned);
+        assert!(pinned["lazy:a"].contains("bytecode"));
+        let all = keep(&recipe, &units, &(0..3).collect());
+        assert_eq!((all.bytecode, all.lazy, all.dropped), (recipe.bytecode, recipe.lazy, recipe.dropped));
+    }
+}

@@ -1,0 +1,8 @@
+//! What becomes of a tree: trimmed, compiled, zipped, and still what it was.
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod archive;
+mod bytecode;
+mod native;
+mod support;
+mod trimming;

@@ -1,0 +1,99 @@
+//! What the effects agent sees of a load that comes late, on every interpreter.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use glowplug_test::{interpreters, run};
+use serde_json::Value;
+
+use crate::support::write;
+
+const AGENT: &str = include_str!("../../../../python/glowplug_agent/effects.py");
+
+/// Each module is loaded late by `holder`, as a deferred import is, and compared around.
+const DRIVER: &str = r#"
+import sys
+sys.dont_write_bytecode = True
+root, name = sys.argv[1:]
+sys.path.insert(0, root)
+import json, logging, os, re, signal, threading, warnings
+import holder, registry
+from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+space = {"__name__": "_glowplug_effects"}
+exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
+space["install"]({"output": root + "/output", "force": [["holder", name]], "support": "_glowplug_lazy"})
+assert LambdaRuntimeClient().wait_next_invocation() == "event"
+os.write(1, open(root + "/output", "rb").read())
+os._exit(0)
+"#;
+
+const FILES: &[(&str, &str)] = &[
+    ("awslambdaric/__init__.py", ""),
+    (
+        "awslambdaric/lambda_runtime_client.py",
+        "class LambdaRuntimeClient:\n    def wait_next_invocation(self):\n        return 'event'\n",
+    ),
+    (
+        "holder.py",
+        "import importlib\nTABLE = {}\ndef __gp_load__(name):\n    globals()[name] = importlib.import_module(name)\n",
+    ),
+    (
+        "registry.py",
+        "HANDLERS = {}\nclass Base:\n    KNOWN = []\n    def __init_subclass__(cls):\n        Base.KNOWN.append('x')\n",
+    ),
+    (
+        "plain.py",
+        "import re, logging, collections\nP = re.compile('plain+')\nlog = logging.getLogger(__name__)\nlog.addHandler(logging.NullHandler())\nclass A(dict): pass\n",
+    ),
+    ("registers.py", "import registry\nregistry.HANDLERS['x'] = print\n"),
+    ("derives.py", "import registry\nclass A(registry.Base): pass\n"),
+    ("patches.py", "import json\njson.dumps = lambda *a, **k: '{}'\n"),
+    ("extends.py", "import registry\nregistry.extra = lambda: 1\n"),
+    ("filters.py", "import warnings\nwarnings.filterwarnings('ignore')\n"),
+    ("environs.py", "import os\nos.environ['GLOWPLUG_LATE'] = '1'\n"),
+    ("paths.py", "import sys\nsys.path.append('/nowhere')\n"),
+    ("signals.py", "import signal\nsignal.signal(signal.SIGUSR1, lambda *a: None)\n"),
+    (
+        "threads.py",
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='late', daemon=True).start()\n",
+    ),
+    ("logs.py", "import logging\nlogging.getLogger().addHandler(logging.StreamHandler())\n"),
+    ("fails.py", "raise ValueError('no')\n"),
+];
+
+#[test]
+fn effects_on_others_are_told_and_a_plain_load_has_none() {
+    let expected = BTreeMap::from([
+        ("plain", ""),
+        ("registers", "registers in `registry.HANDLERS`"),
+        ("derives", "registers in `registry.Base.KNOWN`"),
+        ("extends", "adds `registry.extra`"),
+        ("filters", "changes warnings.filters"),
+        ("environs", "changes os.environ"),
+        ("paths", "changes sys.path"),
+        ("signals", "changes signal handlers"),
+        ("threads", "changes threads"),
+        ("logs", "changes the root logger"),
+        ("fails", "fails when loaded alone: ValueError: no"),
+        ("patches", "replaces `json.dumps`"),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let root = camino::Utf8Path::from_path(folder.path()).unwrap();
+    write(root, FILES);
+    write(root, &[("agent.py", AGENT)]);
+    for interpreter in interpreters() {
+        let mut told = BTreeMap::new();
+        // One at a time: what one has loaded, the next would find.
+        for name in expected.keys() {
+            let mut command = Command::new(&interpreter.path);
+            command.args(["-c", DRIVER]);
+            let text = run(command.arg(root).arg(name));
+            let found: Value = serde_json::from_str(&text).unwrap();
+            let sentences: Vec<&str> =
+                found["effects"][0][2].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            told.insert(*name, sentences.join("; "));
+        }
+        let told: BTreeMap<&str, &str> = told.iter().map(|(name, what)| (*name, what.as_str())).collect();
+        assert_eq!(told, expected, "{}", interpreter.version);
+    }
+}

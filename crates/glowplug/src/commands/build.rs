@@ -1,0 +1,111 @@
+//! `glowplug build`.
+
+use glowplug_cli::BuildArgs;
+use glowplug_core::{Decision, Error, Progress, Result};
+use glowplug_optimize::{Preview, preview};
+use glowplug_report::{View, render, render_decisions};
+use serde_json::json;
+
+use crate::commands::{json, load};
+use crate::console::Console;
+use crate::printer::Printer;
+use crate::settings::{Build, Show};
+
+/// Decisions that an explanation shows unless all are asked for.
+const EXPLAINED: usize = 10;
+
+/// Builds and shows the report, or shows what a build would do.
+pub(crate) fn build(console: &Console, args: BuildArgs) -> Result<()> {
+    let Build { path, load: options, options: build, show } = Build::new(args, &console.common);
+    let Console { common, printer, progress } = console;
+    let function = load(console, &path, &options)?;
+    let python = common.python.as_deref();
+    if show != Show::Report {
+        let found = preview(&function, python, &build, &common.cache, progress)?;
+        progress.clear();
+        return match show {
+            Show::Explain(module) => explain(console, &module, &found),
+            Show::Diff | Show::Report => diff(console, &found),
+        };
+    }
+    let report = glowplug_optimize::build(&function, python, &build, &common.cache, progress)?;
+    progress.clear();
+    let text = if common.json {
+        json(&report)?
+    } else {
+        render(&report, &View { style: printer.style(), width: Printer::width(), all: common.verbose })
+    };
+    printer.data(&text)
+}
+
+fn diff(console: &Console, found: &Preview) -> Result<()> {
+    if console.common.json {
+        return console.printer.data(&json(&json!({ "diff": found.diff }))?);
+    }
+    if found.diff.is_empty() {
+        console.progress.note("no import is deferred, so there is nothing to show");
+    }
+    console.printer.data(&found.diff)
+}
+
+fn explain(console: &Console, module: &str, found: &Preview) -> Result<()> {
+    let mut about: Vec<Decision> = found.decisions.iter().filter(|d| concerns(d, module)).cloned().collect();
+    about.sort_by(|a, b| importance(module, b).total_cmp(&importance(module, a)));
+    if console.common.json {
+        return console.printer.data(&json(&json!({ "decisions": about }))?);
+    }
+    if about.is_empty() {
+        return Err(Error::input(format!("no decision is about `{module}`"))
+            .cause("nothing that loads while the function starts imports it by a statement at the top of a module")
+            .hint(format!("see where it is imported with `glowplug trace --filter {module}`")));
+    }
+    let printer = console.printer;
+    let shown = if console.common.verbose { about.len() } else { about.len().min(EXPLAINED) };
+    if shown < about.len() {
+        console.progress.note(&format!("{} more with `-v`", about.len() - shown));
+    }
+    printer.data(&render_decisions(&about[..shown], &printer.style(), Printer::width()))
+}
+
+/// The module's own import first, then by what each saves.
+fn importance(module: &str, decision: &Decision) -> f64 {
+    let saves = decision.saves_ms.unwrap_or(0.0);
+    if decision.subject == module { 1e9 + saves } else { saves }
+}
+
+/// Whether a decision is about a module, something below it, or a statement in its file.
+fn concerns(decision: &Decision, module: &str) -> bool {
+    let below =
+        |name: &str| name.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let file = decision.place.split(':').next().unwrap_or_default();
+    let file = file.trim_end_matches(".py").trim_end_matches("/__init__");
+    below(&decision.subject) || file.replace('/', ".") == module
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glowplug_core::{DecisionKind, DecisionState};
+
+    #[test]
+    fn a_decision_concerns_its_subject_what_is_above_it_and_its_file() {
+        let decision = Decision {
+            id: "lazy:lib/io/__init__.py:np".into(),
+            kind: DecisionKind::Lazy,
+            subject: "numpy.linalg".into(),
+            place: "lib/io/__init__.py:3".into(),
+            state: DecisionState::Refused,
+            saves_ms: None,
+            saves_bytes: None,
+            evidence: String::new(),
+            reason: String::new(),
+            events: Vec::new(),
+        };
+        for module in ["numpy", "numpy.linalg", "lib.io"] {
+            assert!(concerns(&decision, module), "{module}");
+        }
+        for module in ["num", "numpy.lin", "lib", "numpy.linalg.x"] {
+            assert!(!concerns(&decision, module), "{module}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The commands: settings in, data to standard output.
+
+mod build;
+mod trace;
+
+pub(crate) use build::build;
+pub(crate) use trace::trace;
+
+use camino::Utf8Path;
+use glowplug_core::{Error, Progress, Result};
+use glowplug_function::{Function, LoadOptions};
+use serde::Serialize;
+
+use crate::console::Console;
+
+/// Reads the function, and says what is worth saying about it.
+fn load(console: &Console, path: &Utf8Path, options: &LoadOptions) -> Result<Function> {
+    let function = glowplug_function::load(path, options)?;
+    for note in &function.notes {
+        console.progress.note(note);
+    }
+    Ok(function)
+}
+
+/// A document as people and programs read it.
+fn json(document: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(document)
+        .map_err(|error| Error::defect("the result has no JSON").cause(error))?;
+    Ok(text + "\n")
+}

@@ -1,0 +1,229 @@
+//! What the command line and the environment say, as the values that the rooms take. Every flag is taken apart by
+//! name, so that a new one cannot be forgotten.
+
+use camino::Utf8PathBuf;
+
+use glowplug_cli::{
+    BuildArgs, CommonArgs, Cpu, Format, Kind, LazyLevel, Objective, SortKey, Toggle, TraceArgs, TrimLevel,
+};
+use glowplug_core::{Cache, Error, Result};
+use glowplug_function::LoadOptions;
+use glowplug_optimize::{self as optimize, BuildOptions, PlanSource};
+use glowplug_report::TraceOrder;
+
+/// What all commands share.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+    /// The interpreter asked for, by version or path.
+    pub(crate) python: Option<String>,
+    pub(crate) cpu: glowplug_engine::Cpu,
+    pub(crate) cache: Cache,
+    function: Option<String>,
+    memory_mb: Option<u32>,
+}
+
+impl Common {
+    /// Reads the common options; `variable` gives the environment's variables.
+    ///
+    /// # Errors
+    /// Surroundings, where nothing says where the cache is.
+    pub(crate) fn new(args: &CommonArgs, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let CommonArgs {
+            format,
+            function,
+            python,
+            memory,
+            cpu,
+            init_boost,
+            cache_dir,
+            offline,
+            quiet,
+            verbose,
+            color: _,
+        } = args;
+        Ok(Self {
+            json: *format == Format::Json,
+            quiet: *quiet,
+            verbose: *verbose,
+            python: python.clone(),
+            cpu: match cpu {
+                Cpu::Unlimited => glowplug_engine::Cpu::Unlimited,
+                Cpu::Share => glowplug_engine::Cpu::Share { init_boost: *init_boost == Toggle::On },
+            },
+            cache: Cache::new(cache_folder(cache_dir.clone(), variable)?, *offline),
+            function: function.clone(),
+            memory_mb: *memory,
+        })
+    }
+}
+
+/// The folder that was named, else ours in the user's cache folder (XDG Base Directory Specification), absolute:
+/// children run elsewhere.
+fn cache_folder(
+    named: Option<Utf8PathBuf>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Utf8PathBuf> {
+    let absolute = |name: &str| variable(name).map(Utf8PathBuf::from).filter(|path| path.is_absolute());
+    let folder = named
+        .filter(|path| !path.as_str().is_empty())
+        .or_else(|| absolute("XDG_CACHE_HOME").map(|path| path.join("glowplug")))
+        .or_else(|| absolute("HOME").map(|path| path.join(".cache/glowplug")))
+        .ok_or_else(|| {
+            Error::surroundings("cannot tell where the cache folder is")
+                .cause("neither `XDG_CACHE_HOME` nor `HOME` is set")
+                .hint("name one with `--cache-dir DIR`")
+        })?;
+    camino::absolute_utf8(&folder).map_err(|error| Error::from(error).place(folder.as_str()))
+}
+
+/// What `glowplug build` does.
+#[derive(Debug, Clone)]
+pub(crate) struct Build {
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) load: LoadOptions,
+    pub(crate) options: BuildOptions,
+    pub(crate) show: Show,
+}
+
+/// What a build shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// It builds, and shows the report.
+    Report,
+    /// The edits; nothing is built.
+    Diff,
+    /// The decisions about a module; nothing is built.
+    Explain(String),
+}
+
+impl Build {
+    /// Reads the options of a build.
+    pub(crate) fn new(args: BuildArgs, common: &Common) -> Self {
+        let BuildArgs {
+            path,
+            out,
+            kind,
+            lazy,
+            trim,
+            objective,
+            keep,
+            holdout,
+            plan,
+            locked,
+            update_lock,
+            no_verify,
+            runs,
+            diff,
+            explain,
+            common: _,
+        } = args;
+        // There is one kind so far.
+        debug_assert!(kind.iter().all(|kind| matches!(kind, Kind::Zip)));
+        let plan = match (plan, locked, update_lock) {
+            (Some(file), _, _) => PlanSource::File(file),
+            (None, true, _) => PlanSource::Locked,
+            (None, false, true) => PlanSource::Update,
+            (None, false, false) => PlanSource::Auto,
+        };
+        Self {
+            path,
+            load: LoadOptions {
+                function: common.function.clone(),
+                python: common.python.clone(),
+                memory_mb: common.memory_mb,
+                out: Some(out.clone()),
+                keep,
+                events: Vec::new(),
+            },
+            options: BuildOptions {
+                out,
+                lazy: match lazy {
+                    LazyLevel::Off => optimize::LazyLevel::Off,
+                    LazyLevel::Safe => optimize::LazyLevel::Safe,
+                    LazyLevel::Balanced => optimize::LazyLevel::Balanced,
+                    LazyLevel::Aggressive => optimize::LazyLevel::Aggressive,
+                },
+                trim: match trim {
+                    TrimLevel::Off => optimize::TrimLevel::Off,
+                    TrimLevel::Safe => optimize::TrimLevel::Safe,
+                },
+                objective: match objective {
+                    Objective::Cost => optimize::Objective::Cost,
+                    Objective::Speed => optimize::Objective::Speed,
+                    Objective::Balanced => optimize::Objective::Balanced,
+                },
+                holdout,
+                plan,
+                verify: !no_verify,
+                runs,
+                cpu: common.cpu,
+            },
+            show: match (diff, explain) {
+                (_, Some(module)) => Show::Explain(module),
+                (true, None) => Show::Diff,
+                (false, None) => Show::Report,
+            },
+        }
+    }
+}
+
+/// What `glowplug trace` does.
+#[derive(Debug, Clone)]
+pub(crate) struct Trace {
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) load: LoadOptions,
+    pub(crate) runs: usize,
+    pub(crate) top: usize,
+    pub(crate) order: TraceOrder,
+    pub(crate) filter: Option<String>,
+}
+
+impl Trace {
+    /// Reads the options of a trace.
+    pub(crate) fn new(args: TraceArgs, common: &Common) -> Self {
+        let TraceArgs { path, runs, event, top, sort, filter, common: _ } = args;
+        Self {
+            path,
+            load: LoadOptions {
+                function: common.function.clone(),
+                python: common.python.clone(),
+                memory_mb: common.memory_mb,
+                out: None,
+                keep: Vec::new(),
+                events: event,
+            },
+            runs,
+            top,
+            order: match sort {
+                SortKey::Total => TraceOrder::Total,
+                SortKey::Own => TraceOrder::Own,
+                SortKey::Start => TraceOrder::Start,
+                SortKey::Memory => TraceOrder::Memory,
+            },
+            filter,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_it_is_named_else_where_the_user_keeps_caches() {
+        let environment = |pairs: &'static [(&str, &str)]| {
+            move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        let both = environment(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")]);
+        assert_eq!(cache_folder(Some("/named".into()), &both).unwrap(), "/named");
+        assert_eq!(cache_folder(None, &both).unwrap(), "/x/glowplug");
+        // The specification says to ignore relative paths.
+        let relative = environment(&[("XDG_CACHE_HOME", "x"), ("HOME", "/h")]);
+        assert_eq!(cache_folder(None, &relative).unwrap(), "/h/.cache/glowplug");
+        let error = cache_folder(None, &environment(&[])).unwrap_err();
+        assert!(error.hints()[0].contains("--cache-dir"));
+    }
+}

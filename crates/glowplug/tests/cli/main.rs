@@ -1,0 +1,13 @@
+//! The program from outside: what it prints, its exit codes, what it leaves behind.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod bad_events;
+mod bad_input;
+mod build;
+mod help;
+mod slow_examples;
+mod support;
+mod surroundings;
+mod trace;
