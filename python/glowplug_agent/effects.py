@@ -90,6 +90,13 @@ def _modules(names, support):
     return found
 
 
+def _serves_itself(finder):
+    """Whether an entry of `sys.meta_path` is `six`'s, or a copy's, which finds nothing but its own `six.moves`."""
+    known = getattr(finder, "known_modules", None)
+    home = type(finder).__module__ + "."
+    return type(finder).__name__ == "_SixMetaPathImporter" and all(name.startswith(home) for name in known or ())
+
+
 def _process():
     """State that belongs to the process: label -> comparable value."""
     state = {}
@@ -120,7 +127,7 @@ def _process():
     if socket is not None:
         state["socket.getdefaulttimeout()"] = socket.getdefaulttimeout()
     for attribute in ("path", "meta_path", "path_hooks", "argv"):
-        state["sys." + attribute] = [repr(item) for item in getattr(sys, attribute)]
+        state["sys." + attribute] = [repr(item) for item in getattr(sys, attribute) if not _serves_itself(item)]
     for attribute in ("excepthook", "displayhook", "stdout", "stderr", "unraisablehook"):
         state["sys." + attribute] = id(getattr(sys, attribute, None))
     state["sys.getrecursionlimit()"] = sys.getrecursionlimit()

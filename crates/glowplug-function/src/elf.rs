@@ -338,10 +338,10 @@ mod tests {
         let check_files = |contents: &[(&str, &[u8])]| {
             let keep = tempfile::tempdir().unwrap();
             let root = crate::store::utf8(keep.path()).unwrap();
-            let record: String = contents.iter().map(|(name, _)| format!("lib/{name},,\n")).collect();
+            let record: Vec<String> = contents.iter().map(|(name, _)| format!("lib/{name},,")).collect();
             fs::create_dir_all(root.join("lib")).unwrap();
             fs::create_dir_all(root.join("lib-1.dist-info")).unwrap();
-            fs::write(root.join("lib-1.dist-info/RECORD"), record).unwrap();
+            fs::write(root.join("lib-1.dist-info/RECORD"), record.join("\n")).unwrap();
             for (name, content) in contents {
                 fs::write(root.join("lib").join(name), content).unwrap();
             }

@@ -19,14 +19,20 @@ use crate::walk::Walker;
 /// From this version on annotations are evaluated when somebody asks for them (PEP 649).
 const LAZY_ANNOTATIONS: PythonVersion = PythonVersion::new(3, 14);
 
+/// Deepest nesting of brackets that is parsed: that of CPython's tokenizer (`MAXLEVEL`).
+const DEEPEST: usize = 200;
+
 /// Reads a module.
 ///
 /// # Errors
-/// Input: the source is not Python of that version, or declares an encoding other than UTF-8.
+/// Input: the source is not Python of that version, declares an encoding other than UTF-8, or nests too deep.
 pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<ModuleAnalysis> {
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     if foreign_encoding(source) {
         return Err(Error::input("the source declares an encoding other than UTF-8").place(id.path.as_str()));
+    }
+    if nests_too_deep(source) {
+        return Err(Error::input("the source nests too many brackets").place(id.path.as_str()));
     }
     let version = ruff_python_ast::PythonVersion { major: python.major, minor: python.minor };
     let options = ParseOptions::from(Mode::Module).with_target_version(version);
@@ -96,6 +102,19 @@ fn foreign_encoding(source: &str) -> bool {
     });
     cookie.is_some_and(|name| {
         !matches!(name.as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") && !source.is_ascii()
+    })
+}
+
+/// Whether brackets nest deeper than any interpreter takes, by a count that knows no strings and no comments.
+fn nests_too_deep(source: &str) -> bool {
+    let mut depth = 0_usize;
+    source.bytes().any(|byte| {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST
     })
 }
 
@@ -386,5 +405,6 @@ mod tests {
         assert!(analyse("def f(:\n", &id, old).is_err());
         assert!(analyse("# -*- coding: latin-1 -*-\nx = 'é'\n", &id, old).is_err());
         assert!(analyse("# -*- coding: latin-1 -*-\nx = 'e'\n", &id, old).is_ok());
+        assert!(analyse(&"(".repeat(100_000), &id, old).is_err());
     }
 }

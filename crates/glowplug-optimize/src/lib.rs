@@ -29,6 +29,7 @@ mod mask;
 mod measure;
 mod options;
 mod output;
+mod page_cache;
 mod plan;
 mod preview;
 mod profit;

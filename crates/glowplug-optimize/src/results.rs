@@ -13,6 +13,7 @@ use crate::decisions;
 use crate::explore::{loaded, observe_event};
 use crate::measure::{Samples, measure, ratios, stats};
 use crate::options::BuildOptions;
+use crate::page_cache;
 use crate::profit::Profit;
 use crate::subject::Subject;
 
@@ -55,6 +56,9 @@ pub(crate) fn figures(
     let runs = options.runs.unwrap_or(RUNS);
     let few = runs.min(SHIPPED_RUNS);
     progress.start("Measuring before and after", Some(((2 * runs + few) * ground.events.len()) as u64));
+    for tree in [shipped, before, after] {
+        page_cache::level(tree)?;
+    }
     let [first, mut second, mut third] =
         measure(ground, [shipped, before, after], few, options.cpu, progress)?;
     let [more, and_more] = measure(ground, [before, after], runs - few, options.cpu, progress)?;
@@ -88,6 +92,7 @@ impl Figures {
         let ground = &subject.ground;
         let runs = options.runs.unwrap_or(RUNS);
         progress.start("Measuring before and after", Some((2 * runs * ground.events.len()) as u64));
+        page_cache::level(after)?;
         let [first, second] = measure(ground, [before, after], runs, options.cpu, progress)?;
         progress.finish();
         Ok(Self { before: first, after: second, modules_after: Some(modules(subject, after)?), ..self })
