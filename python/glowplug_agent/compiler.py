@@ -10,10 +10,14 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
     {"support": "_glowplug_lazy",
      "names": [{"name": "pd", "clauses": [{"line": 7, "column": 0, "clause": 0, "submodule": null}],
                 "uses": [[12, 4]], "fstrings": [[13, 8]]}],
-     "submodules": ["errors"], "borrowed": [["urllib", "parse"]]}
+     "submodules": ["errors"], "borrowed": [["urllib", "parse"]],
+     "weakened": [{"line": 8, "column": 0, "clause": 0, "submodule": null}],
+     "listings": [[20, 27]], "listed_globals": [[24, 11]]}
 
 Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
 clause takes a submodule from its own package: asking the package for it would come back to us.
+`weakened` clauses, `import a.b`, go on as `import a`. `listings` are calls of `dir()` in the module's
+body, `listed_globals` those of `globals()` in its `__dir__`: both must name what is deferred.
 """
 
 import sys
@@ -33,6 +37,7 @@ _LOAD = "__gp_load__"
 _IMPORT = "__gp_import__"
 _CHAIN = "__gp_chain__"
 _OURS = "__gp_getattr__"
+_DIRECTORY = "__gp_dir__"
 _ARGUMENT = "__gp_name__"
 
 
@@ -102,24 +107,50 @@ class Uses(ast.NodeTransformer):
             raise EditError("`%s` is not used at line %d, column %d" % (name, line, column))
 
 
+class Listings(ast.NodeTransformer):
+    """Has calls that list the names of the module list the deferred ones too."""
+
+    def __init__(self, edits):
+        self.places = {tuple(place): [] for place in edits["listings"]}
+        # `globals()` is a dictionary: its keys are what is wanted.
+        self.places.update((tuple(place), [ast.Constant(value=True)]) for place in edits["listed_globals"])
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in ("dir", "globals"):
+            arguments = self.places.get((node.lineno, node.col_offset))
+            if arguments is not None and not node.args:
+                made = ast.Call(func=ast.Name(id=_DIRECTORY, ctx=ast.Load()), args=arguments, keywords=[])
+                return located(made, node)
+        return node
+
+
 def bound(statement, alias):
     if alias.asname:
         return alias.asname
     return alias.name.partition(".")[0] if isinstance(statement, ast.Import) else alias.name
 
 
-def take_clauses(tree, names):
+def find_clause(statements, clause):
+    """The statement and the alias of a clause."""
+    node = statements.get((clause["line"], clause["column"]))
+    if node is None or clause["clause"] >= len(node.names):
+        raise EditError("no import at line %d" % clause["line"])
+    return node, node.names[clause["clause"]]
+
+
+def take_clauses(tree, names, weakened):
     """Takes the deferred clauses out of the module's body: name -> the statements that bind it."""
     statements = {
         (node.lineno, node.col_offset): node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))
     }
+    for clause in weakened:
+        alias = find_clause(statements, clause)[1]
+        alias.name = alias.name.partition(".")[0]
     taken, gone = {}, {}
     for entry in names:
         for clause in entry["clauses"]:
-            node = statements.get((clause["line"], clause["column"]))
-            if node is None or clause["clause"] >= len(node.names):
-                raise EditError("no import at line %d" % clause["line"])
-            alias = node.names[clause["clause"]]
+            node, alias = find_clause(statements, clause)
             if bound(node, alias) != entry["name"]:
                 raise EditError("the import at line %d does not bind `%s`" % (clause["line"], entry["name"]))
             gone.setdefault(id(node), set()).add(clause["clause"])
@@ -164,7 +195,7 @@ def prologue(taken, edits, place):
         "%s, %s, __dir__ = %s(globals(), %s, %r, %r)"
         % (_LOAD, "__getattr__", _LOAD, _IMPORT, tuple(names), tuple(edits["submodules"]))
     )
-    text.append("%s = __getattr__" % _OURS)
+    text.append("%s, %s = __getattr__, __dir__" % (_OURS, _DIRECTORY))
     text.append("del " + _IMPORT)
     text += ["%s = False" % flag(name) for name in names]
     statements = [located(statement, place) for statement in ast.parse("\n".join(text)).body]
@@ -214,8 +245,9 @@ def apply(tree, edits):
     uses = Uses(names)
     uses.visit(tree)
     uses.check()
+    Listings(edits).visit(tree)
     lines = [clause["line"] for entry in names for clause in entry["clauses"]]
-    taken = take_clauses(tree, names)
+    taken = take_clauses(tree, names, edits["weakened"])
     place = ast.Pass(lineno=min(lines, default=1), col_offset=0, end_lineno=min(lines, default=1), end_col_offset=0)
     tree.body = with_chains(tree.body, sorted(taken) + list(edits["submodules"]))
     index = first_free(tree.body)

@@ -28,9 +28,11 @@ def attach(namespace, run, names, submodules=()):
         # An assignment from outside wins, as it would over an import that has run.
         if name in namespace:
             return namespace[name]
-        observer = _modules.get("_glowplug_observer")
-        if observer is not None:
-            observer(namespace["__name__"], name)
+        _tell(namespace, name)
+        if "." in name:
+            # A submodule that an import of this module no longer loads; nobody but a checker asks for it here.
+            __import__(name)
+            return _modules[name]
         run(name)
         namespace[_PREFIX + name + _SUFFIX] = True
         return namespace[name]
@@ -40,15 +42,24 @@ def attach(namespace, run, names, submodules=()):
             return load(name)
         if name in submodules:
             full = namespace["__name__"] + "." + name
+            _tell(namespace, name)
             __import__(full)
             _lend(full)
             return _modules[full]
         raise _missing(namespace, name)
 
-    def __dir__():
-        return _visible(namespace, names)
+    def __dir__(as_dictionary=False):
+        visible = _visible(namespace, names)
+        return dict.fromkeys(visible) if as_dictionary else visible
 
     return load, __getattr__, __dir__
+
+
+def _tell(namespace, name):
+    """Tells a tracer, if there is one, that a deferred import is about to happen."""
+    observer = _modules.get("_glowplug_observer")
+    if observer is not None:
+        observer(namespace["__name__"], name)
 
 
 def chain(ours, theirs, names):

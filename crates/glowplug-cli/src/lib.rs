@@ -23,8 +23,8 @@ Examples:
   Read the result with a program:
     glowplug build path/to/function --format json > report.json
 
-Exit codes: 0 done, 1 the function or a check failed, 2 wrong usage, 3 the surroundings failed (disk, network,
-missing interpreter), 130 interrupted";
+Exit codes: 0 done, 1 the function or a check failed, 2 wrong usage,
+3 the surroundings failed (disk, network, missing interpreter), 130 interrupted";
 
 /// Makes Python serverless functions start fast, and proves by replay that nothing changed.
 #[derive(Debug, Parser)]

@@ -73,6 +73,8 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         exports,
         dynamic_exports,
         reads_namespace: found.reads_namespace.as_ref().map(|(at, how)| (line_of(*at), how.clone())),
+        listings: found.listings.iter().map(|at| place_of(*at)).collect(),
+        listed_globals: found.listed_globals.iter().map(|at| place_of(*at)).collect(),
         conditional_getattr: found.conditional_getattr.map(line_of),
         replaces_itself: found.replaces_itself.map(line_of),
         dynamic_imports: found

@@ -168,6 +168,10 @@ pub struct ModuleAnalysis {
     pub dynamic_exports: bool,
     /// Where the module reads its own namespace as a whole: line and how (`globals()`).
     pub reads_namespace: Option<(u32, String)>,
+    /// Calls of `dir()` in the body: they list the names bound so far.
+    pub listings: Vec<Place>,
+    /// Calls of `globals()` in its own `__dir__`, for the names.
+    pub listed_globals: Vec<Place>,
     /// Where it binds `__getattr__` inside another statement.
     pub conditional_getattr: Option<u32>,
     /// Where it puts something else in its place in `sys.modules`.

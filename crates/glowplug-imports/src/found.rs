@@ -62,6 +62,8 @@ pub(crate) struct Found {
     /// Names inside strings in annotations.
     pub(crate) quoted: Vec<(Name, TextSize, UseKind)>,
     pub(crate) reads_namespace: Option<(TextSize, String)>,
+    pub(crate) listings: Vec<TextSize>,
+    pub(crate) listed_globals: Vec<TextSize>,
     pub(crate) conditional_getattr: Option<TextSize>,
     pub(crate) replaces_itself: Option<TextSize>,
     pub(crate) dynamic_imports: Vec<(TextSize, String)>,

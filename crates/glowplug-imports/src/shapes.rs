@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr};
-use ruff_python_ast::{Decorator, Expr};
+use ruff_python_ast::{Decorator, Expr, ExprCall};
 use ruff_text_size::{Ranged, TextSize};
 
 /// Decorators that do not read the annotations of what they decorate.
@@ -65,6 +65,16 @@ pub(crate) fn is_main(test: &Expr) -> bool {
     let equal = compare.ops.len() == 1 && compare.ops[0] == ruff_python_ast::CmpOp::Eq;
     let other = &compare.comparators[0];
     equal && ((is_name(&compare.left) && is_text(other)) || (is_text(&compare.left) && is_name(other)))
+}
+
+/// `globals()`.
+pub(crate) fn is_globals(expr: &Expr) -> bool {
+    matches!(expr, Expr::Call(call) if matches!(call.func.as_ref(), Expr::Name(name) if name.id.as_str() == "globals"))
+}
+
+/// `globals().update(…)`, which writes alone.
+pub(crate) fn is_update_of_globals(call: &ExprCall) -> bool {
+    matches!(call.func.as_ref(), Expr::Attribute(method) if method.attr.as_str() == "update" && is_globals(&method.value))
 }
 
 /// `sys.modules[__name__]`.

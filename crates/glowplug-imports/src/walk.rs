@@ -10,7 +10,10 @@ use ruff_text_size::{Ranged, TextSize};
 
 use crate::found::{Annotations, AnyImport, Clause, Fixed, Found, Read};
 use crate::scopes::{ScopeId, ScopeKind};
-use crate::shapes::{Strings, chain, identifiers, is_main, is_own_module, is_quiet, is_type_checking};
+use crate::shapes::{
+    Strings, chain, identifiers, is_globals, is_main, is_own_module, is_quiet, is_type_checking,
+    is_update_of_globals,
+};
 use crate::{ModuleId, UseKind};
 
 /// The state of the walk.
@@ -33,6 +36,8 @@ pub(crate) struct Walker<'a> {
     fixed: Option<Fixed>,
     /// Whether the class around reads the annotations of its body.
     class_reads: bool,
+    /// The module's own `__getattr__` or `__dir__` around: whole reads of the namespace there are served.
+    answering: Option<&'a str>,
 }
 
 impl<'a> Walker<'a> {
@@ -57,6 +62,7 @@ impl<'a> Walker<'a> {
             fstring: None,
             fixed: None,
             class_reads: false,
+            answering: None,
         };
         walker.visit_body(suite);
         walker.found
@@ -149,6 +155,8 @@ impl<'a> Walker<'a> {
 
     fn function(&mut self, function: &'a StmtFunctionDef) {
         self.bind(&function.name);
+        let name = function.name.as_str();
+        let answers = (self.scope == 0 && matches!(name, "__getattr__" | "__dir__")).then_some(name);
         for decorator in &function.decorator_list {
             self.visit_decorator(decorator);
         }
@@ -162,8 +170,10 @@ impl<'a> Walker<'a> {
                 walker.parameters(&function.parameters);
                 walker.called_later(|walker| {
                     let class_reads = std::mem::take(&mut walker.class_reads);
+                    let outer = walker.answering;
+                    walker.answering = outer.or(answers);
                     walker.visit_body(&function.body);
-                    walker.class_reads = class_reads;
+                    (walker.class_reads, walker.answering) = (class_reads, outer);
                 });
             });
         });
@@ -290,8 +300,12 @@ impl<'a> Walker<'a> {
         let Expr::Name(name) = expr else { return };
         match name.ctx {
             ExprContext::Load => {
-                if name.id.as_str() == "globals" {
-                    self.namespace(name.start(), "globals()");
+                match (name.id.as_str(), self.answering) {
+                    // Deferred names are never asked for there.
+                    ("globals", Some("__getattr__")) => {}
+                    ("globals", Some(_)) => self.found.listed_globals.push(name.start()),
+                    ("globals", None) => self.namespace(name.start(), "globals()"),
+                    _ => {}
                 }
                 if self.typing_only {
                     return;
@@ -330,7 +344,8 @@ impl<'a> Walker<'a> {
         let count = arguments.args.len() + arguments.keywords.len();
         let in_body = matches!(self.found.scopes.kind(self.scope), ScopeKind::Module | ScopeKind::Class);
         match called {
-            "vars" | "locals" | "dir" if by_name && count == 0 && in_body => {
+            "dir" if by_name && count == 0 && self.scope == 0 => self.found.listings.push(call.start()),
+            "vars" | "locals" if by_name && count == 0 && in_body => {
                 self.namespace(call.start(), &format!("{called}()"));
             }
             "eval" | "exec" if by_name && count < 2 => self.namespace(call.start(), &format!("{called}(…)")),
@@ -451,6 +466,13 @@ impl<'a> Visitor<'a> for Walker<'a> {
                 walk_expr(self, expr);
                 self.fixed = outer;
             }
+            // `globals()[name] = value` reads nothing.
+            Expr::Subscript(subscript)
+                if subscript.ctx == ExprContext::Store && is_globals(&subscript.value) =>
+            {
+                self.visit_expr(&subscript.slice);
+            }
+            Expr::Call(call) if is_update_of_globals(call) => self.visit_arguments(&call.arguments),
             Expr::Subscript(subscript) if is_own_module(&subscript.value, &subscript.slice) => {
                 if subscript.ctx == ExprContext::Load {
                     self.namespace(expr.start(), "sys.modules[__name__]");

@@ -6,21 +6,21 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_imports::{Binding, ImportStatement, ModuleAnalysis};
 
 use crate::diff;
-use crate::edits::{FileEdits, name_edit};
+use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit};
 use crate::graph::{Deferred, Graph};
-use crate::rules::{Refusal, judge};
+use crate::rules::{Refusal, judge, judge_submodule};
 use crate::world::World;
 
 /// One name bound by imports in one module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// `lazy:app.py:pd`.
+    /// `lazy:app.py:pd`; of a submodule alone `lazy:app.py:scipy.stats`.
     pub id: String,
     /// The module that holds the import.
     pub module: String,
     /// Its source, relative to the tree.
     pub path: Utf8PathBuf,
-    /// The bound name.
+    /// The bound name; of a submodule alone its full name.
     pub name: String,
     /// Line of the first statement that binds it.
     pub line: u32,
@@ -46,7 +46,8 @@ impl Candidates {
         let world = World::new(analyses, user);
         let mut all: Vec<Candidate> = analyses
             .values()
-            .flat_map(|analysis| analysis.bindings.iter().map(|binding| candidate(&world, analysis, binding)))
+            .flat_map(|analysis| analysis.bindings.iter().map(move |binding| (analysis, binding)))
+            .flat_map(|(analysis, binding)| candidates_of(&world, analysis, binding))
             .collect();
         all.sort_by(|a, b| (&a.path, a.line, &a.name).cmp(&(&b.path, b.line, &b.name)));
         let by_name =
@@ -72,8 +73,11 @@ impl Candidates {
     /// The first deferrable import whose statement covers a line of a file.
     pub fn at(&self, path: &Utf8Path, line: u32) -> Option<&Candidate> {
         self.deferrable().filter(|candidate| candidate.path == path).find(|candidate| {
-            self.binding(candidate).is_some_and(|binding| {
-                binding.statements.iter().any(|s| (s.place.line..=s.end_line).contains(&line))
+            let bindings =
+                self.analyses.get(&candidate.module).map_or(&[][..], |analysis| &analysis.bindings);
+            let binding = bindings.iter().find(|binding| binding.name == candidate.bound());
+            binding.is_some_and(|binding| {
+                candidate.statements(binding).any(|s| (s.place.line..=s.end_line).contains(&line))
             })
         })
     }
@@ -85,31 +89,36 @@ impl Candidates {
 
     /// The edits that defer the given ids, by file. `support` is the support module's name in this tree.
     pub fn edits(&self, lazy: &BTreeSet<String>, support: &str) -> BTreeMap<Utf8PathBuf, FileEdits> {
-        let chosen: Vec<(&Candidate, &Binding)> = self.chosen(lazy).collect();
+        let chosen = self.chosen(lazy);
         let mut files: BTreeMap<Utf8PathBuf, FileEdits> = BTreeMap::new();
-        let empty = || FileEdits {
-            support: support.to_owned(),
-            names: Vec::new(),
-            submodules: Vec::new(),
-            borrowed: Vec::new(),
+        let of = |files: &mut BTreeMap<Utf8PathBuf, FileEdits>,
+                  analysis: &ModuleAnalysis,
+                  change: &dyn Fn(&mut FileEdits)| {
+            let new = || FileEdits::new(support, analysis);
+            change(files.entry(analysis.path.clone()).or_insert_with(new));
         };
-        for (candidate, binding) in &chosen {
-            let Some(analysis) = self.analyses.get(&candidate.module) else { continue };
-            let edit = name_edit(analysis, binding, |module| self.analyses.contains_key(module));
-            files.entry(candidate.path.clone()).or_insert_with(empty).names.push(edit);
+        for Chosen { candidate, analysis, binding } in &chosen {
+            if candidate.is_submodule() {
+                let clauses = candidate.statements(binding).map(clause_edit);
+                let clauses: Vec<ClauseEdit> = clauses.collect();
+                of(&mut files, analysis, &|edits| edits.weakened.extend(clauses.iter().cloned()));
+            } else {
+                let edit = name_edit(analysis, binding, |module| self.analyses.contains_key(module));
+                of(&mut files, analysis, &|edits| edits.names.push(edit.clone()));
+            }
         }
         let (clauses, deferred) = clauses_of(&chosen);
         let suppressed = self.graph.suppressed(&clauses);
         for (package, names) in self.graph.missing_submodules(&suppressed, &deferred) {
             let Some(analysis) = self.analyses.get(&package) else { continue };
             if analysis.conditional_getattr.is_none() && analysis.replaces_itself.is_none() {
-                files.entry(analysis.path.clone()).or_insert_with(empty).submodules.extend(names);
+                of(&mut files, analysis, &|edits| edits.submodules.extend(names.iter().cloned()));
             }
         }
         for analysis in self.analyses.values() {
             let borrowed = self.graph.borrowed(analysis, &suppressed);
             if !borrowed.is_empty() {
-                files.entry(analysis.path.clone()).or_insert_with(empty).borrowed.extend(borrowed);
+                of(&mut files, analysis, &|edits| edits.borrowed.extend(borrowed.iter().cloned()));
             }
         }
         for edits in files.values_mut() {
@@ -123,41 +132,100 @@ impl Candidates {
     /// The edits as a unified diff of what a person would have written in the syntax of PEP 810; `source` gives a
     /// file's text.
     pub fn diff(&self, lazy: &BTreeSet<String>, source: &dyn Fn(&Utf8Path) -> String) -> String {
-        let mut by_path: BTreeMap<&Utf8Path, BTreeSet<&str>> = BTreeMap::new();
-        for (candidate, _) in self.chosen(lazy) {
-            by_path.entry(&candidate.path).or_default().insert(&candidate.name);
+        let mut by_path: BTreeMap<&Utf8Path, Vec<Chosen>> = BTreeMap::new();
+        for chosen in self.chosen(lazy) {
+            by_path.entry(&chosen.candidate.path).or_default().push(chosen);
         }
         let mut out = String::new();
-        for (path, names) in by_path {
-            if let Some(analysis) = self.analyses.values().find(|analysis| analysis.path == path) {
-                out += &diff::of_file(path, &source(path), &analysis.bindings, &names);
+        for (path, chosen) in by_path {
+            let names: BTreeSet<&str> = chosen.iter().map(|chosen| chosen.candidate.name.as_str()).collect();
+            if let Some(first) = chosen.first() {
+                out += &diff::of_file(path, &source(path), &first.analysis.bindings, &names);
             }
         }
         out
     }
 
-    fn chosen<'s>(&'s self, lazy: &BTreeSet<String>) -> impl Iterator<Item = (&'s Candidate, &'s Binding)> {
-        let chosen: Vec<&Candidate> = self.deferrable().filter(|c| lazy.contains(&c.id)).collect();
-        chosen.into_iter().filter_map(|candidate| Some((candidate, self.binding(candidate)?)))
-    }
-
-    fn binding(&self, candidate: &Candidate) -> Option<&Binding> {
-        self.analyses.get(&candidate.module)?.bindings.iter().find(|binding| binding.name == candidate.name)
+    fn chosen(&self, lazy: &BTreeSet<String>) -> Vec<Chosen<'_>> {
+        self.deferrable()
+            .filter(|candidate| lazy.contains(&candidate.id))
+            .filter_map(|candidate| {
+                let analysis = self.analyses.get(&candidate.module)?;
+                let binding = analysis.bindings.iter().find(|b| b.name == candidate.bound())?;
+                Some(Chosen { candidate, analysis, binding })
+            })
+            .collect()
     }
 }
 
+impl Candidate {
+    /// Whether it is not the name that is deferred, but what `import a.b` loads beside binding `a`.
+    pub fn is_submodule(&self) -> bool {
+        self.name.contains('.')
+    }
+
+    /// The name that the statements bind.
+    fn bound(&self) -> &str {
+        self.name.split('.').next().unwrap_or(&self.name)
+    }
+
+    /// The clauses that it is about.
+    fn statements<'b>(&self, binding: &'b Binding) -> impl Iterator<Item = &'b ImportStatement> {
+        binding.statements.iter().filter(|s| !self.is_submodule() || loads_submodule(s, &self.name))
+    }
+}
+
+/// A candidate of a choice, with the facts about it.
+struct Chosen<'a> {
+    candidate: &'a Candidate,
+    analysis: &'a ModuleAnalysis,
+    binding: &'a Binding,
+}
+
+/// Whether a clause is `import <module>` with a dotted name, which binds only the first part.
+fn loads_submodule(statement: &ImportStatement, module: &str) -> bool {
+    statement.binds_top && statement.module == module && module.contains('.')
+}
+
 /// The clauses of the chosen bindings, as they stand and as keys of the graph.
-fn clauses_of<'a>(chosen: &[(&'a Candidate, &'a Binding)]) -> (Vec<&'a ImportStatement>, Deferred<'a>) {
+fn clauses_of<'a>(chosen: &[Chosen<'a>]) -> (Vec<&'a ImportStatement>, Deferred<'a>) {
     let mut deferred = Deferred::new();
     let mut clauses: Vec<&ImportStatement> = Vec::new();
-    for (candidate, binding) in chosen {
-        for statement in &binding.statements {
+    for Chosen { candidate, binding, .. } in chosen {
+        for statement in candidate.statements(binding) {
             let attribute = statement.attribute.as_deref();
             deferred.insert((&candidate.module, statement.place.line, &statement.module, attribute));
             clauses.push(statement);
         }
     }
     (clauses, deferred)
+}
+
+/// The binding as a whole; where it may not be deferred, also the submodules that its clauses load.
+fn candidates_of(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Vec<Candidate> {
+    let whole = candidate(world, analysis, binding);
+    let mut all = Vec::new();
+    if whole.refusal.is_some() {
+        let modules: BTreeSet<&str> = binding
+            .statements
+            .iter()
+            .map(|statement| statement.module.as_str())
+            .filter(|module| binding.statements.iter().any(|s| loads_submodule(s, module)))
+            .collect();
+        for module in modules {
+            let line = binding.statements.iter().find(|s| s.module == module).map_or(0, |s| s.place.line);
+            all.push(Candidate {
+                id: format!("lazy:{}:{module}", analysis.path),
+                name: module.to_owned(),
+                line,
+                targets: vec![module.to_owned()],
+                refusal: judge_submodule(world, analysis, binding, module),
+                ..whole.clone()
+            });
+        }
+    }
+    all.push(whole);
+    all
 }
 
 fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Candidate {

@@ -12,6 +12,12 @@ pub struct FileEdits {
     pub names: Vec<NameEdit>,
     /// Submodules that others rely on without importing them.
     pub submodules: Vec<String>,
+    /// Clauses `import a.b` that go on as `import a`.
+    pub weakened: Vec<ClauseEdit>,
+    /// Line and column of every `dir()` that lists the module's names.
+    pub listings: Vec<(u32, u32)>,
+    /// Line and column of every `globals()` in the module's own `__dir__`.
+    pub listed_globals: Vec<(u32, u32)>,
     /// Packages of the standard library and submodules of theirs that this module reads without importing them.
     pub borrowed: Vec<(String, String)>,
 }
@@ -42,6 +48,32 @@ pub struct ClauseEdit {
     pub submodule: Option<String>,
 }
 
+impl FileEdits {
+    /// No edits yet, for a module with these facts.
+    pub(crate) fn new(support: &str, analysis: &ModuleAnalysis) -> Self {
+        let pairs = |places: &[Place]| places.iter().map(|place| (place.line, place.column)).collect();
+        Self {
+            support: support.to_owned(),
+            names: Vec::new(),
+            submodules: Vec::new(),
+            weakened: Vec::new(),
+            listings: pairs(&analysis.listings),
+            listed_globals: pairs(&analysis.listed_globals),
+            borrowed: Vec::new(),
+        }
+    }
+}
+
+/// A clause as it stands, which takes no submodule from its own package.
+pub(crate) fn clause_edit(statement: &ImportStatement) -> ClauseEdit {
+    ClauseEdit {
+        line: statement.place.line,
+        column: statement.place.column,
+        clause: statement.clause,
+        submodule: None,
+    }
+}
+
 pub(crate) fn name_edit(
     analysis: &ModuleAnalysis,
     binding: &Binding,
@@ -58,15 +90,13 @@ pub(crate) fn name_edit(
         list.dedup();
     }
     let clause = |statement: &ImportStatement| ClauseEdit {
-        line: statement.place.line,
-        column: statement.place.column,
-        clause: statement.clause,
         submodule: statement
             .attribute
             .as_ref()
             .filter(|_| statement.module == analysis.name)
             .map(|attribute| format!("{}.{attribute}", statement.module))
             .filter(|full| is_module(full)),
+        ..clause_edit(statement)
     };
     NameEdit {
         name: binding.name.clone(),

@@ -36,6 +36,8 @@ pub enum Rule {
     Ambiguous,
     /// A star import before it may have bound the name.
     FollowsStar,
+    /// `dir()` in the module's body lists the names bound before it, and this one is bound after it.
+    FollowsListing,
     /// The module reads its namespace as a whole.
     ReadsNamespace,
     /// The module puts something else in its place.
@@ -52,6 +54,8 @@ pub enum Rule {
     UsedAtImport,
     /// It is used in an annotation that somebody may evaluate at once.
     AnnotationRead,
+    /// A package around the submodule is not part of the tree, or answers for itself.
+    ForeignPackage,
     /// Nothing uses it: it is imported for its effect.
     ForItsEffect,
 }
@@ -109,12 +113,53 @@ fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Optio
             );
         }
     }
+    if let (Some(listing), Some(last)) = (analysis.listings.first(), binding.statements.last())
+        && last.place > *listing
+    {
+        return refused(
+            Rule::FollowsListing,
+            format!("`dir()`, line {}, lists the names that are bound before it", listing.line),
+        );
+    }
     let exported = analysis.exports.as_ref().is_some_and(|names| names.contains(name));
     let closed = analysis.exports.is_some() && !analysis.dynamic_exports;
     if world.star_imported.contains(analysis.name.as_str()) && !exported && !closed {
         return refused(
             Rule::StarImported,
             "other modules import `*` from this one, and no literal `__all__` says what that gives",
+        );
+    }
+    None
+}
+
+/// Why an `import a.b` that cannot be deferred as a whole must go on loading `a.b` at once. The name `a` stays bound
+/// as it was, and `a` loads its submodule when it is asked for it.
+pub(crate) fn judge_submodule(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    module: &str,
+) -> Option<Refusal> {
+    if let Some(nested) = binding.hindrances.iter().find(|h| h.kind == HindranceKind::Nested) {
+        return refused(Rule::Nested, format!("inside another statement, line {}", nested.line));
+    }
+    let packages = module.match_indices('.').map(|(at, _)| &module[..at]);
+    for package in packages {
+        let can_answer = world
+            .analyses
+            .get(package)
+            .is_some_and(|p| p.is_package && p.conditional_getattr.is_none() && p.replaces_itself.is_none());
+        if !can_answer {
+            return refused(
+                Rule::ForeignPackage,
+                format!("`{package}` cannot load it when it is asked for it"),
+            );
+        }
+    }
+    if !analysis.attribute_paths.contains(module) && !world.is_user(&analysis.name) {
+        return refused(
+            Rule::ForItsEffect,
+            format!("nothing here reads `{module}`: it may be imported for its effect"),
         );
     }
     None

@@ -44,10 +44,21 @@ pub(crate) struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Decisions on imports of modules that the original's init loads: the applied, the pinned, the refused.
+    /// Decisions on imports of modules that the original's init loads: the applied, the pinned, the refused. Names of
+    /// one statement that stay for the same reason are one refusal, unless all are asked for.
     pub(crate) fn imports(&self) -> Vec<Decision> {
+        let mut said = BTreeSet::new();
         let loaded = |candidate: &&Candidate| self.explored.self_ms.contains_key(&candidate.module);
-        self.subject.candidates.all().filter(loaded).filter_map(|candidate| self.import(candidate)).collect()
+        self.subject
+            .candidates
+            .all()
+            .filter(loaded)
+            .filter_map(|candidate| self.import(candidate))
+            .filter(|decision| {
+                let refused = decision.state == DecisionState::Refused && !self.all;
+                !refused || said.insert((decision.place.clone(), decision.reason.clone()))
+            })
+            .collect()
     }
 
     fn import(&self, candidate: &Candidate) -> Option<Decision> {
@@ -62,19 +73,28 @@ impl Found<'_> {
             let applied = decision(candidate, DecisionState::Applied, Some(ms), &reason, self.evidence);
             return Some(Decision { events, ..applied });
         }
+        self.refused(candidate)
+    }
+
+    fn refused(&self, candidate: &Candidate) -> Option<Decision> {
         let cost = self.cost(candidate);
         let counts = cost.is_some_and(|ms| ms >= WORTH_MS);
+        let own = self.subject.is_user(&candidate.module);
+        if !self.all && !own && (!counts || self.is_gone(candidate)) {
+            return None;
+        }
         let (why, evidence) = match (&candidate.refusal, self.search.refused.get(&candidate.id)) {
             (Some(refusal), _) => (refusal.detail.clone(), "analysis"),
             (None, Some(why)) => (why.clone(), "analysis and traced starts"),
-            // An edge that may be deferred and is not.
-            (None, None) if counts || self.all => (self.not_chosen(candidate, cost)?, "traced starts"),
-            (None, None) => return None,
+            (None, None) => (self.not_chosen(candidate, cost)?, "traced starts"),
         };
-        if counts || self.all || self.subject.is_user(&candidate.module) {
-            return Some(decision(candidate, DecisionState::Refused, cost, &why, evidence));
-        }
-        None
+        Some(decision(candidate, DecisionState::Refused, cost, &why, evidence))
+    }
+
+    /// Whether init no longer loads the module that holds the import.
+    fn is_gone(&self, candidate: &Candidate) -> bool {
+        let frontier = &self.search.frontier;
+        !frontier.edges.is_empty() && !frontier.needed.contains(&candidate.module)
     }
 
     /// Why an import that the rules allow to defer stays eager; `None` where it loads nothing in init.
@@ -82,6 +102,9 @@ impl Found<'_> {
         let need = |module: &String| self.search.need.get(module).copied();
         let weight = self.targets(candidate).iter().filter_map(need).reduce(f64::max);
         match (weight, cost) {
+            _ if self.is_gone(candidate) => {
+                Some(format!("`{}` itself is not loaded any more", candidate.module))
+            }
             (Some(weight), _) if !self.profit.defers(weight) => Some(self.profit.reason(weight)),
             (_, Some(ms)) if ms < WORTH_MS => Some("what it alone loads takes less than 0.5 ms".to_owned()),
             (_, Some(_)) => Some("what it loads is loaded anyway, by an import that stays".to_owned()),

@@ -91,6 +91,7 @@ impl Figures {
     ) -> Result<Self> {
         let ground = &subject.ground;
         let runs = options.runs.unwrap_or(RUNS);
+        page_cache::level(after)?;
         progress.start("Measuring before and after", Some((2 * runs * ground.events.len()) as u64));
         page_cache::level(after)?;
         let [first, second] = measure(ground, [before, after], runs, options.cpu, progress)?;
@@ -98,12 +99,12 @@ impl Figures {
         Ok(Self { before: first, after: second, modules_after: Some(modules(subject, after)?), ..self })
     }
 
-    /// Whether the first requests together got faster, each pair of neighbouring runs compared. Where nothing
-    /// was measured nothing speaks against it.
-    pub(crate) fn gains(&self, profit: Profit) -> bool {
+    /// Whether the first requests together got slower, beyond what chance explains, each pair of neighbouring runs
+    /// compared.
+    pub(crate) fn worse(&self, profit: Profit) -> bool {
         let before = self.before.first_requests(&self.weights, profit);
         let after = self.after.first_requests(&self.weights, profit);
-        Stat::of_ratios(&after, &before).is_none_or(|ratio| ratio.median < 1.0)
+        Stat::of_ratios(&after, &before).is_some_and(|ratio| ratio.median > 1.0 && ratio.differs_from(1.0))
     }
 
     pub(crate) fn bytecode_decision(&self, modules: usize) -> Decision {

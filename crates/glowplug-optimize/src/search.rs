@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::Candidate;
-use glowplug_trace::{Observation, Phase};
+use glowplug_trace::{LazyLoad, Observation, Phase};
 
 use crate::deferral::loads_native;
 use crate::effects;
@@ -177,6 +177,11 @@ pub(crate) fn targets<V>(
     for target in &candidate.targets {
         add_with_parents(target, &mut all);
     }
+    if candidate.is_submodule() {
+        // What binds the name stays.
+        all.remove(candidate.name.split('.').next().unwrap_or_default());
+        return all;
+    }
     // Modules whose `attribute` has been followed.
     let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut pending = vec![(candidate.module.as_str(), candidate.name.as_str())];
@@ -226,6 +231,18 @@ fn unproved(subject: &Subject, targets: &BTreeSet<String>, measured: &Measured) 
     None
 }
 
+/// The imports whose deferral a lazy load makes good: that of the name, or those of a submodule that its package
+/// loads when it is read.
+fn deferred_by<'s>(subject: &'s Subject, load: &LazyLoad) -> Vec<&'s Candidate> {
+    match subject.candidates.named(&load.module, &load.name) {
+        Some(candidate) if candidate.refusal.is_none() => vec![candidate],
+        _ => {
+            let module = format!("{}.{}", load.module, load.name);
+            subject.candidates.deferrable().filter(|c| c.is_submodule() && c.name == module).collect()
+        }
+    }
+}
+
 fn record_fired(
     subject: &Subject,
     observation: &Observation,
@@ -233,7 +250,7 @@ fn record_fired(
     fired: &mut BTreeMap<String, BTreeSet<String>>,
 ) {
     for load in observation.lazy_loads.iter().filter(|load| load.phase == Phase::FirstInvoke) {
-        if let Some(candidate) = subject.candidates.named(&load.module, &load.name) {
+        for candidate in deferred_by(subject, load) {
             fired.entry(candidate.id.clone()).or_default().insert(event.to_owned());
         }
     }
@@ -282,13 +299,14 @@ fn needed_in_init(
 ) -> bool {
     let mut learnt = false;
     for load in observation.lazy_loads.iter().filter(|load| load.phase == Phase::Init) {
-        let Some(candidate) = subject.candidates.named(&load.module, &load.name) else { continue };
-        if edges.iter().any(|edge| edge.id == candidate.id) {
-            force(&candidate.id, measured, edges);
-            let file = load.file.strip_prefix("/var/task/").unwrap_or(&load.file);
-            let why = format!("used while modules load: {file}:{}", load.line);
-            found.refused.insert(candidate.id.clone(), why);
-            learnt = true;
+        for candidate in deferred_by(subject, load) {
+            if edges.iter().any(|edge| edge.id == candidate.id) {
+                force(&candidate.id, measured, edges);
+                let file = load.file.strip_prefix("/var/task/").unwrap_or(&load.file);
+                let why = format!("used while modules load: {file}:{}", load.line);
+                found.refused.insert(candidate.id.clone(), why);
+                learnt = true;
+            }
         }
     }
     learnt

@@ -14,9 +14,9 @@ use crate::variant::materialise;
 use crate::verify::Proof;
 
 /// Why an import is pinned that was measured and did not pay.
-const NO_GAIN: &str = "measured with it, the first requests together were not faster";
+const SLOWER: &str = "measured with it, the first requests together were slower";
 
-/// Measures; where the first requests got no faster by deferring, undoes first what they load late, then all.
+/// Measures; where the first requests got slower by deferring, undoes first what they load late, then all.
 /// A plan that was given is kept.
 pub(crate) fn settle(
     subject: &Subject,
@@ -30,12 +30,12 @@ pub(crate) fn settle(
     let late: BTreeSet<String> = draft.search.fired.keys().cloned().collect();
     for suspects in [late, draft.recipe.lazy.clone()] {
         let undone: BTreeSet<String> = proof.recipe.lazy.intersection(&suspects).cloned().collect();
-        if draft.given.is_some() || undone.is_empty() || measured.gains(draft.profit) {
+        if draft.given.is_some() || undone.is_empty() || !measured.worse(draft.profit) {
             continue;
         }
         for id in undone {
             proof.recipe.lazy.remove(&id);
-            proof.pinned.insert(id, NO_GAIN.to_owned());
+            proof.pinned.insert(id, SLOWER.to_owned());
         }
         proof.tree = materialise(subject, &proof.recipe, "after")?;
         measured = measured.again(subject, options, [before, &proof.tree], progress)?;

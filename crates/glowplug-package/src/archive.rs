@@ -210,7 +210,13 @@ fn prepare(entry: &ArchiveEntry) -> Result<Option<PreparedZipFile>> {
 }
 
 fn failed(entry: &ArchiveEntry, error: &zip::result::ZipError) -> Error {
-    Error::surroundings("cannot write the zip").cause(error).place(entry.path.as_str())
+    let failed = Error::surroundings("cannot write the zip").cause(error).place(entry.path.as_str());
+    match error {
+        zip::result::ZipError::Io(cause) if cause.kind() == io::ErrorKind::StorageFull => {
+            failed.hint("free some disk space, or point `--out` at another disk")
+        }
+        _ => failed,
+    }
 }
 
 fn digest(file: &mut std::fs::File) -> io::Result<(u64, String)> {

@@ -166,6 +166,7 @@ fn syntax_error(source: &Source, file: &Utf8Path, fault: &SyntaxFault) -> Error 
         source.place(file),
         fault.line
     ))
+    .hint("fix the syntax; the function's Python version decides what is allowed")
 }
 
 /// Source text without a byte order mark; `None` where it is not UTF-8.

@@ -38,6 +38,8 @@ fn each_rule_refuses() {
         (Rule::ClassScope, "import x\ndef f():\n    class C:\n        y = x\n        x = 1\n"),
         (Rule::ReadsNamespace, "import x\ndef f():\n    return globals()['x']\n"),
         (Rule::ReadsNamespace, "import x\nvars()\n"),
+        (Rule::ReadsNamespace, "import x\ndef f():\n    return globals().get('x')\n"),
+        (Rule::FollowsListing, "__all__ = dir()\nimport x\ndef f():\n    return x\n"),
         (Rule::ReadsNamespace, "import x\ndef f():\n    return eval('x')\n"),
         (Rule::ReadsNamespace, "import x, sys\ndef f():\n    return sys.modules[__name__].__dict__\n"),
         (Rule::ReplacesItself, "import x, sys\nsys.modules[__name__] = x\n"),
@@ -69,6 +71,10 @@ fn each_rule_refuses() {
 fn what_only_looks_like_it_is_allowed() {
     for source in [
         "import x\ndef f():\n    return x\n",
+        "import x\nglobals()['y'] = 1\nglobals().update(z=1)\ndef f():\n    return x\n",
+        "import x\n__all__ = [s for s in dir() if s]\ndef f():\n    return x\n",
+        "import x\ndef __getattr__(n):\n    return globals()[n]\ndef f():\n    return x\n",
+        "import x\ndef __dir__():\n    return globals().keys() | {'more'}\ndef f():\n    return x\n",
         "import x\ndef f():\n    x = 1\n    return x\ndef g():\n    return x\n",
         "import x\ndef f(x):\n    return x\n",
         "import x\ndef f():\n    return [x for x in 'ab']\n",

@@ -169,6 +169,44 @@ fn a_module_with_its_own_getattr_keeps_it() {
 }
 
 #[test]
+fn lists_of_names_name_what_is_deferred() {
+    let tree = Tree::new(&[
+        ("heavy.py", "print('heavy is loaded')\nVALUE = 42\n"),
+        (
+            "app.py",
+            "import heavy\nfrom heavy import VALUE as number\nlisted = [s for s in dir() if not s.startswith('_')]\n__all__ = listed\nglobals()['added'] = 1\n\ndef __getattr__(name):\n    try:\n        return globals()[name + '_']\n    except KeyError:\n        raise AttributeError(name)\n\ndef __dir__():\n    return sorted(globals().keys() | {'more'} - {'heavy'})\n\nanswer_ = 1\n\ndef use():\n    return heavy.VALUE + number\n",
+        ),
+    ]);
+    let script = "import app\nprint(app.listed, [n for n in dir(app) if not n.startswith('__')], app.answer, app.added)\nfrom app import *\nprint(heavy.VALUE, number, app.use())\n";
+    for (before, after) in tree.compare(None, script) {
+        assert_eq!(before.replace("heavy is loaded\n", ""), after.replace("heavy is loaded\n", ""));
+        assert!(!after.starts_with("heavy"), "{after}");
+    }
+}
+
+#[test]
+fn a_submodule_loads_when_it_is_read_although_its_package_is_needed_at_once() {
+    let tree = Tree::new(&[
+        ("lib/__init__.py", "VERSION = 1\n"),
+        ("lib/heavy/__init__.py", "print('heavy is loaded')\nVALUE = 42\n"),
+        ("lib/heavy/part.py", "print('part is loaded')\nVALUE = 43\n"),
+        (
+            "app.py",
+            "import lib\nimport lib.heavy, lib.heavy.part\n\nversion = lib.VERSION\n\ndef use():\n    return lib.heavy.VALUE + lib.heavy.part.VALUE\n",
+        ),
+        ("other.py", "import lib\nimport lib.heavy\nnow = lib.heavy.VALUE\n"),
+    ]);
+    let names = ["app:lib.heavy", "app:lib.heavy.part"];
+    let script = "import app\nprint(app.version)\nprint(app.use(), app.use())\n";
+    for (before, after) in tree.compare(Some(&names), script) {
+        assert_eq!(before, "heavy is loaded\npart is loaded\n1\n85 85\n");
+        assert_eq!(after, "1\nheavy is loaded\npart is loaded\n85 85\n");
+    }
+    tree.same(Some(&names), "import other\nimport app\nprint(other.now, app.use())\n");
+    tree.same(Some(&["app:lib.heavy"]), "import app\nprint(app.use(), hasattr(app.lib, 'nothing'))\n");
+}
+
+#[test]
 fn dotted_imports_bind_their_top() {
     let tree = Tree::new(&[
         ("pkg/__init__.py", ""),

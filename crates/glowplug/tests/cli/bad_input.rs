@@ -15,7 +15,8 @@ fn says(text: &str, expected: &[&str]) {
     }
     assert!(text.starts_with("error: "), "{text}");
     assert!(text.contains("\nhint: "), "no next step in:\n{text}");
-    assert_eq!(text.matches("error: ").count(), 1, "more than one error in:\n{text}");
+    let errors = text.lines().filter(|line| line.starts_with("error: ")).count();
+    assert_eq!(errors, 1, "more than one error in:\n{text}");
 }
 
 #[test]
@@ -122,8 +123,11 @@ fn a_path_to_ignore_that_is_no_json_path_is_named() {
 #[test]
 fn a_keep_pattern_that_is_none_is_named() {
     let project = Project::new(PLAIN);
-    let text = project.build_fails(1, &["--keep", "a["]);
-    assert!(text.contains("`a[`"), "{text}");
+    let text = project.build_fails(2, &["--keep", "a["]);
+    assert!(text.contains("`a[`") && text.contains("--keep"), "{text}");
+    project.configure("[package]\nkeep = [\"b[\"]\n");
+    let text = project.build_fails(1, &[]);
+    assert!(text.contains("`b[`") && text.contains("glowplug.toml"), "{text}");
 }
 
 #[test]
@@ -211,7 +215,12 @@ fn a_package_beyond_what_lambda_takes_is_refused_before_anything_is_written() {
 #[test]
 fn locked_without_a_lock() {
     let project = Project::new(PLAIN);
-    insta::assert_snapshot!(project.build_fails(1, &["--locked"]), @"");
+    insta::assert_snapshot!(project.build_fails(1, &["--locked"]), @r"
+    error: `--locked` needs a `glowplug.lock` in the project
+      at: function
+
+    hint: run `glowplug build --update-lock` once and commit the file
+    ");
 }
 
 #[test]
@@ -238,7 +247,11 @@ fn a_stale_lock_is_refused_where_it_has_to_fit() {
 fn an_output_folder_of_somebody_else() {
     let project = Project::new(PLAIN);
     fs::remove_file(project.root.join("out/.glowplug-output")).unwrap();
-    insta::assert_snapshot!(project.build_fails(1, &[]), @"");
+    insta::assert_snapshot!(project.build_fails(1, &[]), @r"
+    error: the output folder `out` is not empty and was not made by glowplug
+
+    hint: empty it, or choose another folder with `--out DIR`
+    ");
 }
 
 #[test]

@@ -6,21 +6,164 @@ use crate::support::Project;
 fn the_program_says_what_it_does() {
     let outcome = Project::empty().run(&["--help"]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
-    insta::assert_snapshot!(outcome.stdout, @"");
+    insta::assert_snapshot!(outcome.stdout, @r"
+    Makes Python serverless functions start fast, and proves by replay that nothing changed
+
+    Usage: glowplug <COMMAND>
+
+    Commands:
+      build  Build a smaller and faster artifact, and verify by replay that it behaves the same
+      trace  Show where the cold start of a function goes, import by import
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Examples:
+      See where the cold start of a function goes:
+        glowplug trace path/to/function
+
+      Build a faster artifact, proved by replay to behave the same:
+        glowplug build path/to/function
+
+      Read the result with a program:
+        glowplug build path/to/function --format json > report.json
+
+    Exit codes: 0 done, 1 the function or a check failed, 2 wrong usage,
+    3 the surroundings failed (disk, network, missing interpreter), 130 interrupted
+    ");
 }
 
 #[test]
 fn build_explains_its_options() {
     let outcome = Project::empty().run(&["build", "-h"]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
-    insta::assert_snapshot!(outcome.stdout, @"");
+    insta::assert_snapshot!(outcome.stdout, @r"
+    Build a smaller and faster artifact, and verify by replay that it behaves the same
+
+    Usage: glowplug build [OPTIONS] [PATH]
+
+    Arguments:
+      [PATH]  The function: a source folder, a folder that already holds its dependencies, or a zip
+              [default: .]
+
+    Options:
+          --out <DIR>              Output folder; it is replaced only when the build succeeds, and only
+                                   if glowplug made it [default: glowplug-out]
+          --kind <KIND>            What to make; may be repeated [default: zip] [possible values: zip]
+          --lazy <LEVEL>           How far imports are deferred to first use [default: balanced]
+                                   [possible values: off, safe, balanced, aggressive]
+          --trim <LEVEL>           Which files are left out [default: safe] [possible values: off, safe]
+          --objective <OBJECTIVE>  What the plan optimises where cold time and CPU time disagree
+                                   [default: balanced] [possible values: cost, speed, balanced]
+          --keep <PATTERN>         Never leave out files that match this pattern; may be repeated
+          --holdout <FILE>         An event that planning does not see and the result is checked
+                                   against; may be repeated
+          --plan <FILE>            Build from this plan instead of profiling
+          --locked                 Build from the project's `glowplug.lock`, and fail if it is missing
+                                   or stale
+          --update-lock            Profile anew and write the plan to the project's `glowplug.lock`
+          --no-verify              Do not replay the events; the report then says that nothing was
+                                   proved
+          --runs <N>               Interleaved pairs of runs behind each figure [default: 12]
+          --diff                   Print the edits as a diff of the sources and build nothing
+          --explain <MODULE>       Print what the plan decides about a module, and why, and build
+                                   nothing
+      -h, --help                   Print help (see more with '--help')
+
+    Common options:
+          --format <FORMAT>          Output for people or for programs [default: text] [possible values:
+                                     text, json]
+          --function <NAME>          Which function of a template that defines several
+          --python <VERSION|PATH>    Python version or interpreter to run the function with [default:
+                                     the function's own version]
+          --memory <MB>              Memory size of the function in MB [default: the function's own]
+          --cpu <CPU>                Measure with the whole CPU, or with the share that the memory size
+                                     gives on Lambda (1769 MB is one vCPU) [default: unlimited]
+                                     [possible values: unlimited, share]
+          --init-boost <INIT_BOOST>  With `--cpu share`: give init a whole vCPU for up to 10 s, as
+                                     Lambda does [default: on] [possible values: on, off]
+          --cache-dir <DIR>          Where fetched tools and packages are kept [default: glowplug in the
+                                     user's cache folder] [env: GLOWPLUG_CACHE_DIR=]
+          --offline                  Fetch nothing: use only what the cache folder holds
+      -q, --quiet                    Say nothing but the result and errors
+      -v, --verbose                  Say more: all decisions and refusals, not only the most important
+                                     ones
+          --color <WHEN>             Colour the output; `NO_COLOR` in the environment turns `auto` off
+                                     [default: auto] [possible values: auto, always, never]
+
+    Examples:
+      Build the function in this folder; the artifact and its plan go to glowplug-out/:
+        glowplug build
+
+      Check the result against events that planning has not seen:
+        glowplug build examples/report --holdout examples/report/holdout/late_returns.json
+
+      See which imports would be deferred, as the source a person would read, and build nothing:
+        glowplug build --diff
+
+      Ask why a module is, or is not, deferred:
+        glowplug build --explain pandas
+
+      Keep the plan in the project, then build the same bytes from it everywhere, without profiling:
+        glowplug build --update-lock
+        glowplug build --locked
+    ");
 }
 
 #[test]
 fn trace_explains_its_options() {
     let outcome = Project::empty().run(&["trace", "-h"]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
-    insta::assert_snapshot!(outcome.stdout, @"");
+    insta::assert_snapshot!(outcome.stdout, @r"
+    Show where the cold start of a function goes, import by import
+
+    Usage: glowplug trace [OPTIONS] [PATH]
+
+    Arguments:
+      [PATH]  The function: a source folder, a folder that already holds its dependencies, or a zip
+              [default: .]
+
+    Options:
+          --runs <N>         Runs behind each median [default: 5]
+          --event <FILE>     Trace this event instead of the configured ones; may be repeated
+          --top <N>          How many imports and statements to show [default: 20]
+          --sort <KEY>       Order of the imports [default: total] [possible values: total, self, start,
+                             memory]
+          --filter <MODULE>  Only modules of this name and below, for example `pandas`
+      -h, --help             Print help (see more with '--help')
+
+    Common options:
+          --format <FORMAT>          Output for people or for programs [default: text] [possible values:
+                                     text, json]
+          --function <NAME>          Which function of a template that defines several
+          --python <VERSION|PATH>    Python version or interpreter to run the function with [default:
+                                     the function's own version]
+          --memory <MB>              Memory size of the function in MB [default: the function's own]
+          --cpu <CPU>                Measure with the whole CPU, or with the share that the memory size
+                                     gives on Lambda (1769 MB is one vCPU) [default: unlimited]
+                                     [possible values: unlimited, share]
+          --init-boost <INIT_BOOST>  With `--cpu share`: give init a whole vCPU for up to 10 s, as
+                                     Lambda does [default: on] [possible values: on, off]
+          --cache-dir <DIR>          Where fetched tools and packages are kept [default: glowplug in the
+                                     user's cache folder] [env: GLOWPLUG_CACHE_DIR=]
+          --offline                  Fetch nothing: use only what the cache folder holds
+      -q, --quiet                    Say nothing but the result and errors
+      -v, --verbose                  Say more: all decisions and refusals, not only the most important
+                                     ones
+          --color <WHEN>             Colour the output; `NO_COLOR` in the environment turns `auto` off
+                                     [default: auto] [possible values: auto, always, never]
+
+    Examples:
+      Where does the cold start of the function in this folder go?
+        glowplug trace
+
+      Only what pandas brings, the slowest bodies first:
+        glowplug trace examples/report --filter pandas --sort self
+
+      Every import with its read, unmarshal, compile and exec times:
+        glowplug trace examples/report --format json > trace.json
+    ");
 }
 
 #[test]

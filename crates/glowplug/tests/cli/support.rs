@@ -138,7 +138,12 @@ impl Project {
 
     /// Builds `function/` into `out/` with few runs.
     pub(crate) fn build(&self, more: &[&str]) -> Outcome {
-        self.run(&[&["build", "function", "--out", "out", "--runs", "2"], more].concat())
+        self.run(&Self::arguments(more))
+    }
+
+    fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        let runs: &[&str] = if more.contains(&"--runs") { &[] } else { &["--runs", "2"] };
+        [&["build", "function", "--out", "out"], runs, more].concat()
     }
 
     /// A build's report.
@@ -160,7 +165,7 @@ impl Project {
 
     /// [`Self::fails`] for a build of `function/`.
     pub(crate) fn build_fails(&self, code: i32, more: &[&str]) -> String {
-        self.fails(code, &[&["build", "function", "--out", "out", "--runs", "2"], more].concat())
+        self.fails(code, &Self::arguments(more))
     }
 
     /// Every path below the root and what it holds.

@@ -95,7 +95,9 @@ fn an_event_of_the_command_line_replaces_the_configured_ones() {
 
 #[test]
 fn a_function_that_does_not_start_is_traced_up_to_there_and_is_an_error() {
-    let project = Project::new("import sqlite3\nraise RuntimeError('no way')\n");
+    let project = Project::new(
+        "import sqlite3\nraise RuntimeError('no way')\n\ndef handler(event, context):\n    return 1\n",
+    );
     let outcome = project.run(&["trace", "function", "--runs", "1", "--format", "json"]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     let trace: Value = serde_json::from_str(&outcome.stdout).unwrap();
