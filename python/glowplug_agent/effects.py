@@ -34,13 +34,13 @@ def _standard(name):
 
 
 def _copy(value):
-    """A shallow, hashable-free picture of a container: its keys or members, by identity."""
+    """A shallow, hashable-free picture of a container: its keys with their values, or its members, by identity."""
     try:
         if len(value) > _COPIED:
             return len(value)
-        if hasattr(value, "keys"):
-            return {id(key): key for key in list(value.keys())}
-        return {id(member): member for member in list(value)}
+        if hasattr(value, "items"):
+            return {id(key): (key, held) for key, held in list(value.items())}
+        return {id(member): (member, None) for member in list(value)}
     except Exception:
         return None
 
@@ -54,24 +54,25 @@ def _is_cache(name):
     return any(part in name for part in _CACHES)
 
 
-def _scan(place, namespace, found, deep, own):
+def _scan(place, namespace, found, deep, own, standard):
     for key, value in list(namespace.items()):
         if not isinstance(key, str) or key.startswith("__") or key == "_abc_impl":
             continue
         here = place + (key,)
-        found[here] = (value, _copy(value) if _is_container(value) else None)
+        watched = _is_container(value) and (here in _REGISTRIES if standard else not _is_cache(key))
+        found[here] = (value, _copy(value) if watched else None)
         if not deep:
             continue
         kind = type(value)
         if isinstance(value, type):
             if value.__module__ == own:
-                _scan(here, dict(value.__dict__), found, False, own)
+                _scan(here, dict(value.__dict__), found, False, own, standard)
         elif not _is_container(value) and kind.__module__ not in ("builtins", "types"):
             inner = getattr(value, "__dict__", None)
             if type(inner) is dict:
-                _scan(here, inner, found, False, own)
+                _scan(here, inner, found, False, own, standard)
         elif kind.__name__ == "function" and value.__dict__:
-            _scan(here, value.__dict__, found, False, own)
+            _scan(here, value.__dict__, found, False, own, standard)
 
 
 def _modules(names, support):
@@ -83,10 +84,8 @@ def _modules(names, support):
         namespace = getattr(module, "__dict__", None)
         if type(namespace) is not dict:
             continue
-        if _standard(name):
-            _scan((name,), namespace, found, False, name)
-        else:
-            _scan((name,), namespace, found, True, name)
+        standard = _standard(name)
+        _scan((name,), namespace, found, not standard, name, standard)
     return found
 
 
@@ -142,8 +141,16 @@ def _belongs(value, new):
     return getattr(type(value), "__module__", None) in new
 
 
-def _grown(before, after, new):
-    """What joined a container, if anybody but the newcomers themselves could look it up."""
+def _plain(value):
+    return value is None or isinstance(value, (str, bytes, int, float, complex))
+
+
+def _grown(container, before, after, new, memo):
+    """What joined a container, if anybody but the newcomers themselves could look it up.
+
+    Types of the newcomers can be looked up by nobody who has not loaded them, nor can members of a set that are
+    theirs; a `memo` of plain values keeps what can be made again.
+    """
     if before is None or after is None:
         return False
     if isinstance(before, int) or isinstance(after, int):
@@ -151,18 +158,24 @@ def _grown(before, after, new):
         return (after if isinstance(after, int) else len(after)) != size
     if any(key not in after for key in before):
         return True
-    return any(not (isinstance(v, type) and _belongs(v, new)) for k, v in after.items() if k not in before)
+    unordered = type(container).__name__ in ("set", "WeakSet")
+    for identity, (key, held) in after.items():
+        if identity in before:
+            continue
+        theirs = _belongs(key, new) and (isinstance(key, type) or unordered)
+        if not theirs and not (memo and _plain(key) and _plain(held)):
+            return True
+    return False
 
 
-def _sentences(old, now, new, forced):
+def _sentences(old, now, new, deferred, user):
     out = []
     for place, (value, content) in now.items():
-        if len(place) == 2 and (place[0], place[1]) in forced:
+        # A deferred name is there when it has been asked for, with all that hangs on it.
+        if place[0] in new or place[:2] in deferred:
             continue
         label = ".".join(place)
         standard = _standard(place[0])
-        if place[0] in new:
-            continue
         if place not in old:
             if type(value).__name__ == "module":
                 continue
@@ -180,11 +193,8 @@ def _sentences(old, now, new, forced):
             if callable(value) or _belongs(value, new):
                 out.append("replaces `%s`" % label)
             continue
-        if content is None:
-            continue
-        if standard and (place[0], place[1]) not in _REGISTRIES or _is_cache(place[-1]):
-            continue
-        if _grown(had, content, new):
+        memo = len(place) > 2 and place[-1].startswith("_") and place[0] not in user
+        if content is not None and _grown(value, had, content, new, memo):
             out.append("registers in `%s`" % label)
     return out
 
@@ -193,9 +203,8 @@ def _differences(old, now):
     return ["changes %s" % label for label, value in now.items() if label in old and old[label] != value]
 
 
-def _measure(force, support):
+def _measure(force, deferred, support, user):
     results = []
-    forced = {(module, name) for module, name in force}
     # What one load left is what the next one finds.
     known = set(sys.modules)
     old, process = _modules(known, support), _process()
@@ -203,17 +212,21 @@ def _measure(force, support):
         holder = sys.modules.get(module)
         namespace = getattr(holder, "__dict__", None)
         load = namespace.get("__gp_load__") if namespace else None
-        if load is None:
+        if load is None or name in namespace:
             continue
+        failure = []
         try:
             load(name)
         except BaseException as error:
-            results.append([module, name, ["fails when loaded alone: %s: %s" % (type(error).__name__, error)]])
-            continue
+            failure = ["fails when loaded alone: %s: %s" % (type(error).__name__, error)]
         everything = set(sys.modules)
+        if everything == known and not failure:
+            # No module's body has run.
+            results.append([module, name, []])
+            continue
         now, state = _modules(everything, support), _process()
-        found = _sentences(old, now, everything - known, forced) + _differences(process, state)
-        results.append([module, name, found[:8]])
+        found = _sentences(old, now, everything - known, deferred, user) + _differences(process, state)
+        results.append([module, name, failure or found[:8]])
         known, old, process = everything, now, state
     return results
 
@@ -234,7 +247,12 @@ def install(config):
 
             # A load may replace `json.dumps` itself.
             encode = json.JSONEncoder().encode
-            results = _measure([tuple(pair) for pair in config["force"]], config["support"])
+            results = _measure(
+                [tuple(pair) for pair in config["force"]],
+                {tuple(pair) for pair in config["deferred"]},
+                config["support"],
+                set(config["user"]),
+            )
             output.write(encode({"effects": results}))
             output.close()
         return request

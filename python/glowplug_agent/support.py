@@ -42,9 +42,11 @@ def attach(namespace, run, names, submodules=()):
             return load(name)
         if name in submodules:
             full = namespace["__name__"] + "." + name
-            _tell(namespace, name)
-            __import__(full)
-            _lend(full)
+            # It may be loading at this moment, and bound to its package only when it is done.
+            if full not in _modules:
+                _tell(namespace, name)
+                __import__(full)
+                _lend(full)
             return _modules[full]
         raise _missing(namespace, name)
 

@@ -64,7 +64,7 @@ pub enum Rule {
 pub(crate) fn judge(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
     of_module(analysis)
         .or_else(|| of_name(world, analysis, binding))
-        .or_else(|| of_hindrances(binding))
+        .or_else(|| of_hindrances(world, analysis, binding))
         .or_else(|| of_uses(binding))
         .or_else(|| of_effect(world, analysis, binding))
 }
@@ -165,8 +165,20 @@ pub(crate) fn judge_submodule(
     None
 }
 
-fn of_hindrances(binding: &Binding) -> Option<Refusal> {
-    let first = binding.hindrances.first()?;
+/// Whether every star import before the binding says by a literal `__all__` that it does not bind the name.
+fn stars_are_closed(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> bool {
+    let last = binding.statements.last().map_or(0, |statement| statement.place.line);
+    analysis.imports.iter().filter(|import| import.star && import.line < last).all(|import| {
+        world.analyses.get(&import.module).is_some_and(|starred| {
+            let exports = starred.exports.as_ref().filter(|_| !starred.dynamic_exports);
+            exports.is_some_and(|names| !names.contains(&binding.name))
+        })
+    })
+}
+
+fn of_hindrances(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+    let excused = |kind| kind == HindranceKind::FollowsStar && stars_are_closed(world, analysis, binding);
+    let first = binding.hindrances.iter().find(|hindrance| !excused(hindrance.kind))?;
     let line = first.line;
     let (rule, detail) = match first.kind {
         HindranceKind::Nested => (Rule::Nested, "inside another statement"),

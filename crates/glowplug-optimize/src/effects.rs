@@ -19,24 +19,31 @@ struct Found {
     effects: Vec<(String, String, Vec<String>)>,
 }
 
-/// Id → what loading it later changes for others; ids without effects are absent.
+/// Id → what loading it later changes for others, for those of `unconfirmed` that no other of them has loaded before.
+/// All of `lazy` is deferred in the tree.
 pub(crate) fn check(
     subject: &Subject,
     tree: &Utf8Path,
     lazy: &BTreeSet<String>,
+    unconfirmed: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Vec<String>>> {
     let agent = subject.ground.work().join("effects.py");
     let output = subject.ground.work().join("effects.json");
     fs::write(&agent, AGENT)?;
     fs::write(&output, "")?;
-    let by_name: BTreeMap<(String, String), String> = subject
-        .candidates
-        .deferrable()
-        .filter(|candidate| lazy.contains(&candidate.id))
-        .map(|candidate| ((candidate.module.clone(), candidate.name.clone()), candidate.id.clone()))
-        .collect();
-    let force: Vec<(&String, &String)> = by_name.keys().map(|(module, name)| (module, name)).collect();
-    let config = serde_json::json!({ "output": output, "force": force, "support": subject.support });
+    let names = |ids: &BTreeSet<String>| -> BTreeMap<(String, String), String> {
+        let chosen = subject.candidates.deferrable().filter(|candidate| ids.contains(&candidate.id));
+        chosen.map(|c| ((c.module.clone(), c.name.clone()), c.id.clone())).collect()
+    };
+    let by_name = names(unconfirmed);
+    let user: Vec<&String> = subject.modules.keys().filter(|module| subject.is_user(module)).collect();
+    let config = serde_json::json!({
+        "output": output,
+        "force": by_name.keys().collect::<Vec<_>>(),
+        "deferred": names(lazy).keys().collect::<Vec<_>>(),
+        "support": subject.support,
+        "user": user,
+    });
     let spec = subject.ground.spec_for_agent(tree, Some(AgentSpec { source: agent, config }));
     let (mut environment, init) = subject.ground.engine.start(&spec)?;
     if !matches!(init.outcome, InitOutcome::Ready) {
@@ -51,7 +58,6 @@ pub(crate) fn check(
     Ok(found
         .effects
         .into_iter()
-        .filter(|(_, _, what)| !what.is_empty())
         .filter_map(|(module, name, what)| Some((by_name.get(&(module, name))?.clone(), what)))
         .collect())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use camino::Utf8Path;
+
 use glowplug_core::{Error, Progress, Result};
 use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::Candidate;
@@ -15,6 +17,9 @@ use crate::options::LazyLevel;
 use crate::profit::Profit;
 use crate::subject::Subject;
 use crate::variant::{Recipe, materialise};
+
+/// Late loads of what is deferred: one may load another, which is then looked at by itself.
+const CONFIRMATIONS: usize = 3;
 
 /// Rounds of plan, trace, reconcile; each costs one traced start an event.
 const ROUNDS: usize = 8;
@@ -64,22 +69,21 @@ pub(crate) fn search(
             break;
         }
         let lazy: BTreeSet<String> = found.frontier.edges.keys().cloned().collect();
+        let t0 = std::time::Instant::now();
+        eprintln!("ROUND {} edges, saves {}", lazy.len(), found.frontier.saves_ms);
         let tree = materialise(subject, &Recipe { lazy: lazy.clone(), ..Recipe::before() }, "plan")?;
+        eprintln!(" materialised {:?}", t0.elapsed());
         let mut learnt = false;
         for index in 0..subject.ground.events.len() {
             let observation = observe_event(subject, &tree, index)?;
             record_fired(subject, &observation, &subject.ground.events[index].name, &mut found.fired);
             learnt |= reconcile(subject, &observation, &mut found, &mut measured, &mut edges);
         }
+        eprintln!(" observed {:?} learnt {learnt}", t0.elapsed());
         if !learnt && level != LazyLevel::Aggressive {
-            let unconfirmed: BTreeSet<String> = lazy.difference(&confirmed).cloned().collect();
-            for (id, what) in effects::check(subject, &tree, &unconfirmed)? {
-                learnt = true;
-                force(&id, &mut measured, &mut edges);
-                found.refused.insert(id, format!("loading it later {}", what.join("; ")));
-            }
-            confirmed.extend(unconfirmed);
+            learnt |= confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
         }
+        eprintln!(" effects {:?} confirmed {} learnt {learnt}", t0.elapsed(), confirmed.len());
         progress.advance(1);
         if !learnt {
             break;
@@ -91,6 +95,36 @@ pub(crate) fn search(
     }
     progress.finish();
     Ok(found)
+}
+
+/// Loads what is deferred late and sees what that changes; says whether the next round will differ.
+fn confirm(
+    subject: &Subject,
+    tree: &Utf8Path,
+    lazy: &BTreeSet<String>,
+    confirmed: &mut BTreeSet<String>,
+    found: &mut Search,
+    measured: &mut Measured,
+    edges: &mut Vec<Edge>,
+) -> Result<bool> {
+    let mut learnt = false;
+    let mut unconfirmed: BTreeSet<String> = lazy.difference(confirmed).cloned().collect();
+    for _ in 0..CONFIRMATIONS {
+        if unconfirmed.is_empty() {
+            break;
+        }
+        for (id, what) in effects::check(subject, tree, lazy, &unconfirmed)? {
+            unconfirmed.remove(&id);
+            if what.is_empty() {
+                confirmed.insert(id);
+            } else {
+                learnt = true;
+                force(&id, measured, edges);
+                found.refused.insert(id, format!("loading it later {}", what.join("; ")));
+            }
+        }
+    }
+    Ok(learnt)
 }
 
 /// Takes an edge out of the choice and its targets into what is needed.

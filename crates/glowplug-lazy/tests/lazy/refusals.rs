@@ -118,6 +118,21 @@ fn rules_that_need_the_whole_tree() {
 }
 
 #[test]
+fn a_star_import_with_a_literal_list_of_other_names_hinders_nothing() {
+    let app = "from listed import *\nimport x\ndef f():\n    return x\n";
+    for (listed, allowed) in [
+        ("__all__ = ['f', 'g']\n", true),
+        ("__all__ = ['x']\n", false),
+        ("__all__ = ['f'] + more()\n", false),
+        ("y = 1\n", false),
+    ] {
+        let tree = Tree::new(&[("app.py", app), ("listed.py", listed), ("x.py", "")]);
+        let rule = judged(&tree.candidates(PythonVersion::new(3, 12)))["app:x"];
+        assert_eq!(rule, (!allowed).then_some(Rule::FollowsStar), "{listed}");
+    }
+}
+
+#[test]
 fn the_diff_is_what_a_person_would_write() {
     let source = "import os\nimport x, heavy as h\nfrom y import (\n    a,\n    b as c,\n)\n\n\ndef f():\n    return x, h, a, c\n";
     let tree = Tree::new(&[("app.py", source)]);

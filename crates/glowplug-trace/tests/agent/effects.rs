@@ -17,11 +17,12 @@ sys.dont_write_bytecode = True
 root, name = sys.argv[1:]
 sys.path.insert(0, root)
 import json, logging, os, re, signal, threading, warnings
-import holder, registry
+import holder, library, registry
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
-space["install"]({"output": root + "/output", "force": [["holder", name]], "support": "_glowplug_lazy"})
+space["install"]({"output": root + "/output", "force": [["holder", name]], "deferred": [["holder", name]],
+    "support": "_glowplug_lazy", "user": ["registry"]})
 assert LambdaRuntimeClient().wait_next_invocation() == "event"
 os.write(1, open(root + "/output", "rb").read())
 os._exit(0)
@@ -37,6 +38,13 @@ const FILES: &[(&str, &str)] = &[
         "holder.py",
         "import importlib\nTABLE = {}\ndef __gp_load__(name):\n    globals()[name] = importlib.import_module(name)\n",
     ),
+    (
+        "library.py",
+        "LIMITS = {}\nFUNCTIONS = set()\nLIST = []\nclass Limit:\n    _known = {}\n    def __init__(self, kind): Limit._known[kind] = 2\n",
+    ),
+    ("fills_a_memo.py", "import library\nlibrary.Limit('i8')\n"),
+    ("joins_a_set.py", "import library\ndef f(): pass\nlibrary.FUNCTIONS.add(f)\n"),
+    ("joins_a_list.py", "import library\ndef f(): pass\nlibrary.LIST.append(f)\n"),
     (
         "registry.py",
         "HANDLERS = {}\nclass Base:\n    KNOWN = []\n    def __init_subclass__(cls):\n        Base.KNOWN.append('x')\n",
@@ -65,6 +73,9 @@ const FILES: &[(&str, &str)] = &[
 fn effects_on_others_are_told_and_a_plain_load_has_none() {
     let expected = BTreeMap::from([
         ("plain", ""),
+        ("fills_a_memo", ""),
+        ("joins_a_set", ""),
+        ("joins_a_list", "registers in `library.LIST`"),
         ("registers", "registers in `registry.HANDLERS`"),
         ("derives", "registers in `registry.Base.KNOWN`"),
         ("extends", "adds `registry.extra`"),
