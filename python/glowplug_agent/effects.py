@@ -33,60 +33,92 @@ def _standard(name):
     return not origin or (origin.startswith(home + "/") and "/site-packages/" not in origin)
 
 
-def _copy(value):
-    """A shallow, hashable-free picture of a container: its keys with their values, or its members, by identity."""
-    try:
-        if len(value) > _COPIED:
-            return len(value)
-        if hasattr(value, "items"):
-            return {id(key): (key, held) for key, held in list(value.items())}
-        return {id(member): (member, None) for member in list(value)}
-    except Exception:
-        return None
-
-
-def _is_container(value):
-    return type(value).__name__ in _CONTAINERS
-
-
 def _is_cache(name):
     name = name.lower()
     return any(part in name for part in _CACHES)
 
 
-def _scan(place, namespace, found, deep, own, standard):
-    for key, value in list(namespace.items()):
-        if not isinstance(key, str) or key.startswith("__") or key == "_abc_impl":
-            continue
-        here = place + (key,)
-        watched = _is_container(value) and (here in _REGISTRIES if standard else not _is_cache(key))
-        found[here] = (value, _copy(value) if watched else None)
-        if not deep:
-            continue
-        kind = type(value)
-        if isinstance(value, type):
-            if value.__module__ == own:
-                _scan(here, dict(value.__dict__), found, False, own, standard)
-        elif not _is_container(value) and kind.__module__ not in ("builtins", "types"):
-            inner = getattr(value, "__dict__", None)
-            if type(inner) is dict:
-                _scan(here, inner, found, False, own, standard)
-        elif kind.__name__ == "function" and value.__dict__:
-            _scan(here, value.__dict__, found, False, own, standard)
+class _Space:
+    """A namespace as it was: its names, and which of its values are looked into."""
+
+    __slots__ = ("key", "names", "containers", "inner")
+
+    def __init__(self, key, namespace, place, deep, own, standard):
+        self.key = key
+        # Holding the values keeps their identities from being used again.
+        self.names = {
+            name: value
+            for name, value in namespace.items()
+            if isinstance(name, str) and not name.startswith("__") and name != "_abc_impl"
+        }
+        self.containers = []
+        self.inner = []
+        for name, value in self.names.items():
+            kind = type(value)
+            if kind.__name__ in _CONTAINERS:
+                if (place + (name,) in _REGISTRIES) if standard else not _is_cache(name):
+                    self.containers.append((name, value))
+            elif not deep:
+                continue
+            elif isinstance(value, type):
+                if value.__module__ == own:
+                    self.inner.append((name, value))
+            elif kind.__name__ == "function" or kind.__module__ not in ("builtins", "types"):
+                self.inner.append((name, value))
 
 
-def _modules(names, support):
-    found = {}
-    for name in names:
-        if name == support:
-            continue
-        module = sys.modules.get(name)
-        namespace = getattr(module, "__dict__", None)
-        if type(namespace) is not dict:
+def _identities(container):
+    """The keys or members of a container by identity, which is quick to compare."""
+    try:
+        if len(container) > _COPIED:
+            return len(container)
+        return list(map(id, list(container)))
+    except Exception:
+        return None
+
+
+def _contents(container):
+    """Its keys with their values, or its members, by identity."""
+    try:
+        if len(container) > _COPIED:
+            return {}
+        if hasattr(container, "items"):
+            return {id(key): (key, held) for key, held in list(container.items())}
+        return {id(member): (member, None) for member in list(container)}
+    except Exception:
+        return {}
+
+
+def _look(place, namespace, deep, own, standard, before, after):
+    """Enters a namespace and what is in it: as it was found before, where nothing has changed."""
+    namespace = dict(namespace)
+    key = list(map(id, namespace.values()))
+    known = before.get(place)
+    if known is not None and known[0].key == key:
+        space, seen = known
+    else:
+        space, seen = _Space(key, namespace, place, deep, own, standard), known[1] if known is not None else {}
+    held = {}
+    for name, container in space.containers:
+        now, was = _identities(container), seen.get(name)
+        held[name] = was if was is not None and was[0] == now else (now, _contents(container))
+    after[place] = (space, held)
+    for name, value in space.inner:
+        inner = getattr(value, "__dict__", None)
+        if isinstance(value, type) or (inner and type(inner) is dict):
+            _look(place + (name,), inner, False, own, standard, before, after)
+
+
+def _picture(before, support):
+    """What everybody can see of the modules that are there."""
+    after = {}
+    for name in list(sys.modules):
+        namespace = getattr(sys.modules.get(name), "__dict__", None)
+        if name == support or type(namespace) is not dict:
             continue
         standard = _standard(name)
-        _scan((name,), namespace, found, not standard, name, standard)
-    return found
+        _look((name,), namespace, not standard, name, standard, before, after)
+    return after
 
 
 def _serves_itself(finder):
@@ -146,16 +178,16 @@ def _plain(value):
 
 
 def _grown(container, before, after, new, memo):
-    """What joined a container, if anybody but the newcomers themselves could look it up.
+    """Whether something joined a container that anybody but the newcomers themselves could look up.
 
     Types of the newcomers can be looked up by nobody who has not loaded them, nor can members of a set that are
     theirs; a `memo` of plain values keeps what can be made again.
     """
-    if before is None or after is None:
+    (was, before), (now, after) = before, after
+    if was is None or now is None:
         return False
-    if isinstance(before, int) or isinstance(after, int):
-        size = before if isinstance(before, int) else len(before)
-        return (after if isinstance(after, int) else len(after)) != size
+    if isinstance(was, int) or isinstance(now, int):
+        return (was if isinstance(was, int) else len(was)) != (now if isinstance(now, int) else len(now))
     if any(key not in after for key in before):
         return True
     unordered = type(container).__name__ in ("set", "WeakSet")
@@ -168,34 +200,44 @@ def _grown(container, before, after, new, memo):
     return False
 
 
-def _sentences(old, now, new, deferred, user):
+def _renamed(label, place, names, old, new, standard):
+    """What new and changed names of one namespace say."""
     out = []
-    for place, (value, content) in now.items():
+    for name, value in names.items():
+        module = type(value).__name__ == "module"
+        if name not in old:
+            if module or (standard and place[0] != "builtins"):
+                continue
+            if _belongs(value, new) or len(place) > 1 or place[0] == "builtins":
+                out.append("adds `%s.%s`" % (label, name))
+        elif old[name] is not value and old[name] is not None and not module:
+            if (callable(value) or _belongs(value, new)) and (callable(value) or not standard):
+                out.append("replaces `%s.%s`" % (label, name))
+    return out
+
+
+def _sentences(before, after, new, deferred, user):
+    out = []
+    for place, (space, held) in after.items():
         # A deferred name is there when it has been asked for, with all that hangs on it.
         if place[0] in new or place[:2] in deferred:
             continue
-        label = ".".join(place)
-        standard = _standard(place[0])
-        if place not in old:
-            if type(value).__name__ == "module":
+        label, standard = ".".join(place), _standard(place[0])
+        was = before.get(place)
+        if was is None or was[0] is not space:
+            names = space.names
+            if len(place) == 1:
+                names = {name: value for name, value in names.items() if (place[0], name) not in deferred}
+            out += _renamed(label, place, names, was[0].names if was else {}, new, standard)
+        for name, container in space.containers:
+            if was is None or place[:1] + (name,) in deferred and len(place) == 1:
                 continue
-            if standard and place[0] != "builtins":
+            known = was[1].get(name)
+            if known is None or known is held[name] or was[0].names.get(name) is not container:
                 continue
-            if _belongs(value, new) or len(place) > 2 or place[0] == "builtins":
-                out.append("adds `%s`" % label)
-            continue
-        was, had = old[place]
-        if was is not value:
-            if was is None or type(value).__name__ == "module":
-                continue
-            if standard and not callable(value):
-                continue
-            if callable(value) or _belongs(value, new):
-                out.append("replaces `%s`" % label)
-            continue
-        memo = len(place) > 2 and place[-1].startswith("_") and place[0] not in user
-        if content is not None and _grown(value, had, content, new, memo):
-            out.append("registers in `%s`" % label)
+            memo = len(place) > 1 and name.startswith("_") and place[0] not in user
+            if _grown(container, known, held[name], new, memo):
+                out.append("registers in `%s.%s`" % (label, name))
     return out
 
 
@@ -206,8 +248,7 @@ def _differences(old, now):
 def _measure(force, deferred, support, user):
     results = []
     # What one load left is what the next one finds.
-    known = set(sys.modules)
-    old, process = _modules(known, support), _process()
+    known, before, process = set(sys.modules), _picture({}, support), _process()
     for module, name in force:
         holder = sys.modules.get(module)
         namespace = getattr(holder, "__dict__", None)
@@ -219,15 +260,10 @@ def _measure(force, deferred, support, user):
             load(name)
         except BaseException as error:
             failure = ["fails when loaded alone: %s: %s" % (type(error).__name__, error)]
-        everything = set(sys.modules)
-        if everything == known and not failure:
-            # No module's body has run.
-            results.append([module, name, []])
-            continue
-        now, state = _modules(everything, support), _process()
-        found = _sentences(old, now, everything - known, deferred, user) + _differences(process, state)
+        everything, after, state = set(sys.modules), _picture(before, support), _process()
+        found = _sentences(before, after, everything - known, deferred, user) + _differences(process, state)
         results.append([module, name, failure or found[:8]])
-        known, old, process = everything, now, state
+        known, before, process = everything, after, state
     return results
 
 

@@ -60,19 +60,18 @@ pub(crate) fn frontier(measured: &Measured, edges: &[Edge], profit: Profit) -> F
     let deferrable: BTreeMap<(&str, &str), Vec<&Edge>> = by_import(edges);
     close_over_fixed_imports(measured, &deferrable, &mut needed);
     let mut chosen: Vec<&Edge> = crossing(edges, measured, &needed);
-    // Small ones stay eager, cheapest first; what they load joins the needed set.
+    // Small ones stay eager, and what they load joins the needed set; that makes no other edge more worth.
     loop {
-        let cheapest = chosen
-            .iter()
-            .map(|edge| (reach_ms(measured, &edge.targets, &needed), *edge))
-            .min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.id.cmp(&b.1.id)));
-        match cheapest {
-            Some((ms, edge)) if ms < WORTH_MS => {
-                needed.extend(reach(measured, &edge.targets, &needed));
-                chosen = crossing(edges, measured, &needed);
-            }
-            _ => break,
+        let small = |edge: &&&Edge| reach_ms(measured, &edge.targets, &needed) < WORTH_MS;
+        let found: Vec<&Edge> = chosen.iter().filter(small).copied().collect();
+        if found.is_empty() {
+            break;
         }
+        for edge in found {
+            let loaded = reach(measured, &edge.targets, &needed);
+            needed.extend(loaded);
+        }
+        chosen = crossing(edges, measured, &needed);
     }
     let saves_ms = measured.self_ms.iter().filter(|(m, _)| !needed.contains(*m)).map(|(_, ms)| ms).sum();
     let edges = attribute(measured, &chosen, &needed);

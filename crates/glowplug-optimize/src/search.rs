@@ -69,21 +69,16 @@ pub(crate) fn search(
             break;
         }
         let lazy: BTreeSet<String> = found.frontier.edges.keys().cloned().collect();
-        let t0 = std::time::Instant::now();
-        eprintln!("ROUND {} edges, saves {}", lazy.len(), found.frontier.saves_ms);
         let tree = materialise(subject, &Recipe { lazy: lazy.clone(), ..Recipe::before() }, "plan")?;
-        eprintln!(" materialised {:?}", t0.elapsed());
         let mut learnt = false;
         for index in 0..subject.ground.events.len() {
             let observation = observe_event(subject, &tree, index)?;
             record_fired(subject, &observation, &subject.ground.events[index].name, &mut found.fired);
             learnt |= reconcile(subject, &observation, &mut found, &mut measured, &mut edges);
         }
-        eprintln!(" observed {:?} learnt {learnt}", t0.elapsed());
         if !learnt && level != LazyLevel::Aggressive {
             learnt |= confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
         }
-        eprintln!(" effects {:?} confirmed {} learnt {learnt}", t0.elapsed(), confirmed.len());
         progress.advance(1);
         if !learnt {
             break;

@@ -103,19 +103,24 @@ impl Importance {
 }
 
 fn entries(decisions: &[Decision], state: DecisionState) -> Vec<Entry> {
-    let mut made = Vec::new();
+    let mut statements: BTreeMap<(String, &str), Vec<&Decision>> = BTreeMap::new();
     let mut files: BTreeMap<(DecisionKind, &str), Vec<&Decision>> = BTreeMap::new();
     for decision in decisions.iter().filter(|d| d.state == state) {
         if is_about_a_file(decision.kind) {
             files.entry((decision.kind, &decision.reason)).or_default().push(decision);
         } else {
-            made.push(Entry {
-                saves_ms: decision.saves_ms,
-                saves_bytes: decision.saves_bytes,
-                text: sentence(decision),
-            });
+            statements.entry((title(decision), &decision.reason)).or_default().push(decision);
         }
     }
+    // One statement may import many names: what is said of all of them is said once, with its largest figure.
+    let mut made: Vec<Entry> = statements
+        .into_values()
+        .map(|same| Entry {
+            saves_ms: same.iter().filter_map(|d| d.saves_ms).reduce(f64::max),
+            saves_bytes: same.iter().filter_map(|d| d.saves_bytes).max(),
+            text: sentence(same[0]),
+        })
+        .collect();
     made.extend(files.into_iter().map(|((kind, rule), files)| Entry {
         saves_ms: None,
         saves_bytes: files.iter().map(|d| d.saves_bytes).sum(),
