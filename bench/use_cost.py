@@ -41,6 +41,9 @@ edits = {
     }],
     "submodules": [],
     "borrowed": [],
+    "weakened": [],
+    "listings": [],
+    "listed_globals": [],
 }
 
 def made(edits):

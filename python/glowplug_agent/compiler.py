@@ -290,27 +290,6 @@ def work(job):
     return None
 
 
-def work_apart(job):
-    """Does a job in a child, so that the bytes do not depend on what the process has compiled before.
-
-    `marshal` tells shared from unshared objects by their reference counts, and strings outlive a job.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            answer = work(job)
-        except BaseException as error:
-            answer = "io", "%s: %s" % (type(error).__name__, error)
-        os.write(writer, json.dumps(answer and (answer[0], answer[1][:1000])).encode())
-        os._exit(0)
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return json.loads(answer) if answer else ("io", "the compiler ended")
-
-
 def main():
     import warnings
 
@@ -319,7 +298,7 @@ def main():
     sys.setrecursionlimit(10000)
     for line in sys.stdin:
         job = json.loads(line)
-        failure = work_apart(job)
+        failure = work(job)
         answer = {"id": job["id"], "ok": failure is None}
         if failure is not None:
             answer["kind"], answer["error"] = failure

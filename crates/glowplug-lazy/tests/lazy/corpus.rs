@@ -46,7 +46,7 @@ fn sources(python: &Python) -> Vec<(String, String)> {
     found
 }
 
-/// Every edit that the rules allow can be applied, the result compiles, and its bytes depend on nothing else.
+/// Every edit that the rules allow can be applied, and the result compiles.
 #[test]
 fn slow_everything_that_is_allowed_compiles() {
     for python in pythons() {
@@ -60,13 +60,5 @@ fn slow_everything_that_is_allowed_compiles() {
         assert!(chosen.len() > 300, "{}", chosen.len());
         let edits = candidates.edits(&chosen, glowplug_core::SUPPORT_MODULE);
         tree.compile(python, &edits);
-        let first: Vec<Vec<u8>> = tree.paths().map(|path| tree.bytecode(python, path)).collect();
-        tree.compile_in_order(python, &edits, tree.paths().rev().collect());
-        for (path, before) in tree.paths().zip(&first) {
-            assert!(
-                tree.bytecode(python, path) == *before,
-                "{path}: the bytes depend on the order of the jobs"
-            );
-        }
     }
 }

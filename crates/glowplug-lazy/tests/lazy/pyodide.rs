@@ -70,7 +70,7 @@ fn request(case: &Case, edits: &BTreeMap<Utf8PathBuf, FileEdits>) -> Value {
             json!({"id": 1, "source": source, "filename": source, "out": out, "edits": edits})
         })
         .collect();
-    json!({"folder": root, "compiler": COMPILER_SOURCE.replace("_imp.source_hash(importlib.util._RAW_MAGIC_NUMBER, source)", "importlib.util.source_hash(source)"), "jobs": jobs, "script": case.script})
+    json!({"folder": root, "compiler": COMPILER_SOURCE, "jobs": jobs, "script": case.script})
 }
 
 fn sources(root: &Utf8Path) -> Vec<Utf8PathBuf> {

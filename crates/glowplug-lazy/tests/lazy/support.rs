@@ -117,17 +117,8 @@ impl Tree {
 
     /// Writes bytecode for every source, edited where there are edits.
     pub(crate) fn compile(&self, python: &Python, edits: &BTreeMap<Utf8PathBuf, FileEdits>) {
-        self.compile_in_order(python, edits, self.files.keys().collect());
-    }
-
-    pub(crate) fn compile_in_order(
-        &self,
-        python: &Python,
-        edits: &BTreeMap<Utf8PathBuf, FileEdits>,
-        paths: Vec<&String>,
-    ) {
         let mut jobs = String::new();
-        for path in paths.into_iter().filter(|path| is_source(path)) {
+        for path in self.files.keys().filter(|path| is_source(path)) {
             let source = self.root().join(path);
             let out = source.parent().unwrap().join("__pycache__").join(format!(
                 "{}.{}.pyc",
@@ -152,18 +143,6 @@ impl Tree {
         let answers = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(!answers.contains("\"ok\": false"), "Python {}: {answers}", python.version);
-    }
-
-    /// All sources, in their order.
-    pub(crate) fn paths(&self) -> impl DoubleEndedIterator<Item = &String> {
-        self.files.keys()
-    }
-
-    /// The bytecode of a source as it lies there.
-    pub(crate) fn bytecode(&self, python: &Python, path: &str) -> Vec<u8> {
-        let source = Utf8Path::new(path);
-        let name = format!("{}.{}.pyc", source.file_stem().unwrap(), python.version.cache_tag());
-        fs::read(self.root().join(source.parent().unwrap()).join("__pycache__").join(name)).unwrap()
     }
 
     pub(crate) fn run(&self, python: &Python, script: &str) -> Output {
