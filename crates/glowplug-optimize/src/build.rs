@@ -73,7 +73,7 @@ fn make(
     require_fit(ground, &before, progress)?;
     let replayed = options.verify && ground.runs_here();
     let draft = draft(subject, options, &before, replayed, progress)?;
-    let proof = if replayed {
+    let mut proof = if replayed {
         let mut proof = prove(subject, &draft, [&shipped, &before], ignore, progress)?;
         holdout::check(ground, holdout, [&shipped, &before], &mut proof, ignore, progress)?;
         proof
@@ -82,6 +82,10 @@ fn make(
         let verdict = Verdict { not_proved: vec![why_unproved(ground.function)], ..Verdict::default() };
         Proof { recipe: draft.recipe.clone(), tree, verdict, pinned: BTreeMap::new() }
     };
+    if draft.lowered {
+        let why = "no replay supports more than `--lazy safe`, so that is how far imports were deferred";
+        proof.verdict.not_proved.push(why.to_owned());
+    }
     let (mut proof, figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
     holdout::user_tests(ground, &mut proof, progress)?;
     check_bytecode(subject, &proof)?;

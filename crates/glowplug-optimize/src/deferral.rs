@@ -11,6 +11,7 @@ use glowplug_trace::Phase;
 
 use crate::bisect::culprits;
 use crate::explore::{Explored, OWN, loaded, observe_event, outcome_kind, owner};
+use crate::mask::steady;
 use crate::subject::Subject;
 use crate::trial::{init_payload, message};
 use crate::variant::{Recipe, materialise};
@@ -150,13 +151,13 @@ fn failure(
 /// What went another way than in the original, in the payload's words.
 fn deviation(init: &InitOutcome, outcome: Option<&Outcome>, expected: Option<u8>) -> Option<String> {
     if let Some(payload) = init_payload(init) {
-        return Some(message(payload));
+        return Some(steady(&message(payload)));
     }
     let outcome = outcome.filter(|outcome| Some(outcome_kind(outcome)) != expected)?;
     Some(match outcome {
         Outcome::Success(_) => "an event that fails in the original succeeds".to_owned(),
         Outcome::HandlerError(payload) | Outcome::Exited(payload) | Outcome::TimedOut(payload) => {
-            message(payload)
+            steady(&message(payload))
         }
     })
 }

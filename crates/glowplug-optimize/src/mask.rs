@@ -32,6 +32,11 @@ static LOG_MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 static TEMPORARY_NAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(TEMPORARY).unwrap_or_else(|error| unreachable!("{error}")));
 
+/// A text without what differs between any two runs.
+pub(crate) fn steady(text: &str) -> String {
+    LOG_MASKS.iter().fold(text.to_owned(), |text, (regex, name)| regex.replace_all(&text, *name).into_owned())
+}
+
 /// Masks what one process let the outside see.
 #[derive(Debug)]
 pub(crate) struct Mask<'a> {
@@ -44,15 +49,7 @@ pub(crate) struct Mask<'a> {
 impl Mask<'_> {
     /// Log bytes as masked lines; the last lines of a truncated log count as they are.
     pub(crate) fn log(&self, log: &[u8]) -> Vec<String> {
-        String::from_utf8_lossy(log)
-            .lines()
-            .map(|line| {
-                let line = line.replace(self.tree, TASK_ROOT);
-                LOG_MASKS
-                    .iter()
-                    .fold(line, |line, (regex, name)| regex.replace_all(&line, *name).into_owned())
-            })
-            .collect()
+        String::from_utf8_lossy(log).lines().map(|line| steady(&line.replace(self.tree, TASK_ROOT))).collect()
     }
 
     /// Paths below `/tmp` with what they hold; names that Python's `tempfile` made are numbered instead.

@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     pub(crate) profit: Profit,
     /// The level that the evidence at hand allows, at most the one asked for.
     pub(crate) level: LazyLevel,
+    /// Whether that is less than what was asked for.
+    pub(crate) lowered: bool,
     pub(crate) trimming: Vec<Decision>,
     /// The plan that was given, whose decisions are kept word for word.
     pub(crate) given: Option<Plan>,
@@ -95,7 +97,9 @@ pub(crate) fn draft(
         .map(|d| Utf8PathBuf::from(&d.place))
         .collect();
     recipe.stripped = trimmed.stripped;
-    Ok(Draft { recipe, explored, search, profit, level, trimming: trimmed.decisions, given: None })
+    let lowered = level < options.lazy;
+    let trimming = trimmed.decisions;
+    Ok(Draft { recipe, explored, search, profit, level, lowered, trimming, given: None })
 }
 
 /// The rule on profit on Lambda. Unless the boost is turned off, init has it there, whatever CPU is measured with.
@@ -128,6 +132,7 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         search: Search::default(),
         profit,
         level: LazyLevel::Off,
+        lowered: false,
         trimming,
         given: Some(plan),
     })

@@ -161,12 +161,10 @@ fn defined_in(source: &Source, file: &str, version: PythonVersion) -> Result<Opt
 }
 
 fn syntax_error(source: &Source, file: &Utf8Path, fault: &SyntaxFault) -> Error {
-    Error::input("the handler's module is not valid Python").cause(&fault.message).place(format!(
-        "{}:{}",
-        source.place(file),
-        fault.line
-    ))
-    .hint("fix the syntax; the function's Python version decides what is allowed")
+    Error::input("the handler's module is not valid Python")
+        .cause(&fault.message)
+        .place(format!("{}:{}", source.place(file), fault.line))
+        .hint("fix the syntax; the function's Python version decides what is allowed")
 }
 
 /// Source text without a byte order mark; `None` where it is not UTF-8.
