@@ -25,7 +25,6 @@ import sys
 # The folder of this file: what lies there is not for us to import.
 del sys.path[0]
 
-import _imp
 import ast
 import importlib.util
 import json
@@ -266,7 +265,7 @@ def compiled(source, filename, edits):
 def bytecode(source, filename, edits):
     """The bytes of an unchecked-hash `.pyc` (PEP 552)."""
     code = compiled(source, filename, edits)
-    source_hash = _imp.source_hash(importlib.util._RAW_MAGIC_NUMBER, source)
+    source_hash = importlib.util.source_hash(source)
     header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH.to_bytes(4, "little") + source_hash
     return header + marshal.dumps(code)
 

@@ -10,3 +10,5 @@ pub const SCHEMA_REPORT: &str = "glowplug.report/1";
 pub const TASK_ROOT: &str = "/var/task";
 /// The private module that an artifact with lazy imports carries; the build checks the tree for the name.
 pub const SUPPORT_MODULE: &str = "_glowplug_lazy";
+/// File in every output folder of ours: such a folder may be replaced, and is never packaged.
+pub const OUTPUT_MARKER: &str = ".glowplug-output";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Error, Progress, Result, format_bytes};
+use glowplug_core::{Error, OUTPUT_MARKER, Progress, Result, format_bytes};
 use glowplug_package::UNZIPPED_LIMIT;
 use walkdir::{DirEntry, WalkDir};
 
@@ -152,7 +152,7 @@ impl Selection<'_> {
         NEVER.contains(&name)
             || self.excluded.contains(path)
             || (name == "__pycache__" && !self.built)
-            || self.folder.join(path).join("pyvenv.cfg").is_file()
+            || [OUTPUT_MARKER, "pyvenv.cfg"].iter().any(|mark| self.folder.join(path).join(mark).is_file())
     }
 }
 
@@ -203,6 +203,8 @@ mod tests {
             "env/pyvenv.cfg",
             "env/bin/python",
             "out/report.zip",
+            "older-out/.glowplug-output",
+            "older-out/report.zip",
             "lib/.pytest_cache/x",
             ".env",
         ]);

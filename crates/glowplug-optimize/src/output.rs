@@ -4,10 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use glowplug_core::{Error, Result};
-
-/// Marks a folder as made by glowplug, so that it may be replaced.
-const MARKER: &str = ".glowplug-output";
+use glowplug_core::{Error, OUTPUT_MARKER, Result};
 
 /// A folder under construction next to its final place; dropped without [`Output::publish`], it leaves nothing.
 #[derive(Debug)]
@@ -44,7 +41,7 @@ impl Output {
         let staging =
             tempfile::Builder::new().prefix(".glowplug-out-").tempdir_in(&parent).map_err(failed)?;
         let output = Self { target, staging, made };
-        fs::write(output.path().join(MARKER), "made by glowplug: safe to delete\n")?;
+        fs::write(output.path().join(OUTPUT_MARKER), "made by glowplug: safe to delete\n")?;
         Ok(output)
     }
 
@@ -116,7 +113,7 @@ pub(crate) fn check(target: &Utf8Path) -> Result<()> {
         return Err(Error::input(format!("the output folder `{target}` is a file"))
             .hint("choose another folder with `--out DIR`"));
     }
-    if !target.is_dir() || target.join(MARKER).is_file() {
+    if !target.is_dir() || target.join(OUTPUT_MARKER).is_file() {
         return Ok(());
     }
     if fs::read_dir(target)?.next().is_none() {

@@ -172,6 +172,8 @@ fn without_verification_the_report_says_so_first() {
     assert!(outcome.stdout.starts_with("NOT PROVED"), "{}", outcome.stdout);
     let report = project.report(&["--no-verify"]);
     assert_eq!((&report["verdict"]["equal"], &report["verdict"]["replays"]), (&Value::Null, &json!(0)));
+    let second = report["verdict"]["not_proved"][1].as_str().unwrap();
+    assert!(second.contains("`--lazy safe`"), "{second}");
 }
 
 #[test]
