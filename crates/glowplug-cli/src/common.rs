@@ -32,7 +32,7 @@ pub struct CommonArgs {
     pub init_boost: Toggle,
 
     /// Where fetched tools and packages are kept [default: glowplug in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "GLOWPLUG_CACHE_DIR")]
+    #[arg(long, value_name = "DIR", env = "GLOWPLUG_CACHE_DIR", hide_env_values = true)]
     pub cache_dir: Option<Utf8PathBuf>,
 
     /// Fetch nothing: use only what the cache folder holds

@@ -84,7 +84,7 @@ fn build_explains_its_options() {
           --init-boost <INIT_BOOST>  With `--cpu share`: give init a whole vCPU for up to 10 s, as
                                      Lambda does [default: on] [possible values: on, off]
           --cache-dir <DIR>          Where fetched tools and packages are kept [default: glowplug in the
-                                     user's cache folder] [env: GLOWPLUG_CACHE_DIR=]
+                                     user's cache folder] [env: GLOWPLUG_CACHE_DIR]
           --offline                  Fetch nothing: use only what the cache folder holds
       -q, --quiet                    Say nothing but the result and errors
       -v, --verbose                  Say more: all decisions and refusals, not only the most important
@@ -146,7 +146,7 @@ fn trace_explains_its_options() {
           --init-boost <INIT_BOOST>  With `--cpu share`: give init a whole vCPU for up to 10 s, as
                                      Lambda does [default: on] [possible values: on, off]
           --cache-dir <DIR>          Where fetched tools and packages are kept [default: glowplug in the
-                                     user's cache folder] [env: GLOWPLUG_CACHE_DIR=]
+                                     user's cache folder] [env: GLOWPLUG_CACHE_DIR]
           --offline                  Fetch nothing: use only what the cache folder holds
       -q, --quiet                    Say nothing but the result and errors
       -v, --verbose                  Say more: all decisions and refusals, not only the most important
