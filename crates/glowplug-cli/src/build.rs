@@ -76,7 +76,7 @@ pub struct BuildArgs {
     #[arg(long)]
     pub no_verify: bool,
 
-    /// Interleaved pairs of runs behind each figure [default: 12]
+    /// Interleaved pairs of runs behind each figure [default: 8]
     #[arg(long, value_name = "N", value_parser = crate::trace::at_least_one)]
     pub runs: Option<usize>,
 

@@ -8,7 +8,7 @@ use serde_json_path::JsonPath;
 
 use glowplug_core::{Cache, Decision, Error, Plan, PlanFunction, Progress, Result, TASK_ROOT, Verdict};
 use glowplug_function::{Event, Function};
-use glowplug_package::{ArchiveEntry, check_limits, verify_bytecode, write_zip, zip_size};
+use glowplug_package::{check_limits, verify_bytecode, write_zip, zip_size};
 use glowplug_report::{Artifact, ArtifactKind, Report};
 
 use crate::decisions;
@@ -25,7 +25,7 @@ use crate::settle::settle;
 use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::trial::require_fit;
-use crate::variant::{Recipe, entries, materialise, support_path};
+use crate::variant::{Recipe, entries, materialise, support_path, unzipped_bytes};
 use crate::verify::{Proof, Verification};
 
 /// Builds the artifact of `function` into `options.out`.
@@ -73,6 +73,8 @@ fn make(
     require_fit(ground, &before, progress)?;
     let replayed = options.verify && ground.runs_here();
     let draft = draft(subject, options, &before, replayed, progress)?;
+    // Nobody has to wait for a replay of what Lambda refuses.
+    check_limits(0, unzipped_bytes(&entries(subject, &draft.recipe)?)?, &ground.package.distributions)?;
     let mut proof = if replayed {
         let mut proof = prove(subject, &draft, [&shipped, &before], ignore, progress)?;
         holdout::check(ground, holdout, [&shipped, &before], &mut proof, ignore, progress)?;
@@ -149,30 +151,30 @@ fn check_bytecode(subject: &Subject, proof: &Proof) -> Result<()> {
     }
 }
 
-/// Checks the sizes, then writes the zip, the plan and the report, and puts them in place in one step.
+/// Makes the zip among the scratch files and checks the sizes; then puts it, the plan and the report in place in one
+/// step.
 fn write(subject: &Subject, options: &BuildOptions, made: Made, progress: &dyn Progress) -> Result<Report> {
     let ground = &subject.ground;
     let function = ground.function;
     let Made { proof, decisions, figures } = made;
-    let listed = entries(subject, &proof.recipe)?;
-    let size = |entries: &[ArchiveEntry]| zip_size(entries, progress);
+    let name = format!("{}.zip", function.name);
+    let zip = ground.work().join(&name);
     let sizes = Sizes {
-        shipped: size(&entries(subject, &Recipe::default())?)?,
-        before: size(&entries(subject, &Recipe::before())?)?,
-        after: size(&listed)?,
+        shipped: zip_size(&entries(subject, &Recipe::default())?, progress)?,
+        before: zip_size(&entries(subject, &Recipe::before())?, progress)?,
+        after: write_zip(&entries(subject, &proof.recipe)?, &zip, progress)?,
     };
     for remark in check_limits(sizes.after.bytes, sizes.after.unzipped_bytes, &ground.package.distributions)?
     {
         progress.note(&remark);
     }
     let output = Output::begin(&options.out)?;
-    let name = format!("{}.zip", function.name);
-    let summary = write_zip(&listed, &output.path().join(&name), progress)?;
+    move_file(&zip, &output.path().join(&name))?;
     let artifact = Artifact {
         kind: ArtifactKind::Zip,
         path: options.out.join(&name).to_string(),
-        bytes: summary.bytes,
-        sha256: summary.sha256,
+        bytes: sizes.after.bytes,
+        sha256: sizes.after.sha256.clone(),
     };
     let plan = Plan::new(plan_function(subject), decisions.clone());
     let text = lock::to_text(&plan)?;
@@ -189,6 +191,14 @@ fn write(subject: &Subject, options: &BuildOptions, made: Made, progress: &dyn P
         lock::update(function, &text)?;
     }
     Ok(report)
+}
+
+/// Renames where both places are on one disk.
+fn move_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    if fs::rename(from, to).is_err() {
+        fs::copy(from, to)?;
+    }
+    Ok(())
 }
 
 fn plan_function(subject: &Subject) -> PlanFunction {

@@ -18,10 +18,10 @@ use crate::profit::Profit;
 use crate::subject::Subject;
 
 /// Interleaved rounds where the user names none: enough for an interval, few enough for a minute.
-const RUNS: usize = 12;
+const RUNS: usize = 8;
 
 /// The tree as shipped is slow and only context: it gets fewer rounds.
-const SHIPPED_RUNS: usize = 3;
+const SHIPPED_RUNS: usize = 2;
 
 /// Samples of the trees, and what is known of them without a clock.
 #[derive(Debug, Default)]

@@ -65,7 +65,7 @@ fn build_explains_its_options() {
           --update-lock            Profile anew and write the plan to the project's `glowplug.lock`
           --no-verify              Do not replay the events; the report then says that nothing was
                                    proved
-          --runs <N>               Interleaved pairs of runs behind each figure [default: 12]
+          --runs <N>               Interleaved pairs of runs behind each figure [default: 8]
           --diff                   Print the edits as a diff of the sources and build nothing
           --explain <MODULE>       Print what the plan decides about a module, and why, and build
                                    nothing
