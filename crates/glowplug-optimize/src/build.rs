@@ -76,9 +76,7 @@ fn make(
     // Nobody has to wait for a replay of what Lambda refuses.
     check_limits(0, unzipped_bytes(&entries(subject, &draft.recipe)?)?, &ground.package.distributions)?;
     let mut proof = if replayed {
-        let mut proof = prove(subject, &draft, [&shipped, &before], ignore, progress)?;
-        holdout::check(ground, holdout, [&shipped, &before], &mut proof, ignore, progress)?;
-        proof
+        prove(subject, &draft, None, [&shipped, &before], ignore, progress)?
     } else {
         let tree = materialise(subject, &draft.recipe, "after")?;
         let verdict = Verdict { not_proved: vec![why_unproved(ground.function)], ..Verdict::default() };
@@ -88,7 +86,20 @@ fn make(
         let why = "no replay supports more than `--lazy safe`, so that is how far imports were deferred";
         proof.verdict.not_proved.push(why.to_owned());
     }
-    let (mut proof, figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
+    let replayed_edits = proof.recipe.lazy.clone();
+    let (mut proof, mut figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
+    if replayed && proof.recipe.lazy != replayed_edits {
+        // Fewer edits make another tree, and what ships is what was replayed.
+        let again = prove(subject, &draft, Some(&proof), [&shipped, &before], ignore, progress)?;
+        let changed = again.recipe != proof.recipe;
+        proof = proof.followed_by(again);
+        if changed {
+            figures = figures.again(subject, options, [&before, &proof.tree], progress)?;
+        }
+    }
+    if replayed {
+        holdout::check(ground, holdout, [&shipped, &before], &mut proof, ignore, progress)?;
+    }
     holdout::user_tests(ground, &mut proof, progress)?;
     check_bytecode(subject, &proof)?;
     let bytecode = figures.bytecode_decision(subject.plain.len());
@@ -96,10 +107,11 @@ fn make(
     Ok(Made { proof, decisions, figures })
 }
 
-/// Replays until the result equals the original.
+/// Replays until the result equals the original: the draft, or what an earlier proof has left of it.
 fn prove(
     subject: &Subject,
     draft: &Draft,
+    left: Option<&Proof>,
     [shipped, before]: [&Utf8Path; 2],
     ignore: &[JsonPath],
     progress: &dyn Progress,
@@ -109,15 +121,13 @@ fn prove(
     let replayer = Replayer { ground, events: &ground.events, sequences: sequences(&ground.events), ignore };
     let mut baseline = replayer.baseline(shipped, before, progress)?;
     refuse_unproved(function, &baseline)?;
-    let units = decisions::units(subject, &draft.recipe.lazy, &draft.trimming);
-    let verification = Verification {
-        subject,
-        replayer: &replayer,
-        shipped,
-        recipe: &draft.recipe,
-        units: &units,
-        progress,
-    };
+    let recipe = left.map_or(&draft.recipe, |proof| &proof.recipe);
+    let mut units = decisions::units(subject, &recipe.lazy, &draft.trimming);
+    if let Some(proof) = left {
+        units.retain(|unit| unit.ids().iter().all(|id| !proof.pinned.contains_key(id)));
+    }
+    let verification =
+        Verification { subject, replayer: &replayer, shipped, recipe, units: &units, progress };
     let mut proof = verification.run(&mut baseline)?;
     refuse_unproved(function, &baseline)?;
     if function.events.is_empty() {

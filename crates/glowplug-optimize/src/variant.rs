@@ -11,7 +11,7 @@ use glowplug_package::{ArchiveEntry, CompileJob, CompileResult, Contents, byteco
 use crate::subject::Subject;
 
 /// Which decisions hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Recipe {
     /// Whether modules carry valid bytecode; without it the tree is as the user's tools ship it.
     pub(crate) bytecode: bool,

@@ -33,7 +33,7 @@ pub(crate) enum Unit {
 
 impl Unit {
     /// The ids of its decisions.
-    fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         match self {
             Self::Bytecode => vec![BYTECODE.to_owned()],
             Self::Lazy(id) => vec![id.clone()],
@@ -54,6 +54,24 @@ pub(crate) struct Proof {
     pub(crate) verdict: Verdict,
     /// Guilty decision's id → what differed.
     pub(crate) pinned: BTreeMap<String, String>,
+}
+
+impl Proof {
+    /// This proof and the one of what it left: the later result, and what was learnt on the way to both.
+    pub(crate) fn followed_by(mut self, later: Self) -> Self {
+        self.verdict.differences.extend(later.verdict.differences);
+        self.pinned.extend(later.pinned);
+        // What is said about the result as it is now comes from the later replays, what was noted before stays.
+        self.verdict.not_proved.retain(|note| !later.verdict.not_proved.contains(note));
+        self.verdict.not_proved.extend(later.verdict.not_proved);
+        let verdict = Verdict {
+            replays: self.verdict.replays + later.verdict.replays,
+            differences: self.verdict.differences,
+            not_proved: self.verdict.not_proved,
+            ..later.verdict
+        };
+        Self { recipe: later.recipe, tree: later.tree, verdict, pinned: self.pinned }
+    }
 }
 
 /// Restricts a recipe to the kept units.
@@ -240,6 +258,26 @@ pub(crate) fn not_proved(baseline: &Baseline) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_later_proof_speaks_for_the_result_and_the_earlier_one_is_not_forgotten() {
+        let proof = |replays, note: &str, id: &str, lazy: &[&str]| Proof {
+            recipe: Recipe { lazy: lazy.iter().map(|id| (*id).to_owned()).collect(), ..Recipe::default() },
+            tree: "after".into(),
+            verdict: Verdict {
+                equal: Some(id == "b"),
+                replays,
+                not_proved: vec!["both".to_owned(), note.to_owned()],
+                ..Verdict::default()
+            },
+            pinned: BTreeMap::from([(id.to_owned(), "why".to_owned())]),
+        };
+        let all = proof(3, "first", "a", &["x", "y"]).followed_by(proof(4, "second", "b", &["x"]));
+        assert_eq!((all.verdict.equal, all.verdict.replays), (Some(true), 7));
+        assert_eq!(all.verdict.not_proved, ["first", "both", "second"]);
+        assert_eq!(all.recipe.lazy, BTreeSet::from(["x".to_owned()]));
+        assert_eq!(all.pinned.keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
 
     #[test]
     fn without_bytecode_nothing_is_deferred_and_the_rest_stays() {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
@@ -10,43 +9,7 @@ use glowplug_core::{PythonVersion, SUPPORT_MODULE};
 use glowplug_imports::{ModuleAnalysis, ModuleId, analyse};
 use glowplug_lazy::{COMPILER_SOURCE, Candidates, FileEdits, SUPPORT_SOURCE};
 
-/// An interpreter that runs.
-#[derive(Debug, Clone)]
-pub(crate) struct Python {
-    pub(crate) version: PythonVersion,
-    pub(crate) path: Utf8PathBuf,
-}
-
-/// Every interpreter from 3.9 to 3.13 at hand; says which are missing.
-pub(crate) fn pythons() -> &'static [Python] {
-    static FOUND: OnceLock<Vec<Python>> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let found: Vec<Python> = (9..=13).filter_map(|minor| find(PythonVersion::new(3, minor))).collect();
-        let versions: Vec<String> = found.iter().map(|python| python.version.to_string()).collect();
-        let missing: Vec<String> = (9..=13)
-            .map(|minor| PythonVersion::new(3, minor).to_string())
-            .filter(|version| !versions.contains(version))
-            .collect();
-        println!("ran on {}; not here: {}", versions.join(", "), missing.join(", "));
-        assert!(!found.is_empty(), "no Python from 3.9 to 3.13 works here");
-        found
-    })
-}
-
-fn find(version: PythonVersion) -> Option<Python> {
-    let mut candidates = vec![Utf8PathBuf::from(format!("python{version}")), Utf8PathBuf::from("python3")];
-    let home = Utf8PathBuf::from(std::env::var("HOME").unwrap_or_default());
-    if let Ok(entries) = home.join(".pyenv/versions").read_dir_utf8() {
-        candidates.extend(entries.flatten().map(|entry| entry.path().join("bin/python3")));
-    }
-    candidates.into_iter().find_map(|candidate| {
-        let script = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)";
-        let output = Command::new(&candidate).args(["-c", script]).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        let (found, path) = text.trim().split_once(' ')?;
-        (found == version.to_string()).then(|| Python { version, path: path.into() })
-    })
-}
+pub(crate) use glowplug_test::{Interpreter as Python, interpreters as pythons};
 
 /// A tree of sources in a folder of its own.
 #[derive(Debug)]
