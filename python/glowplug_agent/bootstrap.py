@@ -1,12 +1,14 @@
 """Starts the runtime client as Lambda does: the engine's counterpart of /var/runtime/bootstrap.py.
 
-Descriptor 3 holds the engine's settings, as JSON; descriptor 4 takes the clock points of the moment at which
-the handler's module is first looked for; descriptor 5, if it is there, is the agent's output. All are closed
+Descriptor 3 holds the engine's settings, as JSON; descriptor 4 takes clock points: when the handler's module is
+first looked for, the processor time until then, and when the first line below ran; descriptor 5, if it is there, is the agent's output. All are closed
 or out of the way before the function's code runs, and nothing of this file stays in its way.
 """
 
 import sys
+import time  # loaded by every interpreter as it starts
 
+_FIRST_LINE = time.monotonic_ns()
 _SETTINGS, _MARK, _OUTPUT = 3, 4, 5
 # High enough to leave the function the numbers that it would have had.
 _OUTPUT_PARKED = 1000
@@ -26,11 +28,10 @@ class _Boundary:
         if name != self.module:
             return None
         import os
-        import time
 
         cpu = time.process_time_ns()
         now = time.monotonic_ns()
-        os.write(self.descriptor, now.to_bytes(8, "little") + cpu.to_bytes(8, "little"))
+        os.write(self.descriptor, b"".join(number.to_bytes(8, "little") for number in (now, cpu, _FIRST_LINE)))
         os.close(self.descriptor)
         sys.meta_path.remove(self)
         # The list has moved under the caller's loop: ask the finder that would be skipped, and the rest, here.
@@ -58,7 +59,8 @@ def _settings():
 
 def _load_agent(agent):
     namespace = {"__name__": "_glowplug_agent", "__file__": agent["path"], "__builtins__": __builtins__}
-    exec(compile(agent["source"], agent["path"], "exec", dont_inherit=True), namespace)
+    # Not by way of `compile`, which makes the types of syntax trees: the collector would count them.
+    exec(agent["source"], namespace)
     namespace["install"](agent["config"])
 
 

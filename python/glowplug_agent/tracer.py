@@ -1,8 +1,8 @@
 """Measures every import, every top-level statement of the user's modules and every lazy load.
 
-Joined after `phases.py` and `passes.py`, whose names it uses; `install(config)` is the entry. `config`:
-`output` (file to append to), `task_root`, `user_files` (relative paths), and the switches
-`statements`, `memory`, `files` and `cached`, each a pass of its own in what it costs.
+Joined after `phases.py`, `passes.py` and `work.py`, whose names it uses; `install(config)` is the entry.
+`config`: `output` (file to append to), `task_root`, `user_files` (relative paths), and the switches
+`statements`, `memory`, `files`, `cached` and `immediate`, each a pass of its own in what it costs.
 
 No frame of ours is ever on the stack while a module's body runs: the start and the end of an
 import are the entry and the exit of `_ModuleLockManager`, and the one function through which the
@@ -24,6 +24,7 @@ _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 _SUPPORT = "_glowplug_lazy.py"
 _IMPORTLIB = "/importlib/__init__.py"
 _PAGE_KIB = 4  # 4096 bytes on both machines of Lambda
+_POOL = 64  # more than imports nest
 
 # How far an import has come: before the search, searching and loading, running the body.
 _WAITING, _LOADING, _RUNNING = 0, 1, 2
@@ -34,38 +35,51 @@ _threads = {}
 class _Thread:
     """The imports under way on one thread, and the time the agent took from it."""
 
-    __slots__ = ("stack", "name", "skew", "cpu_skew")
+    __slots__ = ("stack", "name", "skew", "cpu_skew", "schedule")
 
     def __init__(self):
         self.stack = []
         self.name = "MainThread"
         self.skew = 0
         self.cpu_skew = 0
+        self.schedule = None
 
 
 class _Record:
-    """One import. Times but `begin` are durations; those of the steps leave out nested imports."""
+    """One import. Times but `begin` are durations; those of the steps leave out nested imports.
 
-    state = _WAITING
-    begin = begin_cpu = child = child_cpu = total = self_cpu = gc = child_memory = 0
-    find = read = unmarshal = compile = exec = native = None
-    bytes = origin = memory = None
-    stale = failed = False
+    Records and steps are used again: the collector counts what is made, and its collections must not move.
+    """
 
-    def __init__(self, name, phase, thread):
+    __slots__ = (
+        "name", "phase", "on", "thread", "above", "importer", "importer_module", "line", "state", "begin",
+        "begin_cpu", "child", "child_cpu", "total", "self_cpu", "gc", "regex", "child_memory", "child_wait", "find",
+        "read", "unmarshal", "compile", "exec", "native", "bytes", "origin", "memory", "wait", "stale", "failed",
+        "over",
+    )  # fmt: skip
+
+    def open(self, name, phase, thread):
         self.name = name
         self.phase = phase
         self.on = thread
         self.thread = thread.name
+        self.above = None
+        self.state = _WAITING
+        self.begin = self.begin_cpu = self.child = self.child_cpu = self.total = self.self_cpu = 0
+        self.gc = self.regex = self.child_memory = self.child_wait = 0
+        self.find = self.read = self.unmarshal = self.compile = self.exec = self.native = None
+        self.bytes = self.origin = self.memory = self.wait = None
+        self.stale = self.failed = self.over = False
 
     def row(self):
+        """Packed: an object that the collector would count, kept for each import, would move its collections."""
         above = self.above
-        return (
+        return marshal.dumps((
             self.name, above.name if above else "", self.importer, self.line, self.importer_module,
             self.thread, self.phase, self.begin, self.total, self.total - self.child, self.self_cpu,
             self.find, self.read, self.unmarshal, self.compile, self.exec, self.native, self.gc,
-            self.bytes, self.stale, self.memory, self.failed, self.origin,
-        )  # fmt: skip
+            self.bytes, self.stale, self.memory, self.failed, self.origin, self.regex, self.wait, self.over,
+        ), 2)  # fmt: skip
 
 
 def _current_thread():
@@ -100,7 +114,12 @@ class _Tracer:
         self.file_rows = []
         self.process_rows = []
         self.cached_rows = []
+        self.connection_rows = []
+        # Called with the module as soon as it is loaded.
+        self.on_load = {_CLIENT: lambda module: self.phases.attach(module)}
         self.phases = _Phases(config, self._collect)
+        self.phases.skew = lambda: _current_thread().skew
+        self.immediate = config.get("immediate", False)
         self.main = _ident()
         self.statm = posix.open("/proc/self/statm", posix.O_RDONLY) if config.get("memory") else None
         root = self.phases.task_root
@@ -109,16 +128,17 @@ class _Tracer:
 
     def _collect(self):
         chunk = {
-            "imports": [record.row() for record in self.rows],
+            "imports": self.rows[:],
             "statements": self.statement_rows[:],
             "lazy": self.lazy_rows[:],
             "files": self.file_rows[:],
             "subprocesses": self.process_rows[:],
             "cached": self.cached_rows[:],
+            "connections": self.connection_rows[:],
         }
         for rows in (
             self.rows, self.statement_rows, self.lazy_rows, self.file_rows, self.process_rows,
-            self.cached_rows,
+            self.cached_rows, self.connection_rows,
         ):  # fmt: skip
             del rows[:]
         return chunk
@@ -129,10 +149,12 @@ class _Tracer:
 
     def open_record(self, name, thread, frame):
         """Starts the record of an import whose caller is somewhere above `frame`."""
+        entered = _clock()
         stack = thread.stack
         if not stack and _ident() != self.main:
             thread.name = _thread_name()
-        record = _Record(name, self.phases.number, thread)
+        record = _records.pop() if _records else _Record()
+        record.open(name, self.phases.number, thread)
         # A package imported on the way to its submodule belongs to whoever wants the submodule.
         above = None
         for candidate in reversed(stack):
@@ -149,7 +171,10 @@ class _Tracer:
             record.line = frame.f_lineno or 0
             record.importer_module = frame.f_globals.get("__name__") or ""
         stack.append(record)
-        record.begin = _clock() - thread.skew
+        # What the agent took is nobody's.
+        now = _clock()
+        thread.skew += now - entered
+        record.begin = now - thread.skew
         return record
 
     def start(self, record, thread):
@@ -157,36 +182,58 @@ class _Tracer:
         record.state = _LOADING
         if self.statm is not None:
             record.memory = self.memory()
+            record.wait = _queued(thread)
         record.begin_cpu = _cpu_clock() - thread.cpu_skew
         record.begin = _clock() - thread.skew
+        if self.immediate:
+            self.tell(record)
+
+    def tell(self, record):
+        """Writes what is known of an import now: the process may be ended at any moment."""
+        self.rows.append(record.row())
+        self.phases.flush(over=False)
 
     def close_record(self, record, failed):
         ended = _clock()
         thread = record.on
+        self._close(record, failed, ended, thread)
+        thread.skew += _clock() - ended
+
+    def _close(self, record, failed, ended, thread):
         stack = thread.stack
         if stack and stack[-1] is record:
             stack.pop()
         elif record in stack:  # another greenlet imports on this thread
             stack.remove(record)
         record.failed = failed
+        record.over = True
         if record.state == _WAITING:
             # Its package loaded it, or could not be loaded: the time is the package's.
             if failed:
-                self.rows.append(record)
+                self.rows.append(record.row())
+            _records.append(record)
             return
         total = record.total = ended - thread.skew - record.begin
         cpu = _cpu_clock() - thread.cpu_skew - record.begin_cpu
         record.self_cpu = cpu - record.child_cpu
-        memory = 0
+        memory = wait = 0
         if self.statm is not None:
             memory = self.memory() - record.memory
             record.memory = memory - record.child_memory
+            # Neither running nor ready to run.
+            wait = total - cpu - (_queued(thread) - record.wait)
+            record.wait = max(wait - record.child_wait, 0)
         above = record.above
         if above is not None:
             above.child += total
             above.child_cpu += cpu
             above.child_memory += memory
-        self.rows.append(record)
+            above.child_wait += wait
+        if self.immediate:
+            self.tell(record)
+        else:
+            self.rows.append(record.row())
+        _records.append(record)
 
 
 class _Step:
@@ -194,12 +241,13 @@ class _Step:
 
     __slots__ = ("tracer", "call", "arguments", "kind", "record", "opened", "statements", "begin", "child")
 
-    def __init__(self, tracer, kind, call, arguments):
+    def of(self, tracer, kind, call, arguments):
         self.tracer = tracer
         self.call = call
         self.arguments = arguments
         self.kind = kind
-        self.opened = self.statements = None
+        self.opened = self.statements = self.record = None
+        return self
 
     def __enter__(self):
         kind = self.kind
@@ -239,15 +287,27 @@ class _Step:
 
     def __exit__(self, failed, error, trace):
         kind = self.kind
-        if kind is None:
-            return
+        if kind is not None:
+            self._end(kind, failed is not None)
+        self.arguments = self.statements = self.opened = self.record = None
+        _steps.append(self)
+
+    def _end(self, kind, failed):
         record = self.record
         took = _clock() - record.on.skew - self.begin - (record.child - self.child)
         setattr(record, kind, (getattr(record, kind) or 0) + took)
         if self.statements is not None:
             self.statements.close()
         if self.opened is not None:
-            self.tracer.close_record(record, failed is not None)
+            self.tracer.close_record(record, failed)
+
+
+_records = [_Record() for _ in range(_POOL)]
+_steps = [_Step() for _ in range(_POOL)]
+
+
+def _step(tracer, kind, call, arguments):
+    return (_steps.pop() if _steps else _Step()).of(tracer, kind, call, arguments)
 
 
 def _timed(tracer, record, file, codes):
@@ -305,24 +365,23 @@ def _hook_locks(tracer):
     """The entry and the exit of an import's lock are its start and its end."""
     manager = _bootstrap._ModuleLockManager
     enter, leave = manager.__enter__, manager.__exit__
-    importing = _bootstrap._find_and_load.__code__
-    loaded = tracer.phases.loaded
+    on_load = tracer.on_load
 
     def __enter__(self):
         enter(self)
         name = self._name
-        if name in _modules:
-            return
-        frame = _getframe(1)
-        if frame.f_code is importing:
-            self.glowplug = tracer.open_record(name, _current_thread(), frame)
+        self.glowplug = None
+        if name not in _modules:
+            # The caller's caller is mostly the one who asks: frames in between would be made objects by looking.
+            self.glowplug = tracer.open_record(name, _current_thread(), _getframe(2))
 
     def __exit__(self, failed, error, trace):
-        record = self.__dict__.pop("glowplug", None)
+        record = self.glowplug
         if record is not None:
+            name = self._name
             tracer.close_record(record, failed is not None)
-            if failed is None:
-                loaded(record.name)
+            if failed is None and name in on_load:
+                on_load[name](_modules[name])
         leave(self)
 
     manager.__enter__ = __enter__
@@ -333,20 +392,22 @@ _CALL = """
 def _call_with_frames_removed(f, *args, **kwds):
     if f not in watched:
         return f(*args, **kwds)
-    with _Step(tracer, watched[f], f, args) as (f, args):
+    with step(tracer, watched[f], f, args) as (f, args):
         return f(*args, **kwds)
 """
 
 
-def _move(node, line):
-    """Puts a syntax tree onto one line."""
-    for name in node._attributes:
-        setattr(node, name, line if name.endswith("lineno") else 0)
-    for name in node._fields:
-        part = getattr(node, name, None)
-        for child in part if type(part) is list else (part,):
-            if hasattr(child, "_fields"):
-                _move(child, line)
+def _on_line(code, line):
+    """The code with all of it on one line. By its table: a syntax tree would have the collector count its types."""
+    units = len(code.co_code) // 2
+    if _NEW:
+        # Locations without columns, kind 13, for eight instructions at most (Objects/locations.md).
+        table = b"".join(bytes((0xE8 | (min(units - at, 8) - 1), 0)) for at in range(0, units, 8))
+        return code.replace(co_firstlineno=line, co_linetable=table)
+    if hasattr(code, "co_linetable"):
+        table = b"".join(bytes((2 * min(units - at, 127), 0)) for at in range(0, units, 127))
+        return code.replace(co_firstlineno=line, co_linetable=table)
+    return code.replace(co_firstlineno=line, co_lnotab=b"")
 
 
 def _hook_calls(tracer):
@@ -363,11 +424,12 @@ def _hook_calls(tracer):
     else:
         steps = code.co_lnotab[1::2]
         line = code.co_firstlineno + sum(step - 256 if step > 127 else step for step in steps)
-    space = {"_Step": _Step, "tracer": tracer, "watched": tracer.watched, "__name__": "importlib._bootstrap"}
-    tree = compile(_CALL, code.co_filename, "exec", _ONLY_AST, True)
-    _move(tree, line)
-    exec(compile(tree, code.co_filename, "exec", 0, True), space)
-    _bootstrap._call_with_frames_removed = space["_call_with_frames_removed"]
+    space = {"step": _step, "tracer": tracer, "watched": tracer.watched, "__name__": "importlib._bootstrap"}
+    exec(_CALL, space)
+    call = space["_call_with_frames_removed"]
+    call.__code__ = _on_line(call.__code__, line)
+    _name_as_importer(space)
+    _bootstrap._call_with_frames_removed = call
 
 
 def _loading():
@@ -495,6 +557,7 @@ def _hook_lazy(tracer):
 
 def install(config):
     """The entry that the bootstrap calls, before the runtime client is imported."""
+    _name_as_importer(globals())
     tracer = _Tracer(config)
     _hook_calls(tracer)
     _hook_find(tracer)
@@ -502,8 +565,13 @@ def install(config):
     _hook_unmarshal()
     _hook_collector()
     _hook_lazy(tracer)
+    _hook_regex(tracer)
+    _hook_connections(tracer)
     if config.get("files"):
         _hook_files(tracer)
     if config.get("cached"):
         _hook_cached(tracer)
     _hook_locks(tracer)
+    if tracer.user_files:
+        compile("", "", "exec", _ONLY_AST)  # its types are made once
+    _restore_collector()

@@ -202,13 +202,15 @@ impl Environment {
     fn measured(&self, process: &Process, ready: Stamp, outcome: InitOutcome) -> Init {
         let started = process.started();
         let boundary = process.boundary();
-        let split = boundary.unwrap_or(ready);
+        let split = boundary.map_or(ready, |boundary| boundary.end);
+        let first_line = boundary.map(|boundary| boundary.first_line_ns.saturating_sub(started.at_ns));
         Init {
             outcome,
+            interpreter_ms: first_line.map(crate::clock::to_ms),
             runtime_ms: split.ms_since(started),
             init_ms: ready.ms_since(split),
             cpu_ms: ready.cpu_ms_since(started),
-            runtime_cpu_ms: boundary.map(|boundary| boundary.cpu_ms_since(started)),
+            runtime_cpu_ms: boundary.map(|boundary| boundary.end.cpu_ms_since(started)),
             peak_memory_kib: self.peak_memory_kib,
             process_start_ns: started.at_ns,
             ready_ns: ready.at_ns,

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 pub struct Init {
     /// Whether the function is ready.
     pub outcome: InitOutcome,
+    /// From just before the interpreter is executed until it runs the runtime's first line, Python's `site` included,
+    /// in ms; `None` where init failed before the phase "runtime" ended.
+    pub interpreter_ms: Option<f64>,
     /// From just before the interpreter is executed until the handler's module is first looked for, in ms.
     pub runtime_ms: f64,
     /// From there until the runtime client asks for its first event, or init failed, in ms.

@@ -36,6 +36,15 @@ pub(crate) struct Making<'a> {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
+/// When the phase "runtime" went from one part to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Boundary {
+    /// The interpreter ran its first line of the runtime, on `CLOCK_MONOTONIC`.
+    pub(crate) first_line_ns: u64,
+    /// The handler's module was first looked for.
+    pub(crate) end: Stamp,
+}
+
 /// A process; it and all its descendants are gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -100,16 +109,16 @@ impl Process {
         self.started.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(|| self.exchange.stamp())
     }
 
-    /// When the handler's module was first looked for, if it was.
-    pub(crate) fn boundary(&self) -> Option<Stamp> {
-        let mut bytes = [0_u8; 16];
+    /// The clock points of the phase "runtime", if it has ended.
+    pub(crate) fn boundary(&self) -> Option<Boundary> {
+        let mut bytes = [0_u8; 24];
         let count = rustix::io::read(&self.mark, &mut bytes).ok()?;
         if count != bytes.len() {
             return None;
         }
-        let (at, cpu) = bytes.split_at(8);
-        let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes);
-        Some(Stamp { at_ns: number(at)?, cpu_ns: number(cpu) })
+        let number = |from: usize| bytes[from..from + 8].try_into().ok().map(u64::from_le_bytes);
+        let end = Stamp { at_ns: number(0)?, cpu_ns: number(8) };
+        Some(Boundary { end, first_line_ns: number(16)? })
     }
 
     /// Largest resident size so far in KiB; 0 where the process is gone.

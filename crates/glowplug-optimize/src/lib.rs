@@ -52,4 +52,4 @@ pub use build::build;
 pub use glowplug_package::TrimLevel;
 pub use options::{BuildOptions, LazyLevel, Objective, PlanSource};
 pub use preview::{Preview, preview};
-pub use trace::trace;
+pub use trace::{TraceOptions, trace};

@@ -1,5 +1,7 @@
 //! The trace pipeline: the function as the user's own tools ship it, measured phase by phase.
 
+use std::time::Duration;
+
 use fs_err as fs;
 
 use glowplug_core::{Cache, Error, Progress, Result};
@@ -18,6 +20,21 @@ const UNPACKINGS: usize = 3;
 /// Starts with the agent for each event, which is enough for the order and the shares of imports.
 const AGENT_RUNS: usize = 5;
 
+/// How to trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceOptions {
+    /// A version or an interpreter, instead of the function's own.
+    pub python: Option<String>,
+    /// Starts behind each median.
+    pub runs: usize,
+    /// How much processor time the function gets.
+    pub cpu: Cpu,
+    /// The bandwidth at which the package is fetched, in Mbit/s.
+    pub bandwidth_mbit: Option<f64>,
+    /// Measure too with the package's files out of the page cache.
+    pub cold_cache: bool,
+}
+
 /// Traces `function` with each of its events, on its tree as shipped: with the bytecode that it has, and no other.
 /// An event that hangs or ends the process is left out and named as the trace's failure, as is a function that
 /// does not start.
@@ -26,9 +43,7 @@ const AGENT_RUNS: usize = 5;
 /// As [`glowplug_function::assemble`]; input where this machine cannot run the function; interruption.
 pub fn trace(
     function: &Function,
-    requested_python: Option<&str>,
-    runs: usize,
-    cpu: Cpu,
+    options: &TraceOptions,
     cache: &Cache,
     progress: &dyn Progress,
 ) -> Result<Trace> {
@@ -36,25 +51,27 @@ pub fn trace(
         return Err(Error::input(format!("this machine cannot run {}", function.architecture))
             .hint("trace it on a machine of that type, or set `architecture` to this one's"));
     }
-    let ground = Ground::prepare(function, requested_python, cache, progress)?;
+    let ground = Ground::prepare(function, options.python.as_deref(), cache, progress)?;
     ground.guarded(progress, || {
         let _setup = Setup::start(function, progress)?;
-        measured(&ground, runs, cpu, progress)
+        measured(&ground, options, progress)
     })
 }
 
-fn measured(ground: &Ground, runs: usize, cpu: Cpu, progress: &dyn Progress) -> Result<Trace> {
-    let provision_ms = provision(ground, progress)?;
+fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) -> Result<Trace> {
+    let (package_bytes, unpack_ms) = provision(ground, progress)?;
+    let runs = options.runs;
     let tree = &ground.tree.root;
     // A function that does not start is worth a trace up to there; one failed start shows it.
     let unfit = trial(ground, tree, progress).or_else(|error| match error.class() {
         glowplug_core::ErrorClass::Input => Ok(Vec::new()),
         _ => Err(error),
     })?;
-    let fit =
-        ground.events.iter().enumerate().filter(|(index, _)| unfit.iter().all(|(other, _)| other != index));
-    let events: Vec<(String, Vec<u8>)> =
-        fit.map(|(_, event)| (event.name.clone(), event.payload.clone())).collect();
+    let (mut events, mut cut_off) = (Vec::new(), Vec::new());
+    for (index, event) in ground.events.iter().enumerate() {
+        let kind = if unfit.iter().any(|(other, _)| *other == index) { &mut cut_off } else { &mut events };
+        kind.push((event.name.clone(), event.payload.clone()));
+    }
     let context = TraceContext {
         user_files: ground
             .user_files()
@@ -65,10 +82,15 @@ fn measured(ground: &Ground, runs: usize, cpu: Cpu, progress: &dyn Progress) -> 
         distributions: distributions(&ground.package),
         runs,
         agent_runs: runs.min(AGENT_RUNS),
-        provision_ms,
+        unpack_ms,
+        package_bytes: Some(package_bytes),
+        bandwidth_mbit: options.bandwidth_mbit,
+        cold_cache: options.cold_cache,
+        unfit: cut_off,
+        timeout: Duration::from_secs(u64::from(ground.function.timeout_s)),
     };
     let mut trace =
-        glowplug_trace::trace(&ground.engine, &ground.spec(tree, cpu), &events, &context, progress)?;
+        glowplug_trace::trace(&ground.engine, &ground.spec(tree, options.cpu), &events, &context, progress)?;
     if let Some((_, error)) = unfit.into_iter().next() {
         trace.failure = Some(error.to_string());
     }
@@ -76,8 +98,8 @@ fn measured(ground: &Ground, runs: usize, cpu: Cpu, progress: &dyn Progress) -> 
     Ok(trace)
 }
 
-/// Zips the tree and unpacks it as a plain unpacker does, in ms.
-fn provision(ground: &Ground, progress: &dyn Progress) -> Result<Vec<f64>> {
+/// Zips the tree and unpacks it as a plain unpacker does: the zip's bytes, and the times in ms.
+fn provision(ground: &Ground, progress: &dyn Progress) -> Result<(u64, Vec<f64>)> {
     let zip = ground.work().join("provision.zip");
     write_zip(&as_it_is(&ground.package), &zip, progress)?;
     progress.start("Unpacking", Some(UNPACKINGS as u64));
@@ -92,8 +114,9 @@ fn provision(ground: &Ground, progress: &dyn Progress) -> Result<Vec<f64>> {
         progress.advance(1);
     }
     progress.finish();
+    let bytes = fs::metadata(&zip)?.len();
     fs::remove_file(&zip)?;
-    Ok(times)
+    Ok((bytes, times))
 }
 
 /// Every file of a tree as an entry.

@@ -3,7 +3,7 @@
 //!
 //! - [`Report`] and its parts: the JSON contract, filled by the build.
 //! - [`render`]: a report as a table, decisions, verdict and next step.
-//! - [`render_trace`]: a `glowplug.trace/1` document as phases and a waterfall of imports.
+//! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
 mod decisions;
 mod grid;
@@ -19,4 +19,4 @@ pub use decisions::render_decisions;
 pub use render::{View, render};
 pub use report::{Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction};
 pub use style::Style;
-pub use trace::{TraceOrder, TraceView, render_trace};
+pub use trace::{TraceOrder, TraceView, render_comparison, render_trace};

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they ran")]
 
 mod contract;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -16,6 +17,7 @@ use fs_err as fs;
 use glowplug_core::PythonVersion;
 
 pub use contract::{REPORT, TRACE, lacks};
+pub use tools::{npm_package, python_with};
 
 /// Minor versions of Python 3 that the tests run on.
 const MINORS: std::ops::RangeInclusive<u8> = 9..=13;

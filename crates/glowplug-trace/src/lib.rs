@@ -3,27 +3,45 @@
 //! - [`observe`] starts one fresh process with the tracing agent and gives every import, statement and lazy load.
 //! - [`usage`] starts one with the usage agent and gives the modules whose functions ran.
 //! - [`trace`] interleaves many starts with and without agents into the document `glowplug.trace/1`.
+//! - [`advise`] reads off a trace what to do next, [`compare`] what has changed since another one.
 //!
 //! The agents are the Python files `phases.py`, `passes.py`, `tracer.py` and `usage.py`, embedded here. They
 //! write what they saw to a file that the engine opens for them; [`observe`] turns that into records.
 //! Figures that a person reads come from starts without an agent wherever they can.
 
+mod advice;
 mod agent;
+mod cold;
+mod compare;
 mod document;
+pub mod export;
+mod interpreter;
 mod marshal;
 mod observe;
 mod package;
+mod passes;
+mod reader;
 mod recording;
 mod records;
+mod shares;
 mod summary;
 mod trace;
+mod tree;
+mod users;
 
+pub use advice::{advise, advise_weighted, failing_import};
+pub use compare::{
+    Blame, Cause, Comparison, Difference, DistributionChange, ModuleChange, PhaseChange, Ratio, SCHEMA_COMPARISON,
+    StatementChange, compare, read_trace,
+};
 pub use document::{
-    DistributionUse, Environment, FileUse, FunctionUse, Import, Phases, Statement, Trace, TraceSubprocess,
+    Advice, ColdCache, Compiled, ConnectionUse, DistributionUse, Environment, FileUse, FunctionUse, Import, InvokeParts, Kinds,
+    Line, Phases, RuntimeParts, Statement, Trace, TraceSubprocess,
 };
 pub use observe::{Observation, ObserveOptions, Usage, observe, observe_with, usage};
 pub use package::Distribution;
 pub use records::{
-    Bytecode, CachedImport, FileRecord, ImportRecord, LazyLoad, Phase, StatementRecord, Status, Subprocess,
+    Bytecode, CachedImport, Connection, FileRecord, ImportRecord, LazyLoad, Phase, StatementRecord, Status, Subprocess,
 };
 pub use trace::{TraceContext, trace};
+pub use tree::{Asker, ImportTree};

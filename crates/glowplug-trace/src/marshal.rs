@@ -14,6 +14,7 @@ pub(crate) enum Value {
     Bool(bool),
     Int(i64),
     Text(String),
+    Bytes(Vec<u8>),
     /// A list or a tuple.
     List(Vec<Self>),
     /// A dictionary with text keys, in its order.
@@ -53,6 +54,7 @@ impl Reader<'_> {
             b'i' => Value::Int(i64::from(self.int32()?)),
             b'l' => Value::Int(self.long()?),
             b'u' | b't' => Value::Text(self.text()?),
+            b's' => Value::Bytes(self.bytes()?),
             b'[' | b'(' => Value::List(self.list(depth)?),
             b'{' => Value::Map(self.map(depth)?),
             _ => return Err(damaged("an unknown kind of value", self.at - 1)),
@@ -100,6 +102,11 @@ impl Reader<'_> {
     fn text(&mut self) -> Result<String> {
         let count = self.count()?;
         Ok(String::from_utf8_lossy(self.take(count)?).into_owned())
+    }
+
+    fn bytes(&mut self) -> Result<Vec<u8>> {
+        let count = self.count()?;
+        Ok(self.take(count)?.to_vec())
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Value>> {

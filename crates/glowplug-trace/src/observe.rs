@@ -7,9 +7,10 @@ use glowplug_core::Result;
 use glowplug_engine::{Engine, EnvironmentSpec, Init, InitOutcome, Invocation};
 
 use crate::agent::{Agent, Kind};
+use crate::reader::Reader;
 use crate::recording::Recording;
 use crate::records::{
-    CachedImport, FileRecord, ImportRecord, LazyLoad, Phase, Reader, StatementRecord, Subprocess,
+    CachedImport, Connection, FileRecord, ImportRecord, LazyLoad, Phase, StatementRecord, Subprocess,
 };
 
 /// What an observation records beyond imports and lazy loads. Each costs time that the figures show:
@@ -19,12 +20,14 @@ pub struct ObserveOptions {
     /// Modules whose top-level statements are timed, relative to the tree. Only where the tree's
     /// bytecode is what its sources compile to: they are compiled again, statement by statement.
     pub user_files: BTreeSet<Utf8PathBuf>,
-    /// Growth of memory by import.
+    /// Growth of memory and time spent waiting, by import.
     pub memory: bool,
     /// Files opened, native libraries mapped, processes started.
     pub files: bool,
     /// Imports of modules that are loaded already.
     pub cached: bool,
+    /// Writes each import down as it begins: for a function that is ended while it runs.
+    pub immediate: bool,
 }
 
 /// What one process did, from its start to the end of its first event.
@@ -42,12 +45,16 @@ pub struct Observation {
     pub subprocesses: Vec<Subprocess>,
     /// Imports of what was loaded; empty without `cached`.
     pub cached: Vec<CachedImport>,
+    /// Names looked up and connections opened.
+    pub connections: Vec<Connection>,
     /// Modules that the interpreter had loaded before the agent.
     pub preloaded: BTreeSet<String>,
     /// False where the process was ended before it could write everything: at a timeout, or by `os._exit`.
     pub complete: bool,
     /// How init went, with the agent.
     pub init: Init,
+    /// The event's name.
+    pub event: Option<String>,
     /// How the event went, with the agent; `None` without one, or where init failed.
     pub invocation: Option<Invocation>,
 }
@@ -76,7 +83,7 @@ pub fn observe_with(
     options: &ObserveOptions,
 ) -> Result<Observation> {
     let switches: Vec<&str> =
-        [("memory", options.memory), ("files", options.files), ("cached", options.cached)]
+        [("memory", options.memory), ("files", options.files), ("cached", options.cached), ("immediate", options.immediate)]
             .into_iter()
             .filter_map(|(name, on)| on.then_some(name))
             .collect();
@@ -88,6 +95,7 @@ pub fn observe_with(
         event.map(|(name, _)| name),
         init.process_start_ns,
         init.ready_ns,
+        invocation.as_ref().map_or(init.ready_ns, |invocation| invocation.end_ns),
     );
     let last = i64::from(invocation.is_some());
     Ok(Observation {
@@ -97,9 +105,11 @@ pub fn observe_with(
         files: reader.files(),
         subprocesses: reader.subprocesses(),
         cached: reader.cached(),
+        connections: reader.connections(),
         preloaded: recording.preloaded.iter().cloned().collect(),
         complete: !recording.truncated && recording.phase(last).is_some(),
         init,
+        event: event.map(|(name, _)| name.to_owned()),
         invocation,
     })
 }

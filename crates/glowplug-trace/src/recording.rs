@@ -37,6 +37,12 @@ pub(crate) struct ImportRow {
     pub(crate) memory: Option<i64>,
     pub(crate) failed: bool,
     pub(crate) origin: Option<String>,
+    /// Compiling regular expressions; part of the other times.
+    pub(crate) regex: i64,
+    /// Neither running nor ready to run; in a memory pass.
+    pub(crate) wait: Option<i64>,
+    /// False: written when it began, by an agent that tells at once.
+    pub(crate) over: bool,
 }
 
 /// One top-level statement of the user's own code.
@@ -81,6 +87,19 @@ pub(crate) struct CachedRow {
     pub(crate) phase: i64,
 }
 
+/// A name looked up or a connection opened, from Python.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConnectionRow {
+    /// `resolve` or `connect`.
+    pub(crate) kind: String,
+    pub(crate) address: String,
+    pub(crate) phase: i64,
+    pub(crate) begin: i64,
+    pub(crate) took: i64,
+    /// On the thread that handles events.
+    pub(crate) main: bool,
+}
+
 /// A module that had functions run, and the file they are in; natives have no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UsageRow {
@@ -105,6 +124,7 @@ pub(crate) struct Recording {
     /// Audit event, what was started, phase.
     pub(crate) subprocesses: Vec<(String, String, i64)>,
     pub(crate) cached: Vec<CachedRow>,
+    pub(crate) connections: Vec<ConnectionRow>,
     pub(crate) usage: Vec<UsageRow>,
     /// The process ended while it wrote: the last chunk is lost.
     pub(crate) truncated: bool,
@@ -143,6 +163,7 @@ impl Recording {
         for (name, rows) in sections {
             let Value::List(rows) = rows else { return Err(damaged("a section is not a list")) };
             for row in rows {
+                let row = if let Value::Bytes(packed) = row { marshal::parse(&packed)? } else { row };
                 let Value::List(fields) = row else { return Err(damaged("a row is not a tuple")) };
                 self.row(&name, &mut Row(fields.into_iter()))?;
             }
@@ -182,6 +203,14 @@ impl Recording {
                 line: row.int()?,
                 importer_module: row.text()?,
                 phase: row.int()?,
+            }),
+            "connections" => self.connections.push(ConnectionRow {
+                kind: row.text()?,
+                address: row.text()?,
+                phase: row.int()?,
+                begin: row.int()?,
+                took: row.int()?,
+                main: row.flag()?,
             }),
             "usage" => {
                 self.usage.push(UsageRow { module: row.text()?, file: row.text()?, phase: row.int()? });
@@ -259,6 +288,9 @@ impl Row {
             memory: self.optional_int()?,
             failed: self.flag()?,
             origin: self.optional_text()?,
+            regex: self.int()?,
+            wait: self.optional_int()?,
+            over: self.flag()?,
         })
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::document::{DistributionUse, Import, Statement};
-use crate::observe::{Observation, Usage};
+use crate::document::{ConnectionUse, DistributionUse, Import, Statement};
+use crate::observe::Observation;
 use crate::package::Owners;
+use crate::passes::Seen;
 use crate::records::{ImportRecord, Phase, StatementRecord};
 use crate::trace::TraceContext;
 
@@ -39,24 +40,18 @@ fn grouped<'a, T: 'a, K: Ord>(
     ordered
 }
 
-/// The imports of timed observations; memory comes from `memory`, use from `usages` by event.
-pub(crate) fn imports(
-    timed: &[Observation],
-    memory: &[Observation],
-    usages: &BTreeMap<String, Usage>,
-    context: &TraceContext,
-) -> Vec<Import> {
+/// The imports of timed observations, and of those that were cut off; memory and waits come from passes of their
+/// own, use from `usages` by event.
+pub(crate) fn imports(seen: &Seen, context: &TraceContext) -> Vec<Import> {
+    let Seen { timed, memory, cut_off, usages, .. } = seen;
+    let records = || timed.iter().chain(cut_off).flat_map(|observation| &observation.imports);
     let owners = Owners::new(&context.distributions);
-    let mut grown: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
-    for record in memory.iter().flat_map(|o| &o.imports) {
-        if let Some(kib) = record.memory_kib {
-            grown.entry(key(record)).or_default().push(kib as f64);
-        }
-    }
-    let groups = grouped(timed.iter().flat_map(|o| &o.imports), key, |r| r.start_ms);
+    let grown = figures(memory, |record| record.memory_kib.map(|kib| kib as f64));
+    let waited = figures(memory, |record| record.io_ms);
+    let groups = grouped(records(), key, |r| r.start_ms);
     // A module that fails to load may load in another place: events use modules, not records.
     let mut importing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for record in timed.iter().flat_map(|o| &o.imports).filter(|r| r.loaded()) {
+    for record in records().filter(|r| r.loaded()) {
         if let Some(event) = &record.event {
             importing.entry(&record.module).or_default().insert(event);
         }
@@ -72,11 +67,23 @@ pub(crate) fn imports(
             Import {
                 distribution: distribution.map(|index| context.distributions[index].name.clone()),
                 memory_kib: grown.get(&key(record)).cloned().and_then(median),
+                io_ms: waited.get(&key(record)).cloned().and_then(median),
                 used_by: used_by.into_iter().map(str::to_owned).collect(),
                 ..import(&group)
             }
         })
         .collect()
+}
+
+/// A figure of each import in a pass of its own.
+fn figures(passes: &[Observation], figure: fn(&ImportRecord) -> Option<f64>) -> BTreeMap<Key, Vec<f64>> {
+    let mut found: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
+    for record in passes.iter().flat_map(|pass| &pass.imports) {
+        if let Some(value) = figure(record) {
+            found.entry(key(record)).or_default().push(value);
+        }
+    }
+    found
 }
 
 /// One import's figures as medians.
@@ -108,7 +115,7 @@ fn import(group: &[&ImportRecord]) -> Import {
         exec_ms: optional(|r| r.exec_ms),
         native_ms: optional(|r| r.native_ms),
         gc_ms: optional(|r| r.gc_ms),
-        regex_ms: None,
+        regex_ms: optional(|r| r.regex_ms),
         io_ms: None,
         memory_kib: None,
         bytes_read: first.bytes_read,
@@ -137,6 +144,29 @@ pub(crate) fn statements(timed: &[Observation]) -> Vec<Statement> {
             }
         })
         .collect()
+}
+
+/// The connections of timed observations: those of init once, those of each event's first invoke.
+pub(crate) fn connections(timed: &[Observation]) -> Vec<ConnectionUse> {
+    let mut samples: BTreeMap<(Phase, Option<String>, String, String), Vec<f64>> = BTreeMap::new();
+    for observation in timed {
+        let mut sums = BTreeMap::new();
+        for made in &observation.connections {
+            let key = (made.phase, made.event.clone(), made.kind.clone(), made.address.clone());
+            *sums.entry(key).or_insert(0.0) += made.duration_ms;
+        }
+        for (key, sum) in sums {
+            samples.entry(key).or_default().push(sum);
+        }
+    }
+    let told = |((phase, event, kind, address), samples)| ConnectionUse {
+        kind,
+        address,
+        phase,
+        event,
+        total_ms: median(samples).unwrap_or_default(),
+    };
+    samples.into_iter().map(told).collect()
 }
 
 /// Init that no import explains, in ms; statements are part of their modules.
@@ -190,6 +220,7 @@ mod tests {
     use glowplug_engine::{Init, InitOutcome};
 
     use super::*;
+    use crate::observe::Usage;
     use crate::package::Distribution;
     use crate::records::{Bytecode, Status};
 
@@ -214,6 +245,8 @@ mod tests {
             exec_ms: None,
             native_ms: None,
             gc_ms: None,
+            regex_ms: None,
+            io_ms: None,
             memory_kib: Some(8),
             bytes_read: None,
             bytecode: Bytecode::Valid,
@@ -230,10 +263,12 @@ mod tests {
             files: Vec::new(),
             subprocesses: Vec::new(),
             cached: Vec::new(),
+            connections: Vec::new(),
             preloaded: BTreeSet::new(),
             complete: true,
             init: Init {
                 outcome: InitOutcome::Ready,
+                interpreter_ms: None,
                 runtime_ms: 50.0,
                 init_ms: 10.0,
                 cpu_ms: 60.0,
@@ -242,6 +277,7 @@ mod tests {
                 process_start_ns: 0,
                 ready_ns: 0,
             },
+            event: None,
             invocation: None,
         }
     }
@@ -256,7 +292,12 @@ mod tests {
             }],
             runs: 1,
             agent_runs: 1,
-            provision_ms: Vec::new(),
+            unpack_ms: Vec::new(),
+            package_bytes: None,
+            bandwidth_mbit: None,
+            cold_cache: false,
+            unfit: Vec::new(),
+            timeout: std::time::Duration::from_secs(3),
         }
     }
 
@@ -277,7 +318,9 @@ mod tests {
             "y".to_owned(),
             Usage { init: BTreeSet::new(), event: BTreeSet::from(["a".to_owned()]) },
         )]);
-        let imports = imports(&timed, &timed[..1], &usages, &context());
+        let memory = vec![timed[0].clone()];
+        let seen = Seen { timed: timed.to_vec(), memory, usages, ..Seen::default() };
+        let imports = imports(&seen, &context());
         let told: Vec<_> = imports
             .iter()
             .map(|i| (&*i.module, i.event.as_deref(), i.self_ms, i.memory_kib, i.used_by.join(",")))

@@ -1,16 +1,21 @@
 //! Many interleaved starts, with and without agents, as one `glowplug.trace/1` document.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use glowplug_core::{Error, Progress, Result, SCHEMA_TRACE, Stat};
-use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Init, InitOutcome, Outcome};
+use glowplug_core::{Progress, Result, SCHEMA_TRACE, Stat};
+use glowplug_engine::{Cpu, Engine, EnvironmentSpec};
 
-use crate::document::{Environment, FileUse, FunctionUse, Phases, Trace, TraceSubprocess};
-use crate::observe::{Observation, ObserveOptions, Usage, observe_with, usage};
+use crate::document::{
+    ColdCache, Environment, FileUse, FunctionUse, InvokeParts, Phases, RuntimeParts, Trace, TraceSubprocess,
+};
+use crate::interpreter::site_ms;
+use crate::observe::{Observation, ObserveOptions};
 use crate::package::{Distribution, bytes_by_kind};
+use crate::passes::{Event, Passes, Seen, Starts};
 use crate::records::Phase;
-use crate::summary;
+use crate::{shares, summary};
 
 /// What a trace needs to know besides the environment and the events.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,9 +29,22 @@ pub struct TraceContext {
     pub runs: usize,
     /// Starts with the agent for each event, as neighbours of the first of those. At least 1, at most `runs`.
     pub agent_runs: usize,
-    /// Provisioning times in ms, where the caller has measured them.
-    pub provision_ms: Vec<f64>,
+    /// Times of unpacking in ms, where the caller has measured them.
+    pub unpack_ms: Vec<f64>,
+    /// Bytes of the package as it is fetched, for the model of fetching it.
+    pub package_bytes: Option<u64>,
+    /// In Mbit/s (1e6 bits a second); without it, fetching is not in the trace.
+    pub bandwidth_mbit: Option<f64>,
+    /// Measure too with the package's files out of the page cache.
+    pub cold_cache: bool,
+    /// Events that hang or end the process: each is observed once, until it is cut off.
+    pub unfit: Vec<(String, Vec<u8>)>,
+    /// The function's timeout, at which those that hang are cut off.
+    pub timeout: Duration,
 }
+
+/// Reads of `site`'s time.
+const SITE_RUNS: usize = 5;
 
 /// Traces a function with each event, or init alone without any. A function that fails is a trace with
 /// its `failure`, not an error.
@@ -38,132 +56,43 @@ pub fn trace(
     progress: &dyn Progress,
 ) -> Result<Trace> {
     let passes = Passes { engine, spec, context, progress };
-    let events: Vec<Option<&(String, Vec<u8>)>> =
+    let events: Vec<Event> =
         if events.is_empty() { vec![None] } else { events.iter().map(Some).collect() };
     let runs = context.runs.max(1);
-    let per_event = 1 + runs + context.agent_runs.clamp(1, runs) + 3;
-    progress.start("Tracing", Some((per_event * events.len()) as u64));
+    let plain = 1 + if context.cold_cache { 2 * runs } else { runs };
+    let per_event = plain + context.agent_runs.clamp(1, runs) + 3;
+    progress.start("Tracing", Some((per_event * events.len() + context.unfit.len()) as u64));
     let mut seen = Seen::default();
     passes.interleave(&events, &mut seen)?;
     if seen.failed_init {
         // Every further pass would fail in the same way; the imports up to there are worth showing.
         if seen.timed.is_empty() {
-            seen.timed.push(passes.observe(None, &ObserveOptions::default())?);
+            let options = ObserveOptions {
+                user_files: context.user_files.clone(),
+                immediate: true,
+                ..ObserveOptions::default()
+            };
+            seen.timed.push(passes.observe(None, &options)?);
         }
     } else {
         passes.extra(&events, &mut seen)?;
+        passes.cut_off(&mut seen)?;
     }
     progress.finish();
-    Ok(passes.document(&seen))
+    Ok(Assembly { spec, context, seen: &seen }.document())
 }
 
-/// What the passes have shown.
-#[derive(Debug, Default)]
-struct Seen {
-    runtime: Vec<f64>,
-    init: Vec<f64>,
-    first: BTreeMap<String, Vec<f64>>,
-    warm: BTreeMap<String, Vec<f64>>,
-    /// Init with the agent, less the same without it.
-    overhead: Vec<f64>,
-    timed: Vec<Observation>,
-    memory: Vec<Observation>,
-    files: Vec<Observation>,
-    usages: BTreeMap<String, Usage>,
-    failure: Option<String>,
-    failed_init: bool,
-}
-
-struct Passes<'a> {
-    engine: &'a Engine,
+/// What the passes have shown, on its way to the document.
+struct Assembly<'a> {
     spec: &'a EnvironmentSpec,
     context: &'a TraceContext,
-    progress: &'a dyn Progress,
+    seen: &'a Seen,
 }
 
-type Event<'e> = Option<&'e (String, Vec<u8>)>;
-
-impl Passes<'_> {
-    /// Starts without the agent and, as their neighbours, starts with it; the first fills the page cache.
-    fn interleave(&self, events: &[Event], seen: &mut Seen) -> Result<()> {
-        let timed =
-            ObserveOptions { user_files: self.context.user_files.clone(), ..ObserveOptions::default() };
-        for run in 0..=self.context.runs.max(1) {
-            for event in events {
-                let init = self.plain(*event, run > 0, seen)?;
-                if seen.failed_init {
-                    return Ok(());
-                }
-                if (1..=self.context.agent_runs.max(1)).contains(&run) {
-                    let observation = self.observe(*event, &timed)?;
-                    if observation.init.outcome == InitOutcome::Ready {
-                        seen.overhead.push(observation.init.init_ms - init.init_ms);
-                    }
-                    seen.timed.push(observation);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// One start without an agent: the first invoke, and a second one, which finds everything warm.
-    fn plain(&self, event: Event, counts: bool, seen: &mut Seen) -> Result<Init> {
-        self.step()?;
-        let (mut environment, init) = self.engine.start(self.spec)?;
-        if let Some(failure) = init_failure(&init.outcome) {
-            seen.failure = Some(failure);
-            seen.failed_init = true;
-        } else if let Some((name, payload)) = event {
-            let first = environment.invoke(payload)?;
-            let (failure, alive) = invoke_failure(name, &first.outcome);
-            seen.failure = seen.failure.take().or(failure);
-            let warm = if alive { Some(environment.invoke(payload)?.duration_ms) } else { None };
-            if counts {
-                seen.first.entry(name.clone()).or_default().push(first.duration_ms);
-                seen.warm.entry(name.clone()).or_default().extend(warm);
-            }
-        }
-        environment.finish()?;
-        if counts && !seen.failed_init {
-            seen.runtime.push(init.runtime_ms);
-            seen.init.push(init.init_ms);
-        }
-        Ok(init)
-    }
-
-    /// The passes that would distort times: memory, files, usage.
-    fn extra(&self, events: &[Event], seen: &mut Seen) -> Result<()> {
-        for event in events {
-            let memory = ObserveOptions { memory: true, ..ObserveOptions::default() };
-            seen.memory.push(self.observe(*event, &memory)?);
-            let files = ObserveOptions { files: true, ..ObserveOptions::default() };
-            seen.files.push(self.observe(*event, &files)?);
-            if let Some((name, payload)) = event {
-                self.step()?;
-                let used = usage(self.engine, self.spec, Some((name, payload)))?;
-                seen.usages.insert(name.clone(), used);
-            }
-        }
-        Ok(())
-    }
-
-    fn observe(&self, event: Event, options: &ObserveOptions) -> Result<Observation> {
-        self.step()?;
-        let event = event.map(|(name, payload)| (name.as_str(), payload.as_slice()));
-        observe_with(self.engine, self.spec, event, options)
-    }
-
-    fn step(&self) -> Result<()> {
-        if self.progress.interrupted() {
-            return Err(Error::interrupted());
-        }
-        self.progress.advance(1);
-        Ok(())
-    }
-
-    fn document(&self, seen: &Seen) -> Trace {
-        let spec = self.spec;
-        let imports = summary::imports(&seen.timed, &seen.memory, &seen.usages, self.context);
+impl Assembly<'_> {
+    fn document(&self) -> Trace {
+        let Self { spec, seen, .. } = self;
+        let imports = summary::imports(seen, self.context);
         let mut distributions = summary::distributions(&imports, self.context);
         for used in &mut distributions {
             if let Some(found) = self.context.distributions.iter().find(|d| d.name == used.name) {
@@ -171,9 +100,6 @@ impl Passes<'_> {
                 used.bytes = used.bytes_by_kind.values().sum();
             }
         }
-        let stats = |samples: &BTreeMap<String, Vec<f64>>| {
-            samples.iter().map(|(event, samples)| (event.clone(), Stat::of(samples))).collect()
-        };
         Trace {
             schema: SCHEMA_TRACE.to_owned(),
             function: FunctionUse {
@@ -193,24 +119,101 @@ impl Passes<'_> {
                 init_boost: spec.cpu == Cpu::Share { init_boost: true },
                 page_cache: "warm".to_owned(),
                 agent_overhead: Stat::of(&seen.overhead),
+                agent_overhead_cpu: Stat::of(&seen.overhead_cpu),
+                bandwidth_mbit: self.context.bandwidth_mbit,
             },
-            phases: Phases {
-                provision: Stat::of(&self.context.provision_ms),
-                runtime: Stat::of(&seen.runtime),
-                init: Stat::of(&seen.init),
-                first_invoke: stats(&seen.first),
-                warm_invoke: stats(&seen.warm),
-            },
+            phases: self.phases(),
+            lines: shares::lines(&imports, &self.context.user_files),
+            kinds: shares::kinds(&imports),
+            compiled: shares::compiled(&imports),
+            connections: summary::connections(&seen.timed),
             statements: summary::statements(&seen.timed),
             distributions,
             files: files(&seen.files),
             unexplained_ms: if seen.failed_init { None } else { summary::unexplained(&seen.timed) },
             subprocesses: subprocesses(&seen.files),
             failure: seen.failure.clone(),
+            advice: Vec::new(),
             imports,
         }
     }
+
+    fn phases(&self) -> Phases {
+        let Self { spec, context, seen } = self;
+        let Starts { interpreter, client, runtime, init, first, warm } = &seen.warm_cache;
+        let unpack = Stat::of(&context.unpack_ms);
+        let fetch_ms = context.bandwidth_mbit.zip(context.package_bytes).map(|(mbit, bytes)| fetch_ms(bytes, mbit));
+        let whole: Vec<f64> = context.unpack_ms.iter().map(|ms| ms + fetch_ms.unwrap_or(0.0)).collect();
+        let cold = &seen.cold_cache;
+        Phases {
+            provision: Stat::of(&whole),
+            fetch: fetch_ms.and_then(|ms| Stat::of(&[ms])),
+            unpack,
+            runtime: Stat::of(runtime),
+            runtime_parts: runtime_parts(spec, interpreter, client),
+            init: Stat::of(init),
+            first_invoke: stats(first),
+            first_invoke_parts: invoke_parts(&seen.timed),
+            warm_invoke: stats(warm),
+            cold_cache: context.cold_cache.then(|| ColdCache {
+                runtime: Stat::of(&cold.runtime),
+                init: Stat::of(&cold.init),
+                first_invoke: stats(&cold.first),
+            }),
+        }
+    }
 }
+
+/// Time to fetch `bytes` at `mbit` Mbit/s (1e6 bits a second), in ms.
+fn fetch_ms(bytes: u64, mbit: f64) -> f64 {
+    bytes as f64 * 8.0 / (mbit * 1e3)
+}
+
+fn stats(samples: &BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Option<Stat>> {
+    samples.iter().map(|(event, samples)| (event.clone(), Stat::of(samples))).collect()
+}
+
+/// The engine does not see `site`: the interpreter is asked for it, outside of the limits of the environment.
+fn runtime_parts(spec: &EnvironmentSpec, interpreter: &[f64], client: &[f64]) -> RuntimeParts {
+    let limited = spec.cpu == Cpu::Share { init_boost: false };
+    let site: Vec<f64> = if limited || interpreter.is_empty() {
+        Vec::new()
+    } else {
+        (0..SITE_RUNS).filter_map(|_| site_ms(&spec.python)).collect()
+    };
+    let taken = summary::median(site.clone()).unwrap_or(0.0);
+    let alone: Vec<f64> = interpreter.iter().map(|ms| ms - taken).collect();
+    RuntimeParts { interpreter: Stat::of(&alone), site: Stat::of(&site), client: Stat::of(client) }
+}
+
+/// The first invoke of each event, from the starts with the agent.
+fn invoke_parts(timed: &[Observation]) -> BTreeMap<String, InvokeParts> {
+    let mut samples: BTreeMap<String, [Vec<f64>; 3]> = BTreeMap::new();
+    for observation in timed {
+        let (Some(event), Some(invocation)) = (&observation.event, &observation.invocation) else { continue };
+        let now = |phase: Phase| phase == Phase::FirstInvoke;
+        let waited = observation.imports.iter().filter(|i| {
+            now(i.phase) && i.parent.is_none() && i.thread == MAIN_THREAD && !i.runtime_provided
+        });
+        let imports = waited.map(|import| import.total_ms).sum::<f64>() + 0.0;
+        let connecting = observation.connections.iter().filter(|c| now(c.phase) && c.main);
+        let connect = connecting.map(|connection| connection.duration_ms).sum::<f64>() + 0.0; // an empty sum is -0
+        let rest = (invocation.duration_ms - imports - connect).max(0.0);
+        let parts = samples.entry(event.clone()).or_default();
+        for (part, value) in parts.iter_mut().zip([imports, connect, rest]) {
+            part.push(value);
+        }
+    }
+    let parts = |[imports, connect, handler]: [Vec<f64>; 3]| InvokeParts {
+        imports_ms: summary::median(imports),
+        connect_ms: summary::median(connect),
+        handler_ms: summary::median(handler),
+    };
+    samples.into_iter().map(|(event, samples)| (event, parts(samples))).collect()
+}
+
+/// Python's name of the thread that handles events.
+const MAIN_THREAD: &str = "MainThread";
 
 /// Each file once, in the order of the events' passes.
 fn files(passes: &[Observation]) -> Vec<FileUse> {
@@ -234,52 +237,4 @@ fn subprocesses(passes: &[Observation]) -> Vec<TraceSubprocess> {
             phase: process.phase,
         })
         .collect()
-}
-
-fn init_failure(outcome: &InitOutcome) -> Option<String> {
-    match outcome {
-        InitOutcome::Ready => None,
-        InitOutcome::Error { error_type, payload } => {
-            Some(format!("init: {error_type}: {}", message(payload)))
-        }
-        InitOutcome::Exited { payload } | InitOutcome::TimedOut { payload } => {
-            Some(format!("init: {}", message(payload)))
-        }
-    }
-}
-
-/// The failure, if it is one, and whether the environment can take another event.
-fn invoke_failure(event: &str, outcome: &Outcome) -> (Option<String>, bool) {
-    let told = |payload: &[u8]| Some(format!("first invoke, {event}: {}", message(payload)));
-    match outcome {
-        Outcome::Success(_) => (None, true),
-        Outcome::HandlerError(payload) => (told(payload), true),
-        Outcome::Exited(payload) | Outcome::TimedOut(payload) => (told(payload), false),
-    }
-}
-
-/// Lambda's error payload as a person says it.
-fn message(payload: &[u8]) -> String {
-    let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
-    match (value["errorType"].as_str(), value["errorMessage"].as_str()) {
-        (Some(kind), Some(text)) => format!("{kind}: {text}"),
-        (None, Some(text)) => text.to_owned(),
-        _ => String::from_utf8_lossy(payload).into_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_name_the_phase_and_the_error() {
-        let payload = br#"{"errorMessage":"boom","errorType":"ValueError","stackTrace":[]}"#.to_vec();
-        let (failure, alive) = invoke_failure("health", &Outcome::HandlerError(payload));
-        assert_eq!(failure.as_deref(), Some("first invoke, health: ValueError: boom"));
-        assert!(alive);
-        let exited = Outcome::Exited(br#"{"errorMessage":"Runtime exited"}"#.to_vec());
-        assert_eq!(invoke_failure("x", &exited), (Some("first invoke, x: Runtime exited".to_owned()), false));
-        assert_eq!(init_failure(&InitOutcome::Ready), None);
-    }
 }

@@ -8,7 +8,7 @@ use glowplug_cli::{
 };
 use glowplug_core::{Cache, Error, Result};
 use glowplug_function::LoadOptions;
-use glowplug_optimize::{self as optimize, BuildOptions, PlanSource};
+use glowplug_optimize::{self as optimize, BuildOptions, PlanSource, TraceOptions};
 use glowplug_report::TraceOrder;
 
 /// What all commands share.
@@ -175,7 +175,10 @@ impl Build {
 pub(crate) struct Trace {
     pub(crate) path: Utf8PathBuf,
     pub(crate) load: LoadOptions,
-    pub(crate) runs: usize,
+    pub(crate) options: TraceOptions,
+    pub(crate) compare: Option<Utf8PathBuf>,
+    pub(crate) html: Option<Utf8PathBuf>,
+    pub(crate) export: Vec<String>,
     pub(crate) top: usize,
     pub(crate) order: TraceOrder,
     pub(crate) filter: Option<String>,
@@ -184,7 +187,8 @@ pub(crate) struct Trace {
 impl Trace {
     /// Reads the options of a trace.
     pub(crate) fn new(args: TraceArgs, common: &Common) -> Self {
-        let TraceArgs { path, runs, event, top, sort, filter, common: _ } = args;
+        let TraceArgs { path, runs, event, top, sort, filter, bandwidth, cold_cache, compare, html, export, common: _ } =
+            args;
         Self {
             path,
             load: LoadOptions {
@@ -195,13 +199,23 @@ impl Trace {
                 keep: Vec::new(),
                 events: event,
             },
-            runs,
+            options: TraceOptions {
+                python: common.python.clone(),
+                runs,
+                cpu: common.cpu,
+                bandwidth_mbit: bandwidth,
+                cold_cache,
+            },
+            compare,
+            html,
+            export,
             top,
             order: match sort {
                 SortKey::Total => TraceOrder::Total,
                 SortKey::Own => TraceOrder::Own,
                 SortKey::Start => TraceOrder::Start,
                 SortKey::Memory => TraceOrder::Memory,
+                SortKey::Unused => TraceOrder::Memory,
             },
             filter,
         }

@@ -12,6 +12,7 @@ const AGENT: &str = concat!(
     include_str!("../../../../python/glowplug_agent/phases.py"),
     "\n",
     include_str!("../../../../python/glowplug_agent/passes.py"),
+    include_str!("../../../../python/glowplug_agent/work.py"),
     "\n",
     include_str!("../../../../python/glowplug_agent/tracer.py")
 );

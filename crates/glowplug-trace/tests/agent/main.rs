@@ -8,3 +8,4 @@ mod observing;
 mod support;
 mod tracing;
 mod using;
+mod work;

@@ -11,20 +11,17 @@ use crate::settings::Trace;
 
 /// Traces and shows the trace. What the function did until it failed is shown too, and then the failure is an error.
 pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
-    let Trace { path, load: options, runs, top, order, filter } = Trace::new(args, &console.common);
+    let Trace { path, load: options, options: how, top, order, filter, .. } = Trace::new(args, &console.common);
     let Console { common, printer, progress } = console;
     let function = load(console, &path, &options)?;
-    let python = common.python.as_deref();
-    let trace = glowplug_optimize::trace(&function, python, runs, common.cpu, &common.cache, progress)?;
+    let trace = glowplug_optimize::trace(&function, &how, &common.cache, progress)?;
     progress.clear();
     let failure = trace.failure.clone();
     let text = if common.json {
         json(&trace)?
     } else {
-        let document = serde_json::to_value(&trace)
-            .map_err(|error| Error::defect("the trace has no JSON").cause(error))?;
         let view = TraceView { style: printer.style(), width: Printer::width(), top, order, filter };
-        render_trace(&document, &view)?
+        render_trace(&trace, &view)
     };
     printer.data(&text)?;
     match failure {

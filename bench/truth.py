@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Sets the tracing agent's figures against the interpreter's own, `-X importtime`, and measures what the agent costs.
+
+    python3 bench/truth.py [--runs N] [--packages pandas,boto3] [--pythons 3.9,3.13] [--keep DIR]
+
+For each package and each interpreter that is here, three kinds of fresh processes import the package in turns: one
+under `-X importtime`, one with the full agent, one more under `-X importtime`. Per module the median of the self times is
+taken, and three things are shown: Spearman's correlation of the agent with importtime over the modules above 0.2 ms, the
+same of importtime with itself, and the ratio of the summed totals. Then pandas, boto3 and FastAPI are imported in pairs
+with and without the agent, and the processor time is compared. Ends with status 1 where a figure is outside its limit.
+Packages come from PyPI by name. Run it on a machine that does nothing else.
+"""
+
+import argparse
+import glob
+import marshal
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+AGENT = os.path.join(ROOT, "python", "glowplug_agent")
+PARTS = ["phases.py", "passes.py", "work.py", "tracer.py"]
+VERSIONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
+# Module -> distribution.
+PACKAGES = {
+    "numpy": "numpy", "pandas": "pandas", "scipy.stats": "scipy", "sklearn.linear_model": "scikit-learn", "boto3": "boto3",
+    "fastapi": "fastapi", "pydantic": "pydantic", "sqlalchemy": "sqlalchemy", "requests": "requests", "httpx": "httpx",
+    "jinja2": "jinja2", "flask": "flask", "django.db.models": "django", "aiohttp": "aiohttp",
+    "cryptography.x509": "cryptography", "lxml.html": "lxml", "PIL.Image": "pillow", "matplotlib.figure": "matplotlib",
+    "networkx": "networkx", "sympy": "sympy",
+}  # fmt: skip
+OVERHEAD = ["pandas", "boto3", "fastapi"]
+FLOOR_US = 200
+CORRELATION, SLACK, TOTAL, COST = 0.98, 0.01, 0.03, 0.05
+
+# The same for all kinds. All load the agent, and one installs it: what happens once in a while in a process (a table of
+# names that grows, a collection, an arena of memory) then comes at the same moment in all, and does not pass for a
+# module's. Next comes what the runtime client brings. Printed are the processor time of the import alone, since loading the
+# agent is not part of init, and the modules that were there before.
+CHILD = """
+import gc, sys, time
+sys.path[0] = sys.argv[1]
+space = dict(__name__="_glowplug_agent", __builtins__=__builtins__, _counts=gc.get_count())
+with open(sys.argv[2]) as file:
+    exec(file.read(), space)
+if len(sys.argv) > 3:
+    space["_counts"] = gc.get_count()
+    space["install"](dict(output=sys.argv[3], task_root=sys.argv[1], user_files=[], statements=False))
+import json, logging, traceback, decimal
+before = list(sys.modules)
+begin = time.process_time_ns()
+import {module}
+print(time.process_time_ns() - begin, *before)
+"""
+
+
+def find_pythons(wanted):
+    found = {}
+    names = ["python" + version for version in VERSIONS]
+    names += sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python3")))
+    for name in names:
+        try:
+            asked = subprocess.run(
+                [name, "-c", "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True,
+            )  # fmt: skip
+        except OSError:
+            continue
+        if asked.returncode == 0:
+            version, path = asked.stdout.split(None, 1)
+            if version in wanted:
+                found.setdefault(version, path.strip())
+    return found
+
+
+def install(folder, version, python, modules):
+    """The packages for one interpreter, with bytecode."""
+    tools = os.path.join(folder, "tools")
+    uv = os.path.join(tools, "bin", "uv")
+    if not os.path.exists(uv):
+        venv.create(tools, with_pip=True)
+        subprocess.run([os.path.join(tools, "bin", "pip"), "install", "--quiet", "uv"], check=True)
+    target = os.path.join(folder, "site-" + version)
+    if not os.path.exists(target):
+        names = sorted({PACKAGES[module] for module in modules})
+        command = [uv, "pip", "install", "--quiet", "--python", python, "--target", target]
+        subprocess.run(command + names, check=True)
+        subprocess.run([python, "-m", "compileall", "-q", "-j2", target], stdout=subprocess.DEVNULL)
+    return target
+
+
+def agent(folder):
+    path = os.path.join(folder, "agent.py")
+    with open(path, "w") as joined:
+        for part in PARTS:
+            with open(os.path.join(AGENT, part)) as file:
+                joined.write(file.read() + "\n")
+    return path
+
+
+def run(python, options, code, arguments, environment):
+    """What it wrote to standard output and to standard error: files, which no reader has to wake up for."""
+    command = [python, "-s"] + options + ["-c", code] + arguments
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        status = subprocess.run(command, stdout=output, stderr=errors, env=environment).returncode
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(file.read().decode("utf-8", "replace"))
+    if status:
+        sys.exit(texts[1])
+    return texts
+
+
+def by_importtime(python, module, site, source, environment):
+    """Module -> self time in us."""
+    said, told = run(python, ["-X", "importtime"], CHILD.format(module=module), [site, source], environment)
+    before = set(said.split())
+    times = {}
+    for line in told.splitlines():
+        columns = line.partition("import time:")[2].split("|")
+        if len(columns) == 3 and columns[0].strip().isdigit() and columns[2].strip() not in before:
+            times[columns[2].strip()] = float(columns[0])
+    return times
+
+
+def by_agent(python, module, site, source, environment):
+    """Module -> self time in us, and the processor time of the import in ns."""
+    output = source + ".out"
+    open(output, "wb").close()
+    took, _ = run(python, [], CHILD.format(module=module), [site, source, output], environment)
+    times = {}
+    with open(output, "rb") as file:
+        data = file.read()
+    while data:
+        length = int.from_bytes(data[4:8], "little")
+        for packed in marshal.loads(data[8 : 8 + length])["imports"]:
+            row = marshal.loads(packed)
+            times[row[0]] = row[9] / 1e3
+        data = data[8 + length :]
+    return times, int(took.split()[0])
+
+
+def without(python, module, site, source, environment):
+    return int(run(python, [], CHILD.format(module=module), [site, source], environment)[0].split()[0])
+
+
+def ranks(values):
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranked = [0.0] * len(values)
+    at = 0
+    while at < len(order):
+        end = at
+        while end < len(order) and values[order[end]] == values[order[at]]:
+            end += 1
+        for index in order[at:end]:
+            ranked[index] = (at + end - 1) / 2
+        at = end
+    return ranked
+
+
+def spearman(left, right):
+    left, right = ranks(left), ranks(right)
+    middle = (len(left) - 1) / 2
+    covariance = sum((a - middle) * (b - middle) for a, b in zip(left, right))
+    spread = (sum((a - middle) ** 2 for a in left) * sum((b - middle) ** 2 for b in right)) ** 0.5
+    return covariance / spread if spread else 1.0
+
+
+def medians(samples):
+    """Module -> median, of the modules that every run has."""
+    common = set(samples[0]).intersection(*samples[1:])
+    return {name: statistics.median(sample[name] for sample in samples) for name in common}
+
+
+def compare(python, module, site, source, runs, environment):
+    """Correlation with importtime, importtime's with itself, ratio of totals, count of modules."""
+    first, second, ours = [], [], []
+    for number in range(runs + 1):
+        a = by_importtime(python, module, site, source, environment)
+        b, _ = by_agent(python, module, site, source, environment)
+        c = by_importtime(python, module, site, source, environment)
+        if number:  # the first round fills the page cache
+            first.append(a)
+            ours.append(b)
+            second.append(c)
+    first, second, ours = medians(first), medians(second), medians(ours)
+    names = sorted(set(first) & set(second) & set(ours))
+    # The reference is the mean of the two series, so that neither has an advantage with itself.
+    large = [name for name in names if first[name] > FLOOR_US]
+    column = lambda times: [times[name] for name in large]
+    agree = spearman(column(ours), column(first))
+    itself = spearman(column(second), column(first))
+    total = sum(ours[name] for name in names) / sum(first[name] for name in names)
+    return agree, itself, total, len(large)
+
+
+def cost(python, module, site, source, runs, environment):
+    """What the agent adds to the processor time of an import, as a part of it: median, quartiles."""
+    ratios = []
+    for number in range(runs + 1):
+        plain = without(python, module, site, source, environment)
+        _, traced = by_agent(python, module, site, source, environment)
+        if number:
+            ratios.append(traced / plain - 1)
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return middle, low, high
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=9, help="processes of each kind behind a median (default 9)")
+    parser.add_argument("--packages", default=",".join(PACKAGES), help="modules to import (default all twenty)")
+    parser.add_argument("--pythons", default=",".join(VERSIONS), help="minor versions (default all that are here)")
+    parser.add_argument("--keep", help="keep the installed packages in this folder (default: a temporary one)")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    folder = options.keep or tempfile.mkdtemp(prefix="glowplug-truth-")
+    os.makedirs(folder, exist_ok=True)
+    modules = options.packages.split(",")
+    outside = []
+    environment = {"PATH": os.environ.get("PATH", ""), "HOME": folder, "MPLCONFIGDIR": folder}
+    try:
+        source = agent(folder)
+        pythons = find_pythons(options.pythons.split(","))
+        print("| Python | package | modules | agent with importtime | importtime with itself | total | |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        for version, python in sorted(pythons.items(), key=lambda item: int(item[0].split(".")[1])):
+            site = install(folder, version, python, set(modules) | set(OVERHEAD))
+            for module in modules:
+                agree, itself, total, count = compare(python, module, site, source, options.runs, environment)
+                fine = agree >= CORRELATION and agree >= itself - SLACK and abs(total - 1) <= TOTAL
+                if not fine:
+                    outside.append("%s on %s" % (module, version))
+                row = (version, module, count, agree, itself, total, "within" if fine else "OUTSIDE")
+                print("| %s | %s | %d | %.3f | %.3f | %.3f | %s |" % row, flush=True)
+        print("\n| Python | package | the agent's processor time, of init | quartiles | |\n|---|---|---|---|---|", flush=True)
+        for version, python in sorted(pythons.items(), key=lambda item: int(item[0].split(".")[1])):
+            site = os.path.join(folder, "site-" + version)
+            for module in OVERHEAD:
+                middle, low, high = cost(python, module, site, source, 2 * options.runs, environment)
+                if middle > COST:
+                    outside.append("cost of %s on %s" % (module, version))
+                row = (version, module, 100 * middle, 100 * low, 100 * high, "within" if middle <= COST else "OUTSIDE")
+                print("| %s | %s | %.1f %% | [%.1f, %.1f] | %s |" % row, flush=True)
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    for what in outside:
+        print("outside its limit: " + what)
+    return 1 if outside else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

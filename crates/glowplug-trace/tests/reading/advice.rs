@@ -1,0 +1,152 @@
+//! What to do next.
+
+use std::collections::BTreeMap;
+
+use glowplug_core::Stat;
+use glowplug_trace::{Advice, Statement, Trace, advise, advise_weighted, failing_import};
+use insta::assert_snapshot;
+
+use crate::samples::{broken, laid_out, node, sample, stat, trace_of, troubled};
+
+fn told(advice: &[Advice]) -> String {
+    let lines: Vec<String> =
+        advice.iter().map(|a| format!("{:7.1} {}: {}", a.saves_ms, a.subject, a.text)).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn what_saves_most_first() {
+    assert_snapshot!(told(&advise(&sample())), @r#"
+    102.6 pandas: pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build` defers it
+     58.0 boto3: boto3 (app.py:7): 58.0 ms, used by none of 2 events: app.py:15 uses it as the module loads; it can wait once that use stands in a function
+     35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
+     31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
+     21.0 requirements: no event imports pytz (3.0 MB of 163 MB): leave out of the requirements what nothing else needs
+      0.0 package: the dependencies hold 163 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
+    "#);
+}
+
+#[test]
+fn compiling_is_promised_once() {
+    let trace = troubled();
+    let advice = advise(&trace);
+    assert_snapshot!(told(&advice), @r#"
+    1124.1 bytecode: 43 modules have no bytecode, and compiling takes 1124 ms of every cold start: `glowplug build` ships it
+     102.6 pandas: pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: `glowplug build` defers it
+      58.0 boto3: boto3 (app.py:7): 58.0 ms besides compiling, used by none of 2 events: app.py:15 uses it as the module loads; it can wait once that use stands in a function
+      35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms besides compiling, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
+      31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
+      21.0 requirements: no event imports pytz (3.0 MB of 163 MB): leave out of the requirements what nothing else needs
+       0.0 package: the dependencies hold 163 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
+       0.0 processes: init starts `git rev-parse HEAD`: find out while packaging what does not change between starts
+    "#);
+    let of_init: f64 = advice
+        .iter()
+        .filter(|a| !["requirements", "package"].contains(&a.subject.as_str()))
+        .map(|a| a.saves_ms)
+        .sum();
+    assert!(of_init < trace.phases.init.unwrap().median, "{of_init}");
+}
+
+#[test]
+fn events_weigh_what_they_are_said_to() {
+    let saved = |weights: &[(&str, f64)]| {
+        let weights: BTreeMap<String, f64> = weights.iter().map(|(e, w)| ((*e).to_owned(), *w)).collect();
+        let advice = advise_weighted(&sample(), &weights);
+        advice.iter().find(|a| a.subject == "pandas").map(|a| (a.saves_ms, a.command.clone()))
+    };
+    let rare = saved(&[("health", 0.9), ("process_data", 0.1)]).unwrap();
+    assert!((rare.0 - 0.9 * 205.0).abs() < 1.0, "{rare:?}");
+    assert_eq!(rare.1.as_deref(), Some("glowplug build"));
+    // At 512 MB a handler is 3.5 times slower than init: what 40 % of the requests need is deferred for speed alone,
+    // and of what 60 % need only that is left to speak of which no event ran.
+    let often = saved(&[("health", 0.6), ("process_data", 0.4)]).unwrap();
+    assert_eq!(often.1.as_deref(), Some("glowplug build --objective speed"));
+    let mostly = saved(&[("health", 0.4), ("process_data", 0.6)]).unwrap();
+    assert!((mostly.0 - 25.0).abs() < 0.1, "{mostly:?}");
+}
+
+#[test]
+fn what_every_event_needs_is_left_alone() {
+    let mut trace = sample();
+    for used_by in
+        trace.imports.iter_mut().map(|i| &mut i.used_by).chain(trace.lines.iter_mut().map(|l| &mut l.used_by))
+    {
+        *used_by = vec!["health".to_owned(), "process_data".to_owned()];
+    }
+    for distribution in &mut trace.distributions {
+        distribution.used_by = vec!["health".to_owned(), "process_data".to_owned()];
+    }
+    let subjects: Vec<String> = advise(&trace).into_iter().map(|a| a.subject).collect();
+    assert_eq!(subjects, ["requirements", "package"]);
+}
+
+#[test]
+fn without_events_nobody_knows_what_is_used() {
+    let mut trace = sample();
+    trace.phases.first_invoke.clear();
+    for import in &mut trace.imports {
+        import.used_by.clear();
+        import.event = None;
+    }
+    let subjects: Vec<String> = advise(&trace).into_iter().map(|a| a.subject).collect();
+    assert_eq!(subjects, ["package"]);
+}
+
+#[test]
+fn small_things_are_not_worth_a_word() {
+    let app = node("app", "bootstrap.py:1", 500.0, vec![node("numpy", "app.py:2", 4.0, Vec::new())])
+        .used_by(&["health", "process_data"]);
+    let mut trace: Trace = trace_of(vec![app]);
+    trace.lines.clear();
+    trace.distributions.clear();
+    trace.statements = vec![Statement {
+        place: "app.py:3".to_owned(),
+        text: "settings = Settings()".to_owned(),
+        start_ms: 45.0,
+        self_ms: 4.9,
+        cpu_ms: 4.9,
+    }];
+    // 4.9 ms are less than 1 % of init.
+    assert_eq!(told(&advise(&trace)), "");
+    trace.statements[0].self_ms = 40.0;
+    assert_snapshot!(told(&advise(&trace)), @"   40.0 app.py:3: app.py:3 `settings = Settings()`: 40.0 ms of every cold start, mostly waiting: do it on first use, unless every request needs it");
+    trace.statements[0].text = "class Settings(BaseSettings):".to_owned();
+    assert_eq!(told(&advise(&trace)), "");
+}
+
+#[test]
+fn an_import_within_another_statement_is_not_the_builds() {
+    let mut trace = sample();
+    trace.statements.retain(|statement| statement.place != "app.py:7");
+    let advice = advise(&trace);
+    let boto3 = advice.iter().find(|a| a.subject == "boto3").unwrap();
+    assert!(boto3.text.contains("within another statement"), "{}", boto3.text);
+    assert_eq!(boto3.command, None);
+}
+
+#[test]
+fn a_function_that_cannot_start_has_one_thing_to_do() {
+    let trace = broken();
+    assert_eq!(failing_import(&trace).unwrap().importer, "app.py:8");
+    assert_snapshot!(told(&advise(&trace)), @"    0.0 pandas: app.py:8 imports `pandas`, which fails, so the function cannot start: add what brings it to the requirements");
+    // Where the text names no module, the innermost failed import is it, and one that was caught is not.
+    let mut trace = broken();
+    trace.failure = Some("init: Runtime.ImportModuleError: cannot import name 'x'".to_owned());
+    assert_eq!(failing_import(&trace).unwrap().importer, "app.py:8");
+    let caught =
+        node("brotli", "app.py:2", 0.1, Vec::new()).with(|i| i.status = glowplug_trace::Status::Failed);
+    let app = node("app", "bootstrap.py:53", 1.0, vec![caught, node("boto3", "app.py:7", 30.0, Vec::new())])
+        .with(|i| i.status = glowplug_trace::Status::Failed);
+    trace.imports = laid_out(vec![app]);
+    assert_eq!(failing_import(&trace).unwrap().module, "app");
+}
+
+#[test]
+fn provisioning_that_nobody_measured_is_not_advised_about() {
+    let mut trace = sample();
+    trace.phases.provision = None;
+    assert!(advise(&trace).iter().all(|a| !["requirements", "package"].contains(&a.subject.as_str())));
+    trace.phases.init = Some(Stat { median: 1e6, ..stat(1.0, 0.1) });
+    assert!(advise(&trace).is_empty());
+}
