@@ -38,8 +38,9 @@ def _private(name):
     return sys.modules.pop(name)
 
 
+_gc = _private("gc")
 # What the collector had counted before the agent was compiled, where the loader says it.
-_counts = globals().get("_counts") or _private("gc").get_count()
+_counts = globals().get("_counts") or _gc.get_count()
 
 
 def _restore_collector():
@@ -47,15 +48,14 @@ def _restore_collector():
 
     Collections then happen in the same places as without it. What is made here is kept: it is counted.
     """
-    gc = _private("gc")
     young, middle, old = _counts
     young -= _SETTLING
     if young < 0 and middle > 0:
-        young, middle = young + gc.get_threshold()[0], middle - 1
+        young, middle = young + _gc.get_threshold()[0], middle - 1
     for generation, times in ((2, 1), (1, old), (0, middle)):
         for _ in range(times):
-            gc.collect(generation)
-    _ballast.extend([] for _ in range(young - gc.get_count()[0]))
+            _gc.collect(generation)
+    _ballast.extend([] for _ in range(young - _gc.get_count()[0]))
 
 
 _ballast = []

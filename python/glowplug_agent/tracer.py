@@ -320,9 +320,10 @@ def _timed(tracer, record, file, codes):
         try:
             yield code
         finally:
-            took = _clock() - thread.skew - begin - (record.child - child)
+            imports = record.child - child
+            took = _clock() - thread.skew - begin - imports
             cpu = _cpu_clock() - thread.cpu_skew - cpu - (record.child_cpu - child_cpu)
-            tracer.statement_rows.append((file, line, last, record.phase, begin, took, cpu, record.name))
+            tracer.statement_rows.append((file, line, last, record.phase, begin, took, cpu, record.name, imports))
 
 
 def _statement_codes(code):
@@ -537,7 +538,7 @@ def _hook_collector():
             thread.stack[-1].gc += _clock() - begun
             begun = 0
 
-    _private("gc").callbacks.append(collected)
+    _gc.callbacks.append(collected)
 
 
 def _hook_lazy(tracer):

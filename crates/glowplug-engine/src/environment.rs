@@ -131,6 +131,11 @@ impl Environment {
         self.output.all()
     }
 
+    /// The connections that the network policy has refused so far, as in [`Finished::blocked`].
+    pub fn blocked(&self) -> Vec<String> {
+        self.blocked.lines()
+    }
+
     /// Ends it and says what is left.
     pub fn finish(mut self) -> Result<Finished> {
         let hidden = self.engine.hidden_in_tmp(&self.sources);

@@ -37,8 +37,8 @@ pub(crate) struct Transcript {
     pub(crate) answers: Vec<Answer>,
     /// Path under `/tmp` → content hash or kind.
     pub(crate) tmp: BTreeMap<String, String>,
-    /// Connections that the network policy refused.
-    pub(crate) blocked: Vec<String>,
+    /// Connections that the network policy refused, each once: the event in which it was first tried, or `init`.
+    pub(crate) blocked: Vec<(String, String)>,
 }
 
 /// Places, as `event/path`, that vary when the original is replayed against itself.

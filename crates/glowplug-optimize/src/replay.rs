@@ -172,20 +172,8 @@ impl Replayer<'_> {
             blocked: BTreeSet::new(),
             replays,
         };
-        self.read(&mut baseline);
+        baseline.read();
         Ok(baseline)
-    }
-
-    /// What the first transcripts say about each event.
-    fn read(&self, baseline: &mut Baseline) {
-        for (transcript, sequence) in baseline.transcripts[0].iter().zip(&self.sequences) {
-            for answer in transcript.answers.iter().filter(|answer| answer.outcome != "success") {
-                baseline.failing.entry(answer.event.clone()).or_insert_with(|| answer.payload.to_string());
-            }
-            let event = &self.events[sequence.events[0]].name;
-            baseline.blocked.extend(transcript.blocked.iter().map(|address| format!("{event}: {address}")));
-        }
-        baseline.judge();
     }
 
     /// Differences of `tree` from the original in the given runs.
@@ -208,6 +196,18 @@ impl Replayer<'_> {
 }
 
 impl Baseline {
+    /// What the first transcripts say about each event.
+    fn read(&mut self) {
+        for transcript in &self.transcripts[0] {
+            for answer in transcript.answers.iter().filter(|answer| answer.outcome != "success") {
+                self.failing.entry(answer.event.clone()).or_insert_with(|| answer.payload.to_string());
+            }
+            self.blocked
+                .extend(transcript.blocked.iter().map(|(event, address)| format!("{event}: {address}")));
+        }
+        self.judge();
+    }
+
     /// Adds places that have turned out to vary.
     pub(crate) fn add_varying(&mut self, deviations: &[Deviation]) {
         self.varying.extend(deviations.iter().flat_map(|deviation| deviation.found.keys()));
@@ -246,6 +246,17 @@ fn bytecode_may_differ(shipped: &Transcript, second: &Transcript, third: &Transc
     !compare(shipped, second, &by_chance).is_empty()
 }
 
+impl Transcript {
+    /// Files what is new among the refused connections under `when`.
+    fn note_blocked(&mut self, when: &str, all: &[String]) {
+        let new = all.iter().skip(self.blocked.len());
+        self.blocked.extend(new.map(|address| (when.to_owned(), address.clone())));
+    }
+}
+
+/// When a process is over: what a thread did after the last answer.
+const END: &str = "after the last event";
+
 fn replay(
     engine: &Engine,
     spec: &EnvironmentSpec,
@@ -262,6 +273,7 @@ fn replay(
         InitOutcome::TimedOut { payload } => Some(("init-timeout", payload)),
     };
     let init_log = mask.log(&environment.log());
+    transcript.note_blocked("init", &environment.blocked());
     if let Some((outcome, payload)) = failed {
         transcript.answers.push(Answer {
             event: events[sequence.events[0]].name.clone(),
@@ -289,11 +301,12 @@ fn replay(
                 payload: mask.payload(payload, &invocation.request_id),
                 log,
             });
+            transcript.note_blocked(&event.name, &environment.blocked());
         }
     }
     let finished = environment.finish()?;
     transcript.tmp = Mask::files(finished.tmp);
-    transcript.blocked = finished.blocked;
+    transcript.note_blocked(END, &finished.blocked);
     Ok(transcript)
 }
 

@@ -8,7 +8,7 @@ use glowplug_core::{Cache, Error, Progress, Result};
 use glowplug_engine::Cpu;
 use glowplug_function::Function;
 use glowplug_package::{ArchiveEntry, Contents, PackageTree, unpack, write_zip};
-use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext};
+use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext, advise_weighted};
 
 use crate::ground::{Ground, runs_here};
 use crate::setup::Setup;
@@ -94,6 +94,8 @@ fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) ->
     if let Some((_, error)) = unfit.into_iter().next() {
         trace.failure = Some(error.to_string());
     }
+    let weights = ground.events.iter().map(|event| (event.name.clone(), event.weight)).collect();
+    trace.advice = advise_weighted(&trace, &weights);
     note_bytecode(&trace, progress);
     Ok(trace)
 }

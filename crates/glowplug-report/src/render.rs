@@ -6,7 +6,7 @@ use crate::decisions::render_report_decisions;
 use crate::report::{ArtifactKind, Report};
 use crate::style::Style;
 use crate::table::render_table;
-use crate::text::{printable, wrap};
+use crate::text::{printable, times, wrap};
 use crate::verdict::{render_verdict, warning_first};
 
 /// Largest package that Lambda takes in the request itself; a larger one goes through S3.
@@ -55,22 +55,11 @@ fn headline(report: &Report, view: &View) -> String {
     let (text, look) = if !ratio.differs_from(1.0) {
         (format!("{name} starts as fast as before: {change}, no difference"), view.style.strong)
     } else if ratio.median < 1.0 {
-        let times = 1.0 / ratio.median;
-        (format!("{name} starts {times:.*}x faster: {change}", digits(times)), view.style.good)
+        (format!("{name} starts {} faster: {change}", times(1.0 / ratio.median)), view.style.good)
     } else {
-        let times = ratio.median;
-        (format!("{name} starts {times:.*}x slower: {change}", digits(times)), view.style.bad)
+        (format!("{name} starts {} slower: {change}", times(ratio.median)), view.style.bad)
     };
     Style::paint(look, &wrap(&text, view.width, 2)) + "\n"
-}
-
-/// Digits after the point: `1.07x`, `4.1x`, `12x`.
-fn digits(times: f64) -> usize {
-    match times {
-        ..2.0 => 2,
-        ..10.0 => 1,
-        _ => 0,
-    }
 }
 
 fn artifacts(report: &Report, view: &View) -> String {

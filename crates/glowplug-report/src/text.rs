@@ -53,6 +53,16 @@ pub(crate) fn wrap(text: &str, limit: usize, indent: usize) -> String {
     out
 }
 
+/// A factor for people: `1.07x`, `4.1x`, `12x`.
+pub(crate) fn times(factor: f64) -> String {
+    let digits = match factor {
+        ..2.0 => 2,
+        ..10.0 => 1,
+        _ => 0,
+    };
+    format!("{factor:.digits$}x")
+}
+
 /// `1 event`, `2 events`.
 pub(crate) fn plural(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }

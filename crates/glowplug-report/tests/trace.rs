@@ -50,8 +50,8 @@ fn a_trace_at_80_columns() {
     warm invoke health         0.40 ms   [0.38, 0.42]  0.03 ms     8
     warm invoke process_data         -
     Python 3.12, unlimited CPU, page cache warm; tracing itself took no measurable
-      time and 1.8 % more CPU time in init; figures are of starts without it, but
-      where it says traced
+      time and 1.8 % more CPU time in init; figures are from starts without it,
+      except where it says traced
 
     init by kind of work
     ██████████████████████████████████████████████████████████▓▓▓▓▓▓▓▓▒▒▒▒░░░░······
@@ -99,6 +99,8 @@ fn a_trace_at_80_columns() {
     thread during init: Thread-1 (warm), 1 module, 4.0 ms beside the main thread
 
     what to do next, and what it saves of a cold start
+      464 ms  no event imports polars (110 MB of 270 MB): leave out of the
+              requirements what nothing else needs
       103 ms  pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build`
               defers it
      58.0 ms  boto3 (app.py:7): 58.0 ms, used by none of 2 events: app.py:15 uses it
@@ -107,9 +109,7 @@ fn a_trace_at_80_columns() {
               imports, used by 1 of 2 events: do it on first use
      31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used
               by none of 2 events: do it on first use
-     21.0 ms  no event imports pytz (3.0 MB of 163 MB): leave out of the
-              requirements what nothing else needs
-           -  the dependencies hold 163 MB, and the package takes 1140 ms to fetch
+           -  the dependencies hold 270 MB, and the package takes 1140 ms to fetch
               and unpack: `glowplug build` leaves out what no code reads
     "#);
 }
@@ -139,8 +139,8 @@ fn everything_that_can_be_wrong() {
     ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░▒█████████████████████████████████████████████
     ░ provision  ▒ runtime  █ init  ▓ first invoke
     Python 3.12, unlimited CPU, page cache warm; tracing itself took no measurable
-      time and 1.8 % more CPU time in init; figures are of starts without it, but
-      where it says traced
+      time and 1.8 % more CPU time in init; figures are from starts without it,
+      except where it says traced
     43 modules without bytecode: compiling costs 1124 ms in every start
 
     init by kind of work
@@ -192,6 +192,8 @@ fn everything_that_can_be_wrong() {
     what to do next, and what it saves of a cold start
      1124 ms  43 modules have no bytecode, and compiling takes 1124 ms of every cold
               start: `glowplug build` ships it
+      464 ms  no event imports polars (110 MB of 270 MB): leave out of the
+              requirements what nothing else needs
       103 ms  pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events:
               `glowplug build` defers it
      58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, used by none of 2 events:
@@ -201,8 +203,6 @@ fn everything_that_can_be_wrong() {
               60.0 ms of it imports, used by 1 of 2 events: do it on first use
      31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used
               by none of 2 events: do it on first use
-     21.0 ms  no event imports pytz (3.0 MB of 163 MB): leave out of the
-              requirements what nothing else needs
               … 2 more: `--format json` shows them
     "#);
 }
@@ -233,7 +233,8 @@ fn a_narrow_terminal() {
     ░ provision  ▒ runtime  █ init  ▓ first invoke
     Python 3.12, unlimited CPU, page cache warm; tracing itself
       took no measurable time and 1.8 % more CPU time in init;
-      figures are of starts without it, but where it says traced
+      figures are from starts without it, except where it says
+      traced
     43 modules without bytecode: compiling costs 1124 ms in
       every start
 
@@ -287,6 +288,8 @@ fn a_narrow_terminal() {
      1124 ms  43 modules have no bytecode, and compiling takes
               1124 ms of every cold start: `glowplug build`
               ships it
+      464 ms  no event imports polars (110 MB of 270 MB): leave
+              out of the requirements what nothing else needs
       103 ms  pandas (app.py:8): 205 ms besides compiling, used
               by 1 of 2 events: `glowplug build` defers it
      58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, used
@@ -299,8 +302,6 @@ fn a_narrow_terminal() {
      31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms,
               mostly waiting, used by none of 2 events: do it on
               first use
-     21.0 ms  no event imports pytz (3.0 MB of 163 MB): leave
-              out of the requirements what nothing else needs
               … 2 more: `--format json` shows them
     "#);
 }
@@ -327,7 +328,7 @@ fn a_wide_terminal() {
     warm invoke health         0.40 ms               [0.38, 0.42]  0.03 ms     8
     warm invoke process_data         -
     Python 3.12, unlimited CPU, page cache warm; tracing itself took no measurable time and 1.8 % more CPU time in init;
-      figures are of starts without it, but where it says traced
+      figures are from starts without it, except where it says traced
     43 modules without bytecode: compiling costs 1124 ms in every start
 
     init by kind of work
@@ -373,13 +374,13 @@ fn a_wide_terminal() {
 
     what to do next, and what it saves of a cold start
      1124 ms  43 modules have no bytecode, and compiling takes 1124 ms of every cold start: `glowplug build` ships it
+      464 ms  no event imports polars (110 MB of 270 MB): leave out of the requirements what nothing else needs
       103 ms  pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: `glowplug build` defers it
      58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, used by none of 2 events: app.py:15 uses it as the module loads;
               it can wait once that use stands in a function
      35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms besides compiling, 60.0 ms of it imports, used by 1 of 2
               events: do it on first use
      31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
-     21.0 ms  no event imports pytz (3.0 MB of 163 MB): leave out of the requirements what nothing else needs
               … 2 more: `--format json` shows them
     "#);
 }
@@ -407,11 +408,13 @@ fn paid_and_not_used() {
     distributions that no event used     time  memory     size  used by
     botocore 1.40.76                  55.0 ms  5.6 MB  18.0 MB  none
     boto3 1.40.76                      3.0 ms  0.3 MB   1.0 MB  none
-    pytz 2025.2                             -       -   3.0 MB  not imported
+    polars 1.30.0                           -       -   110 MB  not imported
 
     thread during init: Thread-1 (warm), 1 module, 4.0 ms beside the main thread
 
     what to do next, and what it saves of a cold start
+      464 ms  no event imports polars (110 MB of 270 MB): leave out of the
+              requirements what nothing else needs
       103 ms  pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build`
               defers it
      58.0 ms  boto3 (app.py:7): 58.0 ms, used by none of 2 events: app.py:15 uses it
@@ -420,9 +423,7 @@ fn paid_and_not_used() {
               imports, used by 1 of 2 events: do it on first use
      31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used
               by none of 2 events: do it on first use
-     21.0 ms  no event imports pytz (3.0 MB of 163 MB): leave out of the
-              requirements what nothing else needs
-           -  the dependencies hold 163 MB, and the package takes 1140 ms to fetch
+           -  the dependencies hold 270 MB, and the package takes 1140 ms to fetch
               and unpack: `glowplug build` leaves out what no code reads
     "#);
 }
@@ -552,6 +553,22 @@ fn colours_only_where_they_are_wanted() {
 }
 
 #[test]
+fn nobody_knows_who_needs_what_a_statement_makes() {
+    let mut trace = sample();
+    trace.lines.clear();
+    trace.statements.retain(|s| s.place == "app.py:15");
+    let text = render_trace(&trace, &view(TraceOrder::Total, 200));
+    let headline = text.lines().next().unwrap();
+    assert!(!headline.contains("app.py:15"), "less than a tenth of init is not worth it: {headline}");
+    trace.statements[0].self_ms = 200.0;
+    let text = render_trace(&trace, &view(TraceOrder::Total, 200));
+    assert!(
+        text.lines().next().unwrap().ends_with(r#"`client = boto3.client("s3")` at app.py:15"#),
+        "{text}"
+    );
+}
+
+#[test]
 fn many_events_are_folded() {
     let mut trace = sample();
     for index in 0..10 {
@@ -578,7 +595,7 @@ fn changed() -> Trace {
     let mut trace = trace_of(all);
     "2.3.0".clone_into(&mut trace.distributions[0].version);
     trace.distributions[0].bytes += 20_000_000;
-    trace.distributions.retain(|d| d.name != "pytz");
+    trace.distributions.retain(|d| d.name != "polars");
     let client = trace.statements.iter_mut().filter(|s| s.place == "app.py:15");
     client.for_each(|s| s.self_ms = 55.0);
     trace.environment.memory_mb = 1024;
@@ -609,11 +626,11 @@ fn a_comparison() {
      +18.0 ms  yaml is imported now (app.py:10): 2 modules
       0.00 ms  neither of these: the machine, small changes, the agent's own time
 
-    distributions                     time      memory  size
-    pandas 2.2.3 → 2.3.0   137 ms → 277 ms     14.0 MB  43.0 MB → 63.0 MB
-    botocore 1.40.76           55.0 ms → -  5.6 MB → -  18.0 MB
-    boto3 1.40.76               3.0 ms → -  0.3 MB → -  1.0 MB
-    pytz 2025.2 (removed)                -           -  3.0 MB → -
+    distributions                       time      memory  size
+    pandas 2.2.3 → 2.3.0     137 ms → 277 ms     14.0 MB  43.0 MB → 63.0 MB
+    botocore 1.40.76             55.0 ms → -  5.6 MB → -  18.0 MB
+    boto3 1.40.76                 3.0 ms → -  0.3 MB → -  1.0 MB
+    polars 1.30.0 (removed)                -           -  110 MB → -
 
     modules            before      now  change
     pandas.core.api   90.0 ms   230 ms  +140 ms

@@ -16,7 +16,15 @@ pub fn python_with(interpreter: &Interpreter, name: &str, packages: &[&str]) -> 
     let folder = kept(&format!("{name}-{}", interpreter.version), packages, |folder| {
         run(Command::new(&interpreter.path).args(["-m", "venv"]).arg(folder));
         let mut pip = Command::new(folder.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+        ]);
         run(pip.args(packages));
     });
     folder.join("bin/python")

@@ -9,7 +9,7 @@ use glowplug_core::{format_bytes, format_ms};
 
 use crate::document::{Advice, Import, Line, Statement, Trace};
 use crate::records::{Phase, Status};
-use crate::tree::{Asker, ImportTree, MAIN_THREAD, is_own, split_place};
+use crate::tree::{Asker, ImportTree, MAIN_THREAD, is_own, place_of, split_place};
 use crate::users::{Events, is_definition, is_nested, is_used_by, used_while_loading};
 
 /// What saves less is not worth a line, in ms.
@@ -20,6 +20,8 @@ const FLOOR_PART: f64 = 0.01;
 const DEFERRED_FROM_MS: f64 = 0.5;
 /// Packages below this unpack fast enough, in bytes.
 const LARGE_PACKAGE: u64 = 20_000_000;
+/// Distributions that nothing imports are worth a word from this part of the package on.
+const IDLE_PART: f64 = 0.05;
 /// Names that a sentence lists.
 const NAMED: usize = 3;
 /// The command that does most of it.
@@ -126,7 +128,12 @@ impl<'a> Survey<'a> {
         }
         let import = &self.trace.imports[index];
         let apart = if self.compiling_apart { import.compile_ms.unwrap_or(0.0) } else { 0.0 };
-        (import.self_ms - apart).max(0.0)
+        // Of the user's own modules, statements may be spoken for.
+        let told: f64 = match import.file.as_deref().filter(|_| is_own(import)) {
+            Some(file) => self.advised().filter(|s| place_of(s).0 == file.as_str()).map(|s| s.self_ms).sum(),
+            None => 0.0,
+        };
+        (import.self_ms - apart - told).max(0.0)
     }
 
     /// What deferring them saves, in ms, where the `used` events wait for them, and others for some of them.
@@ -330,9 +337,14 @@ impl<'a> Survey<'a> {
         })
     }
 
-    /// Own time of the statements that something is said of.
+    /// The statements that something is said of.
+    fn advised(&self) -> impl Iterator<Item = &Statement> {
+        self.advised.iter().map(|index| &self.trace.statements[*index])
+    }
+
+    /// Own time of those.
     fn advised_ms(&self) -> f64 {
-        self.advised.iter().map(|index| self.trace.statements[*index].self_ms).sum()
+        self.advised().map(|statement| statement.self_ms).sum()
     }
 
     fn connections(&self) -> Option<Advice> {
@@ -363,7 +375,8 @@ impl<'a> Survey<'a> {
         let saves_ms = provision.median * bytes as f64 / all.max(1) as f64;
         let mut names: Vec<&str> = idle().map(|d| d.name.as_str()).collect();
         names.sort_by_key(|name| std::cmp::Reverse(idle().find(|d| d.name == *name).map(|d| d.bytes)));
-        (saves_ms >= self.floor_ms && self.events.count() > 0).then(|| Advice {
+        let telling = bytes as f64 >= IDLE_PART * all as f64;
+        (telling && saves_ms >= self.floor_ms && self.events.count() > 0).then(|| Advice {
             subject: "requirements".to_owned(),
             text: format!(
                 "no event imports {} ({} of {}): leave out of the requirements what nothing else needs",

@@ -82,7 +82,13 @@ mod tests {
 
     #[test]
     fn the_sources_are_ascii() {
-        assert!(PHASES.is_ascii() && PASSES.is_ascii() && WORK.is_ascii() && TRACER.is_ascii() && USAGE.is_ascii());
+        assert!(
+            PHASES.is_ascii()
+                && PASSES.is_ascii()
+                && WORK.is_ascii()
+                && TRACER.is_ascii()
+                && USAGE.is_ascii()
+        );
     }
 
     #[test]

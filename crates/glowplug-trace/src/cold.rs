@@ -48,7 +48,9 @@ impl Files {
     /// Whether dropping works here: a read of the largest file that must not wait for the disk finds nothing.
     fn check(&self) -> Result<()> {
         let sizes = self.0.iter().map(|path| Ok((fs::metadata(path)?.len(), path)));
-        let Some((size, largest)) = sizes.collect::<Result<Vec<_>>>()?.into_iter().max() else { return Ok(()) };
+        let Some((size, largest)) = sizes.collect::<Result<Vec<_>>>()?.into_iter().max() else {
+            return Ok(());
+        };
         if size == 0 {
             return Ok(());
         }

@@ -200,6 +200,20 @@ pub struct Statement {
     pub self_ms: f64,
     /// Processor time without imports, in ms.
     pub cpu_ms: f64,
+    /// Wall time of the imports within, in ms.
+    #[serde(default)]
+    pub imports_ms: Option<f64>,
+    /// When.
+    #[serde(default = "init")]
+    pub phase: Phase,
+    /// In which event, for [`Phase::FirstInvoke`].
+    #[serde(default)]
+    pub event: Option<String>,
+}
+
+/// The phase of documents that do not tell it.
+fn init() -> Phase {
+    Phase::Init
 }
 
 /// One distribution's share.

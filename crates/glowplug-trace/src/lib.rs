@@ -31,17 +31,18 @@ mod users;
 
 pub use advice::{advise, advise_weighted, failing_import};
 pub use compare::{
-    Blame, Cause, Comparison, Difference, DistributionChange, ModuleChange, PhaseChange, Ratio, SCHEMA_COMPARISON,
-    StatementChange, compare, read_trace,
+    Blame, Cause, Comparison, Difference, DistributionChange, ModuleChange, PhaseChange, Ratio,
+    SCHEMA_COMPARISON, StatementChange, compare, read_trace,
 };
 pub use document::{
-    Advice, ColdCache, Compiled, ConnectionUse, DistributionUse, Environment, FileUse, FunctionUse, Import, InvokeParts, Kinds,
-    Line, Phases, RuntimeParts, Statement, Trace, TraceSubprocess,
+    Advice, ColdCache, Compiled, ConnectionUse, DistributionUse, Environment, FileUse, FunctionUse, Import,
+    InvokeParts, Kinds, Line, Phases, RuntimeParts, Statement, Trace, TraceSubprocess,
 };
 pub use observe::{Observation, ObserveOptions, Usage, observe, observe_with, usage};
 pub use package::Distribution;
 pub use records::{
-    Bytecode, CachedImport, Connection, FileRecord, ImportRecord, LazyLoad, Phase, StatementRecord, Status, Subprocess,
+    Bytecode, CachedImport, Connection, FileRecord, ImportRecord, LazyLoad, Phase, StatementRecord, Status,
+    Subprocess,
 };
 pub use trace::{TraceContext, trace};
 pub use tree::{Asker, ImportTree};

@@ -82,11 +82,15 @@ pub fn observe_with(
     event: Option<(&str, &[u8])>,
     options: &ObserveOptions,
 ) -> Result<Observation> {
-    let switches: Vec<&str> =
-        [("memory", options.memory), ("files", options.files), ("cached", options.cached), ("immediate", options.immediate)]
-            .into_iter()
-            .filter_map(|(name, on)| on.then_some(name))
-            .collect();
+    let switches: Vec<&str> = [
+        ("memory", options.memory),
+        ("files", options.files),
+        ("cached", options.cached),
+        ("immediate", options.immediate),
+    ]
+    .into_iter()
+    .filter_map(|(name, on)| on.then_some(name))
+    .collect();
     let agent = Agent::new(Kind::Tracer, &options.user_files, &switches)?;
     let (recording, init, invocation) = run(engine, spec, &agent, event)?;
     let reader = Reader::new(

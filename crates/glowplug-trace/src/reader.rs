@@ -8,7 +8,8 @@ use fs_err as fs;
 
 use crate::recording::{ImportRow, Recording};
 use crate::records::{
-    Bytecode, CachedImport, Connection, FileRecord, ImportRecord, LazyLoad, Phase, StatementRecord, Status, Subprocess,
+    Bytecode, CachedImport, Connection, FileRecord, ImportRecord, LazyLoad, Phase, StatementRecord, Status,
+    Subprocess,
 };
 
 /// Longest text of a statement that is kept, in characters.
@@ -71,7 +72,9 @@ impl<'a> Reader<'a> {
         }
         for index in 0..kept.len() {
             if !kept[index].over {
-                let within = |other: &&ImportRow| other.parent == kept[index].module && other.begin > kept[index].begin;
+                let within = |other: &&ImportRow| {
+                    other.parent == kept[index].module && other.begin > kept[index].begin
+                };
                 let children: i64 = kept.iter().filter(within).map(|row| row.total).sum();
                 kept[index].own = (kept[index].total - children).max(0);
             }
@@ -149,6 +152,7 @@ impl<'a> Reader<'a> {
                     start_ms: self.start(row.phase, row.begin),
                     self_ms: ms(row.own),
                     cpu_ms: ms(row.cpu),
+                    imports_ms: ms(row.imports),
                 }
             })
             .collect()

@@ -56,6 +56,8 @@ pub(crate) struct StatementRow {
     pub(crate) own: i64,
     pub(crate) cpu: i64,
     pub(crate) module: String,
+    /// The imports within.
+    pub(crate) imports: i64,
 }
 
 /// A deferred import that was needed.
@@ -304,6 +306,7 @@ impl Row {
             own: self.int()?,
             cpu: self.int()?,
             module: self.text()?,
+            imports: self.int()?,
         })
     }
 }

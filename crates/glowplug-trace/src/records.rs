@@ -148,6 +148,8 @@ pub struct StatementRecord {
     pub self_ms: f64,
     /// Processor time of the thread without imports, in ms.
     pub cpu_ms: f64,
+    /// Wall time of the imports within, in ms.
+    pub imports_ms: f64,
 }
 
 /// A deferred import that was needed.

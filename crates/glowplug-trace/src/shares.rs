@@ -20,7 +20,10 @@ pub(crate) fn kinds(imports: &[Import]) -> Kinds {
     // Collections, patterns and waits happen nearly always in bodies; what is more than the body was elsewhere.
     let exec: f64 = init().map(|i| (i.exec_ms.unwrap_or(0.0) - within(i)).max(0.0)).sum();
     let steps = |i: &Import| {
-        [i.find_ms, i.read_ms, i.compile_ms, i.unmarshal_ms, i.exec_ms, i.native_ms].iter().flatten().sum::<f64>()
+        [i.find_ms, i.read_ms, i.compile_ms, i.unmarshal_ms, i.exec_ms, i.native_ms]
+            .iter()
+            .flatten()
+            .sum::<f64>()
     };
     Kinds {
         find: sum(|i| i.find_ms),
@@ -101,7 +104,7 @@ type Key = (String, Phase, Option<String>);
 /// For each import, the one above it that a line of the user's own code asked for.
 struct Tops<'a> {
     imports: &'a [Import],
-    tops: Vec<Option<usize>>,
+    by_index: Vec<Option<usize>>,
     by_distribution: BTreeMap<&'a str, BTreeSet<&'a str>>,
 }
 
@@ -114,8 +117,11 @@ impl<'a> Tops<'a> {
                 users.extend(import.used_by.iter().map(String::as_str));
             }
         }
-        let own = |place: &str| place.rsplit_once(':').is_some_and(|(file, _)| user_files.contains(Utf8Path::new(file)));
-        let user_module = |import: &Import| import.file.as_deref().is_some_and(|file| user_files.contains(file));
+        let own = |place: &str| {
+            place.rsplit_once(':').is_some_and(|(file, _)| user_files.contains(Utf8Path::new(file)))
+        };
+        let user_module =
+            |import: &Import| import.file.as_deref().is_some_and(|file| user_files.contains(file));
         let mut last: BTreeMap<(Option<&str>, Phase, &str), usize> = BTreeMap::new();
         let mut tops: Vec<Option<usize>> = Vec::with_capacity(imports.len());
         for (index, import) in imports.iter().enumerate() {
@@ -128,11 +134,11 @@ impl<'a> Tops<'a> {
             });
             last.insert((place.0, place.1, &import.module), index);
         }
-        Self { imports, tops, by_distribution }
+        Self { imports, by_index: tops, by_distribution }
     }
 
     fn of(&self, index: usize) -> Option<usize> {
-        self.tops[index]
+        self.by_index[index]
     }
 
     /// Events that used the module or any of its distribution.

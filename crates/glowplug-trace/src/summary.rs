@@ -141,6 +141,9 @@ pub(crate) fn statements(timed: &[Observation]) -> Vec<Statement> {
                 start_ms: middle(|r| r.start_ms),
                 self_ms: middle(|r| r.self_ms),
                 cpu_ms: middle(|r| r.cpu_ms),
+                imports_ms: Some(middle(|r| r.imports_ms)),
+                phase: group[0].phase,
+                event: group[0].event.clone(),
             }
         })
         .collect()

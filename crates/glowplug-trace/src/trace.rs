@@ -56,8 +56,7 @@ pub fn trace(
     progress: &dyn Progress,
 ) -> Result<Trace> {
     let passes = Passes { engine, spec, context, progress };
-    let events: Vec<Event> =
-        if events.is_empty() { vec![None] } else { events.iter().map(Some).collect() };
+    let events: Vec<Event> = if events.is_empty() { vec![None] } else { events.iter().map(Some).collect() };
     let runs = context.runs.max(1);
     let plain = 1 + if context.cold_cache { 2 * runs } else { runs };
     let per_event = plain + context.agent_runs.clamp(1, runs) + 3;
@@ -142,7 +141,8 @@ impl Assembly<'_> {
         let Self { spec, context, seen } = self;
         let Starts { interpreter, client, runtime, init, first, warm } = &seen.warm_cache;
         let unpack = Stat::of(&context.unpack_ms);
-        let fetch_ms = context.bandwidth_mbit.zip(context.package_bytes).map(|(mbit, bytes)| fetch_ms(bytes, mbit));
+        let fetch_ms =
+            context.bandwidth_mbit.zip(context.package_bytes).map(|(mbit, bytes)| fetch_ms(bytes, mbit));
         let whole: Vec<f64> = context.unpack_ms.iter().map(|ms| ms + fetch_ms.unwrap_or(0.0)).collect();
         let cold = &seen.cold_cache;
         Phases {
@@ -192,9 +192,10 @@ fn invoke_parts(timed: &[Observation]) -> BTreeMap<String, InvokeParts> {
     for observation in timed {
         let (Some(event), Some(invocation)) = (&observation.event, &observation.invocation) else { continue };
         let now = |phase: Phase| phase == Phase::FirstInvoke;
-        let waited = observation.imports.iter().filter(|i| {
-            now(i.phase) && i.parent.is_none() && i.thread == MAIN_THREAD && !i.runtime_provided
-        });
+        let waited = observation
+            .imports
+            .iter()
+            .filter(|i| now(i.phase) && i.parent.is_none() && i.thread == MAIN_THREAD && !i.runtime_provided);
         let imports = waited.map(|import| import.total_ms).sum::<f64>() + 0.0;
         let connecting = observation.connections.iter().filter(|c| now(c.phase) && c.main);
         let connect = connecting.map(|connection| connection.duration_ms).sum::<f64>() + 0.0; // an empty sum is -0

@@ -189,16 +189,18 @@ pub(crate) fn split_place(place: &str) -> (&str, u32) {
     parts.unwrap_or((place, 0))
 }
 
-/// Index of each import's parent: the last of that name that began before, in the same process.
+/// Index of each import's parent: the last of that name that began before, in the same process and thread.
 fn parents(imports: &[Import]) -> Vec<Option<usize>> {
-    let mut all: BTreeMap<(Phase, Option<&str>, &str), Vec<usize>> = BTreeMap::new();
+    let key = |import: &'_ Import, module: &str| {
+        (import.phase, import.event.clone(), import.thread.clone(), module.to_owned())
+    };
+    let mut all: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, import) in imports.iter().enumerate() {
-        all.entry((import.phase, import.event.as_deref(), &import.module)).or_default().push(index);
+        all.entry(key(import, &import.module)).or_default().push(index);
     }
     let mut found: Vec<Option<usize>> = Vec::with_capacity(imports.len());
     for (index, import) in imports.iter().enumerate() {
-        let same =
-            import.parent.as_deref().and_then(|p| all.get(&(import.phase, import.event.as_deref(), p)));
+        let same = import.parent.as_deref().and_then(|parent| all.get(&key(import, parent)));
         let before = same.and_then(|same| same.iter().rev().find(|at| **at < index));
         found.push(before.or_else(|| same?.iter().find(|at| **at != index)).copied());
     }

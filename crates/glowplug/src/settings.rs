@@ -187,8 +187,20 @@ pub(crate) struct Trace {
 impl Trace {
     /// Reads the options of a trace.
     pub(crate) fn new(args: TraceArgs, common: &Common) -> Self {
-        let TraceArgs { path, runs, event, top, sort, filter, bandwidth, cold_cache, compare, html, export, common: _ } =
-            args;
+        let TraceArgs {
+            path,
+            runs,
+            event,
+            top,
+            sort,
+            filter,
+            bandwidth,
+            cold_cache,
+            compare,
+            html,
+            export,
+            common: _,
+        } = args;
         Self {
             path,
             load: LoadOptions {
@@ -215,7 +227,7 @@ impl Trace {
                 SortKey::Own => TraceOrder::Own,
                 SortKey::Start => TraceOrder::Start,
                 SortKey::Memory => TraceOrder::Memory,
-                SortKey::Unused => TraceOrder::Memory,
+                SortKey::Unused => TraceOrder::Unused,
             },
             filter,
         }

@@ -5,7 +5,7 @@ use glowplug_trace::{Blame, Cause, Comparison, Difference, DistributionChange, P
 
 use crate::grid::{Cell, Grid};
 use crate::style::Style;
-use crate::text::{plural, shorten, width as columns_of, wrap};
+use crate::text::{plural, shorten, times, width as columns_of, wrap};
 
 use super::NOTHING;
 
@@ -52,11 +52,11 @@ impl Page<'_> {
                         (format!("{name}: {change}, in too few runs to tell"), self.style.strong)
                     }
                     Difference::Faster => (
-                        format!("{name} starts {:.2}x faster: {change}", 1.0 / ratio.median),
+                        format!("{name} starts {} faster: {change}", times(1.0 / ratio.median)),
                         self.style.good,
                     ),
                     Difference::Slower => {
-                        (format!("{name} starts {:.2}x slower: {change}", ratio.median), self.style.bad)
+                        (format!("{name} starts {} slower: {change}", times(ratio.median)), self.style.bad)
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! The first lines: what failed, and what the start costs most for.
 
+use std::collections::BTreeSet;
+
 use glowplug_core::format_ms;
 use glowplug_trace::{Asker, Phase, Status, failing_import};
 
@@ -39,8 +41,8 @@ pub(super) fn headline(subject: &Subject<'_>) -> String {
         trace.imports.iter().filter(own).count()
     );
     if let Some((what, ms, users)) = dearest(subject).filter(|(_, ms, _)| *ms >= TELLING * init.median) {
-        let users = used::cell(trace, users.iter().map(String::as_str), Phase::Init, &Style::plain()).text;
-        let usage = match users.as_str() {
+        let users = users.map(|users| used::cell(trace, users, Phase::Init, &Style::plain()).text);
+        let usage = match users.as_deref().unwrap_or(super::NOTHING) {
             super::NOTHING => String::new(),
             "none" => ", used by no event".to_owned(),
             "all" => ", used by every event".to_owned(),
@@ -51,23 +53,23 @@ pub(super) fn headline(subject: &Subject<'_>) -> String {
     view.paragraph(view.style.strong, &text)
 }
 
-/// The line or statement that costs init most: what it is, its time, who uses it.
-fn dearest(subject: &Subject<'_>) -> Option<(String, f64, Vec<String>)> {
+/// The line or statement that costs init most: what it is, its time, who uses it; nobody knows who needs what a
+/// statement makes, unless it imports.
+fn dearest<'a>(subject: &Subject<'a>) -> Option<(String, f64, Option<BTreeSet<&'a str>>)> {
     let trace = subject.trace;
     let lines = trace.lines.iter().filter(|line| line.phase == Phase::Init).map(|line| {
         let what = format!("{} at {}", shorten(&line.asks_for.join(", "), 32), line.place);
-        (what, line.total_ms, line.used_by.clone())
+        (what, line.total_ms, Some(line.used_by.iter().map(String::as_str).collect()))
     });
     let statements = trace.statements.iter().enumerate().map(|(index, statement)| {
         let below = subject.tree.asked_by(Asker::Statement(index));
         let importing: f64 = below.iter().map(|index| trace.imports[*index].self_ms).sum();
-        let users = subject.tree.users(&below).into_iter().map(str::to_owned).collect();
+        let users = (!below.is_empty()).then(|| subject.tree.users(&below));
         (
             format!("`{}` at {}", shorten(&statement.text, 32), statement.place),
             statement.self_ms + importing,
             users,
         )
     });
-    // Nobody knows who needs what a statement makes, unless it imports.
     lines.chain(statements).max_by(|a, b| a.1.total_cmp(&b.1))
 }

@@ -215,7 +215,7 @@ fn conditions(subject: &Subject<'_>) -> String {
         (None, None) => {}
     }
     if !subject.trace.phases.first_invoke_parts.is_empty() {
-        text += "; figures are of starts without it, but where it says traced";
+        text += "; figures are from starts without it, except where it says traced";
     }
     subject.view.paragraph(subject.view.style.dim, &text)
 }

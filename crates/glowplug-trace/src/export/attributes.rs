@@ -28,7 +28,7 @@ pub(crate) fn of_phase(stat: Option<&Stat>, cold: Option<&Stat>) -> Attributes {
         told.push(("glowplug.median_ms", number(stat.median)));
         told.push(("glowplug.low_ms", number(stat.low)));
         told.push(("glowplug.high_ms", number(stat.high)));
-        told.push(("glowplug.runs", Value::Whole(stat.runs as i64)));
+        told.push(("glowplug.runs", whole(stat.runs as u64)));
     }
     if let Some(cold) = cold {
         told.push(("glowplug.cold_cache_ms", number(cold.median)));
@@ -101,7 +101,7 @@ pub(crate) fn of_import(import: &Import) -> Attributes {
         push_figure(&mut told, name, figure);
     }
     if let Some(bytes) = import.bytes_read {
-        told.push(("glowplug.bytes_read", Value::Whole(bytes as i64)));
+        told.push(("glowplug.bytes_read", whole(bytes)));
     }
     told.push(("glowplug.bytecode", Value::from(bytecode(import.bytecode))));
     told.push(("glowplug.runtime_provided", Value::Flag(import.runtime_provided)));
@@ -111,11 +111,13 @@ pub(crate) fn of_import(import: &Import) -> Attributes {
 
 /// Of one statement.
 pub(crate) fn of_statement(statement: &Statement) -> Attributes {
-    vec![
+    let mut told = vec![
         ("glowplug.statement", Value::from(&*statement.text)),
         ("glowplug.self_ms", number(statement.self_ms)),
         ("glowplug.cpu_ms", number(statement.cpu_ms)),
-    ]
+    ];
+    push_figure(&mut told, "glowplug.imports_ms", statement.imports_ms);
+    told
 }
 
 /// `file:line` as its two parts, the file where Lambda has it.
@@ -157,6 +159,10 @@ fn push_list(told: &mut Attributes, name: &'static str, list: Vec<String>) {
     if !list.is_empty() {
         told.push((name, Value::List(list)));
     }
+}
+
+fn whole(count: u64) -> Value {
+    Value::Whole(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// To a nanosecond, which is more than a clock gives.

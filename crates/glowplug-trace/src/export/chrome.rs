@@ -44,8 +44,7 @@ impl<'a> Process<'a> {
         events.push(self.metadata("process_name", 0, json!({"name": name})));
         events.push(self.metadata("process_sort_index", 0, json!({"sort_index": self.id})));
         self.thread(MAIN_THREAD);
-        let spans: Vec<Json> =
-            self.start.roots().flat_map(Span::walk).map(|span| self.event(span)).collect();
+        let spans: Vec<Json> = self.start.roots().flat_map(Span::walk).map(|span| self.event(span)).collect();
         for (index, thread) in self.threads.iter().enumerate() {
             events.push(self.metadata("thread_name", index + 1, json!({"name": thread})));
             events.push(self.metadata("thread_sort_index", index + 1, json!({"sort_index": index + 1})));

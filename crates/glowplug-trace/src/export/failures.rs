@@ -40,7 +40,8 @@ pub(crate) fn of_import(import: &Import, ended: Option<&Failure>) -> Option<Fail
 
 /// `Type: Type: text` or `text`.
 fn read(text: &str) -> Failure {
-    let Some((kind, mut message)) = text.split_once(": ").filter(|(kind, _)| !kind.contains(char::is_whitespace))
+    let Some((kind, mut message)) =
+        text.split_once(": ").filter(|(kind, _)| !kind.contains(char::is_whitespace))
     else {
         return Failure { error_type: None, message: text.to_owned(), handled: false };
     };

@@ -6,12 +6,22 @@ use camino::Utf8Path;
 use fs_err as fs;
 use glowplug_core::{Error, Result};
 
+/// Refuses what cannot be written to, whatever will be written.
+pub(crate) fn check(path: &Utf8Path) -> Result<()> {
+    let refused = |why: &str| Err(Error::usage(why).place(path.as_str()).hint("name another file"));
+    if path.is_dir() {
+        return refused("an export's target is a folder");
+    }
+    match path.ancestors().skip(1).find(|above| above.exists()) {
+        Some(above) if !above.is_dir() => refused("an export's target is below a file"),
+        _ => Ok(()),
+    }
+}
+
 /// Writes beside the file and renames. What is no plain file, such as `/dev/stdout` or a named pipe, is written to
 /// as it is.
 pub(crate) fn write(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::usage("an export's target is a folder").place(path.as_str()).hint("name a file in it"));
-    }
+    check(path)?;
     if path.exists() && !path.is_file() {
         let mut device = fs::OpenOptions::new().write(true).open(path)?;
         return Ok(device.write_all(bytes)?);
@@ -52,8 +62,9 @@ mod tests {
         assert_eq!(fs::read_dir(root.join("deep")).unwrap().count(), 1);
         assert!(write(&root, b"x").unwrap_err().to_string().contains("a folder"));
         // A file where a folder should be: nothing is left behind.
-        write(&file.join("below"), b"x").unwrap_err();
+        assert!(write(&file.join("below/x"), b"x").unwrap_err().to_string().contains("below a file"));
         assert_eq!(fs::read_dir(root.join("deep")).unwrap().count(), 1);
+        check(Utf8Path::new("new.json")).unwrap();
         write(Utf8Path::new("/dev/null"), b"x").unwrap();
         assert!(!Utf8Path::new("/dev/null").is_file());
     }

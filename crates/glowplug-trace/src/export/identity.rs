@@ -84,7 +84,7 @@ mod tests {
         let trace = ids.trace(0x5840_6520 * 1_000_000_000);
         assert!(trace.xray().starts_with("1-58406520-"));
         assert_eq!(trace.xray().len(), 35);
-        let hex: String = trace.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = format!("{:032x}", u128::from_be_bytes(trace.bytes()));
         assert_eq!(hex, trace.xray()[2..].replace('-', ""));
         let request = ids.request();
         assert_eq!((request.len(), &request[14..15]), (36, "4"));

@@ -70,20 +70,23 @@ impl<'a> Imports<'a> {
     fn with_statements(&self, index: usize, mut children: Vec<Draft>) -> Vec<Draft> {
         let Some(body) = self.statements.get(&index) else { return children };
         for (position, statement) in body.iter().enumerate() {
-            if statement.self_ms < self.threshold_ms {
-                continue;
-            }
-            let thread = &self.trace.imports[index].thread;
             let next = body.get(position + 1).map_or(f64::INFINITY, |next| next.start_ms);
             let during = |start: f64| statement.start_ms <= start && start < next;
             let direct = self.forest.children(index).iter().map(|child| &self.trace.imports[*child]);
-            let imports: f64 = direct.filter(|i| during(i.start_ms)).map(|i| i.total_ms).sum();
-            let (within, others) = children.into_iter().partition(|c: &Draft| during(c.start));
+            let led_to: Vec<&Import> = direct.filter(|import| during(import.start_ms)).collect();
+            // An import statement would be shown twice; one that runs code which imports is worth a span.
+            let elsewhere = |import: &&&Import| file_of(&import.importer) != file_of(&statement.place);
+            let hidden: f64 = led_to.iter().filter(elsewhere).map(|import| import.total_ms).sum();
+            if statement.self_ms.max(hidden) < self.threshold_ms {
+                continue;
+            }
+            let imports_ms = statement.imports_ms.unwrap_or_else(|| led_to.iter().map(|i| i.total_ms).sum());
+            let (within, others) = children.into_iter().partition(|child: &Draft| during(child.start));
             children = others;
             let name = format!("{} {}", statement.place, shortened(&statement.text));
-            let mut draft =
-                Draft::new(Kind::Statement, name, statement.start_ms, statement.self_ms + imports);
-            draft.thread.clone_from(thread);
+            let duration = statement.self_ms + imports_ms;
+            let mut draft = Draft::new(Kind::Statement, name, statement.start_ms, duration);
+            draft.thread.clone_from(&self.trace.imports[index].thread);
             draft.place = attributes::place(&statement.place);
             draft.attributes = attributes::of_statement(statement);
             draft.children = within;
@@ -103,15 +106,16 @@ fn bodies(trace: &Trace) -> BTreeMap<usize, Vec<&Statement>> {
     }
     let mut bodies: BTreeMap<usize, Vec<&Statement>> = BTreeMap::new();
     for statement in &trace.statements {
-        let file = statement.place.rsplit_once(':').map_or(&*statement.place, |(file, _)| file);
         let distance = |index: &usize| {
             let Import { start_ms, total_ms, .. } = trace.imports[*index];
             (start_ms - statement.start_ms).max(statement.start_ms - start_ms - total_ms).max(0.0)
         };
-        let nearest = files.get(file).and_then(|all| {
-            all.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
-        });
-        if let Some(index) = nearest {
+        let same = |index: &usize| {
+            let import = &trace.imports[*index];
+            import.phase == statement.phase && import.event == statement.event
+        };
+        let candidates = files.get(file_of(&statement.place)).into_iter().flatten().copied().filter(same);
+        if let Some(index) = candidates.min_by(|a, b| distance(a).total_cmp(&distance(b))) {
             bodies.entry(index).or_default().push(statement);
         }
     }
@@ -121,6 +125,15 @@ fn bodies(trace: &Trace) -> BTreeMap<usize, Vec<&Statement>> {
     bodies
 }
 
+/// The file of `file:line`.
+fn file_of(place: &str) -> &str {
+    place.rsplit_once(':').map_or(place, |(file, _)| file)
+}
+
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= TEXT { text.to_owned() } else { text.chars().take(TEXT - 1).chain(['…']).collect() }
+    if text.chars().count() <= TEXT {
+        text.to_owned()
+    } else {
+        text.chars().take(TEXT - 1).chain(['…']).collect()
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Draft {
     pub(crate) place: Option<(String, u32)>,
     pub(crate) failure: Option<Failure>,
     pub(crate) attributes: Attributes,
-    pub(crate) children: Vec<Draft>,
+    pub(crate) children: Vec<Self>,
 }
 
 impl Draft {
@@ -164,9 +164,8 @@ mod tests {
 
     fn drafts() -> impl Strategy<Value = Draft> {
         let figure = || prop_oneof![Just(0.0), 0.0..50.0, -5.0..2000.0];
-        let node = (figure(), figure(), "[xy]").prop_map(|(start, duration, thread): (f64, f64, String)| Draft {
-            thread,
-            ..leaf("n", start, duration)
+        let node = (figure(), figure(), "[xy]").prop_map(|(start, duration, thread): (f64, f64, String)| {
+            Draft { thread, ..leaf("n", start, duration) }
         });
         node.clone().prop_recursive(4, 40, 5, move |inner| {
             (node.clone(), prop::collection::vec(inner, 0..5))

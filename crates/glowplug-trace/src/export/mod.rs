@@ -53,6 +53,18 @@ impl ExportOptions {
     }
 }
 
+/// Whether an export can be expected to work, as far as that shows before there is a trace: to ask first costs less
+/// than to measure in vain.
+///
+/// # Errors
+/// Usage: the file is a folder, or is to lie in something that is none.
+pub fn check(export: &Export) -> Result<()> {
+    match &export.target {
+        Target::File(path) => file::check(path),
+        Target::Http(_) | Target::Udp(_) => Ok(()),
+    }
+}
+
 /// Writes or sends a trace. A file appears complete or not at all.
 ///
 /// # Errors

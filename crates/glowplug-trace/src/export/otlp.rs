@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as Record, Status};
 use prost::Message;
+use serde_json::Value as Json;
 
 use glowplug_core::{Architecture, Error, Result};
 
@@ -60,7 +61,11 @@ pub(crate) fn request(trace: &Trace, options: &ExportOptions) -> ExportTraceServ
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(resource(trace, options)),
-            scope_spans: vec![ScopeSpans { scope: Some(scope), spans: records, schema_url: SCHEMA_URL.to_owned() }],
+            scope_spans: vec![ScopeSpans {
+                scope: Some(scope),
+                spans: records,
+                schema_url: SCHEMA_URL.to_owned(),
+            }],
             schema_url: SCHEMA_URL.to_owned(),
         }],
     }
@@ -77,12 +82,33 @@ pub(crate) fn protobuf(request: &ExportTraceServiceRequest) -> Vec<u8> {
     request.encode_to_vec()
 }
 
-/// As JSON: ids in hexadecimal, 64-bit numbers as text.
+/// As JSON: ids in hexadecimal, 64-bit numbers as text, and what has its default left out.
 pub(crate) fn json(request: &ExportTraceServiceRequest) -> Result<Vec<u8>> {
-    let mut bytes =
-        serde_json::to_vec(request).map_err(|error| Error::defect("the spans have no JSON").cause(error))?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    let mut document = serde_json::to_value(request)
+        .map_err(|error| Error::defect("the spans have no JSON").cause(error))?;
+    leave_out_defaults(&mut document);
+    super::json(&document)
+}
+
+/// Values of attributes are what they are, empty or not.
+fn leave_out_defaults(value: &mut Json) {
+    match value {
+        Json::Object(fields) => {
+            fields.retain(|name, value| {
+                let default = match value {
+                    Json::Null => true,
+                    Json::String(text) => text.is_empty(),
+                    Json::Number(number) => number.as_f64() == Some(0.0),
+                    Json::Array(list) => list.is_empty(),
+                    Json::Bool(_) | Json::Object(_) => false,
+                };
+                !default || name.ends_with("Value") || name == "values"
+            });
+            fields.values_mut().for_each(leave_out_defaults);
+        }
+        Json::Array(list) => list.iter_mut().for_each(leave_out_defaults),
+        _ => {}
+    }
 }
 
 struct Writer<'a> {
@@ -107,10 +133,10 @@ impl Writer<'_> {
             start_time_unix_nano: self.base + span.start_ns,
             end_time_unix_nano: self.base + span.end_ns,
             attributes: self.attributes(span),
-            status: span.failure.as_ref().map(|failure| Status {
-                message: failure.message.clone(),
-                code: StatusCode::Error.into(),
-            }),
+            status: span
+                .failure
+                .as_ref()
+                .map(|failure| Status { message: failure.message.clone(), code: StatusCode::Error.into() }),
             ..Record::default()
         };
         self.records.push(record);

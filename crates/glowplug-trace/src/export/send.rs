@@ -4,7 +4,9 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use glowplug_core::{Error, Result};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use prost::Message;
 
 use super::otlp;
@@ -15,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before each further attempt, where the collector says that it is busy.
 const PAUSES: [Duration; 3] =
-    [Duration::from_millis(200), Duration::from_millis(800), Duration::from_millis(2000)];
+    [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
 
 /// Statuses of a collector that is busy.
 const BUSY: [u16; 4] = [429, 502, 503, 504];
@@ -107,7 +109,9 @@ fn accepted(url: &str, answer: &[u8], encoding: Encoding, sent: usize) -> Result
         return Ok(());
     }
     let why = if why.is_empty() { "it does not say why".to_owned() } else { why };
-    Err(Error::surroundings(format!("the collector left out {rejected} of {sent} spans")).place(url).cause(why))
+    Err(Error::surroundings(format!("the collector left out {rejected} of {sent} spans"))
+        .place(url)
+        .cause(why))
 }
 
 fn refusal(url: &str, status: u16, answer: &[u8]) -> Error {

@@ -94,7 +94,7 @@ pub(crate) struct Span {
     /// What else is known.
     pub(crate) attributes: Attributes,
     /// In the order in which they began, thread by thread.
-    pub(crate) children: Vec<Span>,
+    pub(crate) children: Vec<Self>,
 }
 
 impl Span {

@@ -80,7 +80,7 @@ impl Assembly<'_> {
         runtime.attributes = attributes::of_phase(runtime_stat, cold.and_then(|cold| cold.runtime.as_ref()));
         runtime.clock = begins - runtime_ms;
         let provided = imports.drafts(before.into_iter().map(|(index, _)| index));
-        runtime.children = self.runtime_parts(begins, provided);
+        runtime.children = self.runtime_parts((runtime.clock, begins), provided);
 
         let mut init = Draft::new(Kind::Phase, "init", 0.0, init_ms);
         init.attributes = attributes::of_phase(init_stat, cold.and_then(|cold| cold.init.as_ref()));
@@ -92,19 +92,20 @@ impl Assembly<'_> {
         if empty { Vec::new() } else { vec![runtime, init] }
     }
 
-    /// Interpreter, `site` and client, one after the other until the agent's clock shows `end`; the client holds what
-    /// the runtime imports.
-    fn runtime_parts(&self, end: f64, provided: Vec<Draft>) -> Vec<Draft> {
+    /// Interpreter and `site` from the start on, the client until the end, both on the agent's clock; the client holds
+    /// what the runtime imports.
+    fn runtime_parts(&self, (start, end): (f64, f64), provided: Vec<Draft>) -> Vec<Draft> {
         let parts = &self.trace.phases.runtime_parts;
-        let named = [("interpreter", &parts.interpreter), ("site", &parts.site), ("client", &parts.client)];
-        let known: Vec<Draft> =
-            named.into_iter().filter_map(|(name, stat)| Some(phase(name, stat.as_ref()?))).collect();
-        let total: f64 = known.iter().map(|part| part.duration).sum();
-        let mut placed = consecutive(end - total, known);
-        match placed.iter_mut().find(|part| part.name == "client") {
-            Some(client) => {
+        let named = [("interpreter", &parts.interpreter), ("site", &parts.site)];
+        let known = named.into_iter().filter_map(|(name, stat)| Some(phase(name, stat.as_ref()?)));
+        let mut placed = consecutive(start, known.collect());
+        match &parts.client {
+            Some(stat) => {
+                let mut client = phase("client", stat);
+                client.start = end - client.duration;
                 client.clock = client.start;
                 client.children = provided;
+                placed.push(client);
             }
             None => placed.extend(provided),
         }

@@ -118,10 +118,7 @@ fn read_target(format: Format, text: &str) -> Result<Target> {
         return wrong("an export needs a target", "name a file: `--export chrome=trace.json`");
     }
     if text == "-" {
-        return wrong(
-            "an export does not go to standard output",
-            "name a file; `/dev/stdout` is one",
-        );
+        return wrong("an export does not go to standard output", "name a file; `/dev/stdout` is one");
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         return Ok(Target::File(text.into()));
@@ -133,15 +130,17 @@ fn read_target(format: Format, text: &str) -> Result<Target> {
             let bare = path.is_empty() || path == "/";
             Ok(Target::Http(if bare { format!("{scheme}://{authority}/v1/traces") } else { text.to_owned() }))
         }
-        (Format::Xray, "udp") if rest.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
-        }) =>
+        (Format::Xray, "udp")
+            if rest.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+            }) =>
         {
             Ok(Target::Udp(rest.to_owned()))
         }
-        (Format::Otlp, _) => {
-            wrong("otlp goes to a file or to a collector", "for example `--export otlp=http://localhost:4318`")
-        }
+        (Format::Otlp, _) => wrong(
+            "otlp goes to a file or to a collector",
+            "for example `--export otlp=http://localhost:4318`",
+        ),
         (Format::Xray, _) => {
             wrong("xray goes to a file or to a daemon", "for example `--export xray=udp://127.0.0.1:2000`")
         }
@@ -190,7 +189,9 @@ mod tests {
         for text in ["otlp=udp://x:1", "otlp=http://", "otlp=http:///v1/traces"] {
             assert!(target(text).contains("a collector"), "{}", target(text));
         }
-        for text in ["xray=http://x", "xray=udp://x", "xray=udp://:2000", "xray=udp://x:99999", "xray=udp://x:0"] {
+        for text in
+            ["xray=http://x", "xray=udp://x", "xray=udp://:2000", "xray=udp://x:99999", "xray=udp://x:0"]
+        {
             assert!(target(text).contains("a daemon"), "{}", target(text));
         }
     }

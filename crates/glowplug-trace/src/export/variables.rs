@@ -68,9 +68,9 @@ fn pairs(variable: &str, text: &str) -> Result<Vec<(String, String)>> {
     entries
         .map(|entry| {
             let pair = entry.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
-            let decoded = pair.filter(|(name, _)| !name.is_empty()).and_then(|(name, value)| {
-                Some((name.to_owned(), decode(value)?))
-            });
+            let decoded = pair
+                .filter(|(name, _)| !name.is_empty())
+                .and_then(|(name, value)| Some((name.to_owned(), decode(value)?)));
             // Headers hold secrets: the entry is not repeated.
             decoded.ok_or_else(|| {
                 Error::usage("cannot read a variable")
@@ -124,8 +124,10 @@ mod tests {
         assert_eq!(read_all.encoding, Encoding::Json);
         assert_eq!(read_all.headers, [pair("api-key", "a b="), pair("tenant", "1")]);
         assert_eq!(read_all.resource, [pair("team", "a"), pair("service.name", "report")]);
-        let traces =
-            [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")];
+        let traces = [
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
+        ];
         assert_eq!(read(&traces).unwrap().encoding, Encoding::Protobuf);
     }
 

@@ -12,7 +12,10 @@ use glowplug_trace::{
 use crate::support::{Function, any_python, engine, paths};
 
 const BUSY: &[(&str, &str)] = &[
-    ("app.py", "import patterns\nimport sleepy\n\ndef handler(event, context):\n    import late\n    return late.ask()\n"),
+    (
+        "app.py",
+        "import patterns\nimport sleepy\n\ndef handler(event, context):\n    import late\n    return late.ask()\n",
+    ),
     ("patterns.py", "import re\nWORDS = re.compile('|'.join('word%d' % n for n in range(300)))\n"),
     ("sleepy.py", "import time\ntime.sleep(0.05)\n"),
     (
@@ -88,8 +91,10 @@ fn the_parts_of_a_phase_add_up_to_it() {
     assert_eq!(phases.cold_cache, None);
 
     let kinds = &trace.kinds;
-    let told = [kinds.find, kinds.read, kinds.compile, kinds.exec, kinds.gc, kinds.regex, kinds.io, kinds.rest];
-    let known: f64 = told.iter().flatten().sum::<f64>() + kinds.native.unwrap_or(0.0) + kinds.unmarshal.unwrap_or(0.0);
+    let told =
+        [kinds.find, kinds.read, kinds.compile, kinds.exec, kinds.gc, kinds.regex, kinds.io, kinds.rest];
+    let known: f64 =
+        told.iter().flatten().sum::<f64>() + kinds.native.unwrap_or(0.0) + kinds.unmarshal.unwrap_or(0.0);
     let own = trace.imports.iter().filter(|i| i.phase == Phase::Init && !i.runtime_provided);
     let sum: f64 = own.map(|i| i.self_ms).sum();
     // The waits come from another start.
@@ -98,7 +103,10 @@ fn the_parts_of_a_phase_add_up_to_it() {
     let places: Vec<(&str, &str)> =
         trace.lines.iter().map(|line| (line.place.as_str(), line.asks_for[0].as_str())).collect();
     assert_eq!(places[0], ("app.py:2", "sleepy"));
-    assert!(places.contains(&("app.py:5", "late")) && places.contains(&("app.py:1", "patterns")), "{places:?}");
+    assert!(
+        places.contains(&("app.py:5", "late")) && places.contains(&("app.py:1", "patterns")),
+        "{places:?}"
+    );
     assert!(trace.connections.iter().any(|c| c.kind == "resolve" && c.event.as_deref() == Some("go")));
 }
 
@@ -153,6 +161,9 @@ fn an_import_that_ends_the_process_is_marked() {
     let trace = trace(engine(), &spec, &[], &context(), &NoProgress).unwrap();
     assert!(trace.failure.as_deref().unwrap().starts_with("init: "), "{:?}", trace.failure);
     assert_eq!(import(&trace, "fine").status, Status::Ok);
-    assert_eq!((import(&trace, "bad").status, import(&trace, "app").status), (Status::Failed, Status::Failed));
+    assert_eq!(
+        (import(&trace, "bad").status, import(&trace, "app").status),
+        (Status::Failed, Status::Failed)
+    );
     assert_eq!(trace.imports.iter().filter(|i| i.module == "fine").count(), 1);
 }

@@ -46,7 +46,12 @@ fn consumed(script: &str, arguments: &[&Utf8Path]) -> Result<String, String> {
 }
 
 /// Changes a file that was accepted, and expects it to be refused.
-fn refused(script: &str, file: &Utf8Path, others: &[&Utf8Path], change: impl FnOnce(String) -> String) -> String {
+fn refused(
+    script: &str,
+    file: &Utf8Path,
+    others: &[&Utf8Path],
+    change: impl FnOnce(String) -> String,
+) -> String {
     let text = fs::read_to_string(file).unwrap();
     let changed = change(text.clone());
     assert_ne!(text, changed);
@@ -75,7 +80,10 @@ fn slow_opentelemetrys_own_classes_read_protobuf_and_json() {
     let read: Value = serde_json::from_str(&read).unwrap();
     assert_eq!(read["resource"]["faas.name"], "report");
     assert_eq!(read["resource"]["faas.max_memory"], 536_870_912);
-    assert_eq!(read["resource"]["cloud.resource_id"], "arn:aws:lambda:us-east-1:123456789012:function:report");
+    assert_eq!(
+        read["resource"]["cloud.resource_id"],
+        "arn:aws:lambda:us-east-1:123456789012:function:report"
+    );
     let spans = read["spans"].as_array().unwrap();
     let named = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
     assert_eq!(named("report")["attributes"]["faas.coldstart"], true);
@@ -140,7 +148,10 @@ fn slow_tuna_opens_importtime() {
     let tree: Value = serde_json::from_str(&consumed("tuna.py", &[&text, &page]).unwrap()).unwrap();
     let child = |of: &Value, name: &str| -> Value {
         let all = of["children"].as_array().unwrap();
-        all.iter().find(|child| child["text"][0] == name).unwrap_or_else(|| panic!("no {name} in {all:?}")).clone()
+        all.iter()
+            .find(|child| child["text"][0] == name)
+            .unwrap_or_else(|| panic!("no {name} in {all:?}"))
+            .clone()
     };
     let numpy = child(&child(&child(&tree, "app"), "pandas"), "numpy");
     assert_eq!(numpy["value"], 0.255);

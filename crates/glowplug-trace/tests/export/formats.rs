@@ -32,7 +32,8 @@ fn outline(trace: &glowplug_trace::Trace) -> String {
     let mut depths: BTreeMap<String, usize> = BTreeMap::new();
     let mut zero = 0;
     for span in &spans {
-        let depth = depths.get(span["parentSpanId"].as_str().unwrap()).map_or(0, |depth| depth + 1);
+        let depth =
+            span["parentSpanId"].as_str().and_then(|parent| depths.get(parent)).map_or(0, |depth| depth + 1);
         depths.insert(span["spanId"].as_str().unwrap().to_owned(), depth);
         let (start, end) = (nanoseconds(span, "startTimeUnixNano"), nanoseconds(span, "endTimeUnixNano"));
         if depth == 0 {
@@ -56,22 +57,24 @@ fn phases_imports_and_statements_are_one_tree_on_one_clock() {
         fetch                                        0.00   198.02
         unpack                                     198.02   500.00
       runtime                                      500.00   536.00
-        interpreter                                500.50   511.50
-        site                                       511.50   514.00
+        interpreter                                500.00   511.00
+        site                                       511.00   513.50
         client                                     514.00   536.00
           awslambdaric.bootstrap                   514.50   534.50
             json                                   515.00   520.00
             logging                                521.00   528.00
       init                                         536.00  1036.00
         app                                        536.00  1036.00
-          boto3                                    536.96   729.27
-            botocore.session                       537.44   727.83
-              awscrt                               588.88   592.15  ERROR
-          pandas                                   729.27  1008.12
-            numpy                                  730.23   975.42
-            pandas._libs.lib                       975.62   977.54
-          app.py:12 client = boto3.client("s3")   1012.92  1035.04
-            botocore.docs                         1016.77  1024.46
+          boto3                                    536.94   725.62
+            botocore.session                       537.42   724.21
+              awscrt                               587.89   591.09  ERROR
+          pandas                                   725.62   999.21
+            numpy                                  726.57   967.13
+            pandas._libs.lib                       967.32   969.21
+          app.py:12 client = boto3.client("s3")   1003.92  1025.62
+            botocore.docs                         1007.70  1015.25
+          app.py:14 MODEL = pickle.load(file)     1026.09  1031.28
+            sklearn                               1026.19  1030.91
         sqlite3                                    636.00  1036.00  [Thread-1 (warm)]
       report                                      1036.00  1036.80
     report                                           0.00     0.40
@@ -80,22 +83,24 @@ fn phases_imports_and_statements_are_one_tree_on_one_clock() {
         fetch                                        0.00   198.02
         unpack                                     198.02   500.00
       runtime                                      500.00   536.00
-        interpreter                                500.50   511.50
-        site                                       511.50   514.00
+        interpreter                                500.00   511.00
+        site                                       511.00   513.50
         client                                     514.00   536.00
           awslambdaric.bootstrap                   514.50   534.50
             json                                   515.00   520.00
             logging                                521.00   528.00
       init                                         536.00  1036.00
         app                                        536.00  1036.00
-          boto3                                    536.96   729.27
-            botocore.session                       537.44   727.83
-              awscrt                               588.88   592.15  ERROR
-          pandas                                   729.27  1008.12
-            numpy                                  730.23   975.42
-            pandas._libs.lib                       975.62   977.54
-          app.py:12 client = boto3.client("s3")   1012.92  1035.04
-            botocore.docs                         1016.77  1024.46
+          boto3                                    536.94   725.62
+            botocore.session                       537.42   724.21
+              awscrt                               587.89   591.09  ERROR
+          pandas                                   725.62   999.21
+            numpy                                  726.57   967.13
+            pandas._libs.lib                       967.32   969.21
+          app.py:12 client = boto3.client("s3")   1003.92  1025.62
+            botocore.docs                         1007.70  1015.25
+          app.py:14 MODEL = pickle.load(file)     1026.09  1031.28
+            sklearn                               1026.19  1030.91
         sqlite3                                    636.00  1036.00  [Thread-1 (warm)]
       report                                      1036.00  1096.00
         numpy.rec                                 1036.00  1048.00
@@ -138,7 +143,7 @@ fn otlp_follows_the_conventions_for_functions() {
     assert_eq!(resource["faas.max_memory"]["intValue"], "536870912");
 
     let spans = spans(&trace());
-    let roots: Vec<&Value> = spans.iter().filter(|span| span["parentSpanId"] == "").collect();
+    let roots: Vec<&Value> = spans.iter().filter(|span| span["parentSpanId"].is_null()).collect();
     let names: Vec<&str> = roots.iter().map(|span| span["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["cold start health", "report", "cold start process_data", "report"]);
     // A warm invoke is another trace, and knows the cold start before it.
@@ -187,10 +192,12 @@ fn variables_change_the_resource_and_the_threshold_decides_what_is_shown() {
     assert_eq!(resource["faas.name"]["stringValue"], "report");
     let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
     let kind = |span: &&Value| attributes(span)["glowplug.kind"]["stringValue"] == "import";
-    let imports: BTreeSet<&str> = spans.iter().filter(kind).map(|span| span["name"].as_str().unwrap()).collect();
-    assert_eq!(imports.into_iter().collect::<Vec<_>>(), [
-        "app", "boto3", "botocore.session", "numpy", "pandas", "sqlite3"
-    ]);
+    let imports: BTreeSet<&str> =
+        spans.iter().filter(kind).map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        imports.into_iter().collect::<Vec<_>>(),
+        ["app", "boto3", "botocore.session", "numpy", "pandas", "sqlite3"]
+    );
 }
 
 #[test]
@@ -211,7 +218,8 @@ fn importtime_is_what_the_interpreter_prints() {
     import time:       400 |       2400 |     pandas._libs
     import time:     33000 |     290400 |   pandas
     import time:      8000 |       8000 |   botocore.docs
-    import time:      4000 |     501450 | app
+    import time:      5000 |       5000 |   sklearn
+    import time:      4000 |     506450 | app
     import time:    400000 |     400000 | sqlite3
     import time:       300 |        300 | numpy.rec
     import time:      5000 |       5000 |   openpyxl
@@ -242,12 +250,15 @@ fn speedscope_opens_and_closes_frames_as_a_stack() {
     let document: Value = serde_json::from_slice(&rendered(&trace(), "speedscope=x")).unwrap();
     let profiles = document["profiles"].as_array().unwrap();
     let names: Vec<&str> = profiles.iter().map(|profile| profile["name"].as_str().unwrap()).collect();
-    assert_eq!(names, [
-        "report: health",
-        "report: health, Thread-1 (warm)",
-        "report: process_data",
-        "report: process_data, Thread-1 (warm)"
-    ]);
+    assert_eq!(
+        names,
+        [
+            "report: health",
+            "report: health, Thread-1 (warm)",
+            "report: process_data",
+            "report: process_data, Thread-1 (warm)"
+        ]
+    );
 }
 
 /// Every document of an X-Ray export with the ids within, checked against what AWS documents.
@@ -297,11 +308,16 @@ fn xray_documents_are_segments_with_subsegments() {
     assert_eq!(cold["annotations"]["event"], "process_data");
     assert_eq!(documents[3]["annotations"]["coldstart"], false);
     let names = |segment: &Value| -> Vec<String> {
-        segment["subsegments"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap().to_owned()).collect()
+        segment["subsegments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(cold), ["provision", "runtime", "init", "first invoke"]);
     let app = &cold["subsegments"][2]["subsegments"][0];
-    assert_eq!(names(app), ["boto3", "pandas", "app.py:12"]);
+    assert_eq!(names(app), ["boto3", "pandas", "app.py:12", "app.py:14"]);
     assert_eq!(app["subsegments"][2]["metadata"]["glowplug"]["statement"], "client = boto3.client(\"s3\")");
     let failed = &app["subsegments"][0]["subsegments"][0]["subsegments"][0];
     assert_eq!((&failed["name"], &failed["error"]), (&"awscrt".into(), &true.into()));

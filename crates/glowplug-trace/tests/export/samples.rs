@@ -7,8 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Architecture, PythonVersion, SCHEMA_TRACE, Stat};
 use glowplug_trace::export::{Export, ExportOptions, render};
 use glowplug_trace::{
-    Bytecode, ColdCache, Compiled, ConnectionUse, Environment, FunctionUse, Import, InvokeParts, Kinds, Phase,
-    Phases, RuntimeParts, Statement, Status, Trace, TraceSubprocess,
+    Bytecode, ColdCache, Compiled, ConnectionUse, Environment, FunctionUse, Import, InvokeParts, Kinds,
+    Phase, Phases, RuntimeParts, Statement, Status, Trace, TraceSubprocess,
 };
 
 /// 2026-01-02 03:04:05.
@@ -42,7 +42,13 @@ pub(crate) fn stat(ms: f64) -> Option<Stat> {
 }
 
 /// An import of `app` at the top of `app.py`, on the main thread.
-pub(crate) fn import(module: &str, parent: Option<&str>, start_ms: f64, total_ms: f64, self_ms: f64) -> Import {
+pub(crate) fn import(
+    module: &str,
+    parent: Option<&str>,
+    start_ms: f64,
+    total_ms: f64,
+    self_ms: f64,
+) -> Import {
     let top = module.split('.').next().unwrap();
     Import {
         module: module.to_owned(),
@@ -87,11 +93,25 @@ fn failed(import: Import) -> Import {
 }
 
 fn invoked(event: &str, import: Import) -> Import {
-    Import { phase: Phase::FirstInvoke, event: Some(event.to_owned()), importer: "app.py:31".to_owned(), ..import }
+    Import {
+        phase: Phase::FirstInvoke,
+        event: Some(event.to_owned()),
+        importer: "app.py:31".to_owned(),
+        ..import
+    }
 }
 
 fn statement(line: u32, text: &str, start_ms: f64, self_ms: f64) -> Statement {
-    Statement { place: format!("app.py:{line}"), text: text.to_owned(), start_ms, self_ms, cpu_ms: self_ms }
+    Statement {
+        place: format!("app.py:{line}"),
+        text: text.to_owned(),
+        start_ms,
+        self_ms,
+        cpu_ms: self_ms,
+        imports_ms: None,
+        phase: Phase::Init,
+        event: None,
+    }
 }
 
 /// A function with two events. With the agent, the runtime takes 45 ms and init 530 ms; without, 36 and 500.
@@ -102,7 +122,7 @@ pub(crate) fn trace() -> Trace {
         provided(import("awslambdaric.bootstrap", None, 23.5, 20.0, 8.0)),
         provided(import("json", Some("awslambdaric.bootstrap"), 24.0, 5.0, 5.0)),
         provided(import("logging", Some("awslambdaric.bootstrap"), 30.0, 7.0, 7.0)),
-        used(import("app", None, 45.0, 520.0, 4.0)),
+        used(import("app", None, 45.0, 530.0, 4.0)),
         import("boto3", Some("app"), 46.0, 200.0, 1.0),
         import("botocore.session", Some("boto3"), 46.5, 198.0, 194.6),
         failed(import("awscrt", Some("botocore.session"), 100.0, 3.4, 3.4)),
@@ -113,7 +133,12 @@ pub(crate) fn trace() -> Trace {
         import("pandas._libs", Some("pandas"), 496.0, 0.4, 0.4),
         import("pandas._libs.lib", Some("pandas._libs"), 496.2, 2.0, 2.0),
         Import { thread: "Thread-1 (warm)".to_owned(), ..import("sqlite3", None, 300.0, 400.0, 400.0) },
-        import("botocore.docs", Some("app"), 545.0, 8.0, 8.0),
+        Import {
+            importer: "boto3/session.py:9".to_owned(),
+            ..import("botocore.docs", Some("app"), 545.0, 8.0, 8.0)
+        },
+        // Unpickling imports: the statement does nothing itself.
+        Import { importer: String::new(), ..import("sklearn", Some("app"), 564.6, 5.0, 5.0) },
         invoked("health", import("numpy.rec", None, 600.0, 0.3, 0.3)),
         invoked("process_data", import("numpy.rec", None, 601.0, 12.0, 12.0)),
         invoked("process_data", used(import("pandas.io.excel", None, 620.0, 30.0, 25.0))),
@@ -135,7 +160,8 @@ pub(crate) fn trace() -> Trace {
             statement(7, "import boto3", 45.5, 0.03),
             statement(8, "import pandas as pd", 240.0, 0.03),
             statement(12, "client = boto3.client(\"s3\")", 541.0, 15.0),
-            statement(14, "BUCKET = os.environ[\"BUCKET\"]", 564.5, 0.01),
+            Statement { imports_ms: Some(5.0), ..statement(14, "MODEL = pickle.load(file)", 564.5, 0.5) },
+            statement(15, "BUCKET = os.environ[\"BUCKET\"]", 570.5, 0.01),
         ],
         distributions: Vec::new(),
         files: Vec::new(),
@@ -188,7 +214,11 @@ fn phases() -> Phases {
         first_invoke: by_event([("health", 0.8), ("process_data", 60.0)]),
         first_invoke_parts: BTreeMap::from([("process_data".to_owned(), parts)]),
         warm_invoke: by_event([("health", 0.4), ("process_data", 5.0)]),
-        cold_cache: Some(ColdCache { runtime: stat(90.0), init: stat(1200.0), first_invoke: BTreeMap::new() }),
+        cold_cache: Some(ColdCache {
+            runtime: stat(90.0),
+            init: stat(1200.0),
+            first_invoke: BTreeMap::new(),
+        }),
     }
 }
 
@@ -223,7 +253,8 @@ pub(crate) fn large() -> Trace {
         trace.imports.push(import(&name, Some("app"), at, 300.0, 1.5));
         for module in 0..60 {
             at += 1.0;
-            let parent = if module % 10 < 5 && module > 0 { format!("{name}.m{}", module - 1) } else { name.clone() };
+            let parent =
+                if module % 10 < 5 && module > 0 { format!("{name}.m{}", module - 1) } else { name.clone() };
             trace.imports.push(import(&format!("{name}.m{module}"), Some(&parent), at, 3.0, 2.0));
         }
     }

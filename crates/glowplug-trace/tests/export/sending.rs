@@ -23,7 +23,7 @@ pub(crate) struct Request {
 /// Reads a request with a length, or gives `None` where there is none.
 pub(crate) fn read(stream: &mut impl Read) -> Option<Request> {
     let mut bytes = Vec::new();
-    let mut block = [0; 65536];
+    let mut block = vec![0; 65536];
     let mut fill = |bytes: &mut Vec<u8>| {
         let count = stream.read(&mut block).ok().filter(|count| *count > 0)?;
         bytes.extend_from_slice(&block[..count]);
@@ -55,7 +55,8 @@ fn server(answers: Vec<(u16, Vec<u8>)>) -> (String, JoinHandle<Vec<Request>>) {
         for (status, body) in answers {
             let (mut stream, _) = listener.accept().unwrap();
             requests.push(read(&mut stream).unwrap());
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let head =
+                format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             stream.write_all(head.as_bytes()).unwrap();
             stream.write_all(&body).unwrap();
         }
@@ -102,7 +103,10 @@ fn what_a_collector_refuses_is_an_error_with_its_words() {
     assert!(error.hints()[0].contains("OTEL_EXPORTER_OTLP_HEADERS"));
 
     let answer = ExportTraceServiceResponse {
-        partial_success: Some(ExportTracePartialSuccess { rejected_spans: 3, error_message: "too old".to_owned() }),
+        partial_success: Some(ExportTracePartialSuccess {
+            rejected_spans: 3,
+            error_message: "too old".to_owned(),
+        }),
     };
     let (url, _) = server(vec![(200, answer.encode_to_vec())]);
     let error = post(&url, &options()).unwrap_err();

@@ -17,12 +17,12 @@ fn told(advice: &[Advice]) -> String {
 #[test]
 fn what_saves_most_first() {
     assert_snapshot!(told(&advise(&sample())), @r#"
+    464.4 requirements: no event imports polars (110 MB of 270 MB): leave out of the requirements what nothing else needs
     102.6 pandas: pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build` defers it
      58.0 boto3: boto3 (app.py:7): 58.0 ms, used by none of 2 events: app.py:15 uses it as the module loads; it can wait once that use stands in a function
      35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
      31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
-     21.0 requirements: no event imports pytz (3.0 MB of 163 MB): leave out of the requirements what nothing else needs
-      0.0 package: the dependencies hold 163 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
+      0.0 package: the dependencies hold 270 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
     "#);
 }
 
@@ -32,12 +32,12 @@ fn compiling_is_promised_once() {
     let advice = advise(&trace);
     assert_snapshot!(told(&advice), @r#"
     1124.1 bytecode: 43 modules have no bytecode, and compiling takes 1124 ms of every cold start: `glowplug build` ships it
+     464.4 requirements: no event imports polars (110 MB of 270 MB): leave out of the requirements what nothing else needs
      102.6 pandas: pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: `glowplug build` defers it
       58.0 boto3: boto3 (app.py:7): 58.0 ms besides compiling, used by none of 2 events: app.py:15 uses it as the module loads; it can wait once that use stands in a function
       35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms besides compiling, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
       31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
-      21.0 requirements: no event imports pytz (3.0 MB of 163 MB): leave out of the requirements what nothing else needs
-       0.0 package: the dependencies hold 163 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
+       0.0 package: the dependencies hold 270 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
        0.0 processes: init starts `git rev-parse HEAD`: find out while packaging what does not change between starts
     "#);
     let of_init: f64 = advice
@@ -106,6 +106,9 @@ fn small_things_are_not_worth_a_word() {
         start_ms: 45.0,
         self_ms: 4.9,
         cpu_ms: 4.9,
+        imports_ms: None,
+        phase: glowplug_trace::Phase::Init,
+        event: None,
     }];
     // 4.9 ms are less than 1 % of init.
     assert_eq!(told(&advise(&trace)), "");
@@ -113,6 +116,26 @@ fn small_things_are_not_worth_a_word() {
     assert_snapshot!(told(&advise(&trace)), @"   40.0 app.py:3: app.py:3 `settings = Settings()`: 40.0 ms of every cold start, mostly waiting: do it on first use, unless every request needs it");
     trace.statements[0].text = "class Settings(BaseSettings):".to_owned();
     assert_eq!(told(&advise(&trace)), "");
+}
+
+#[test]
+fn a_slow_statement_of_an_unused_module_is_promised_once() {
+    let settings = node("app.settings", "app.py:2", 40.0, Vec::new());
+    let app = node("app", "bootstrap.py:1", 1.0, vec![settings]).used_by(&["health", "process_data"]);
+    let mut trace: Trace = trace_of(vec![app]);
+    trace.distributions.clear();
+    trace.statements = vec![Statement {
+        place: "app/settings.py:2".to_owned(),
+        text: "SETTINGS = load()".to_owned(),
+        start_ms: 40.2,
+        self_ms: 39.5,
+        cpu_ms: 39.5,
+        imports_ms: None,
+        phase: glowplug_trace::Phase::Init,
+        event: None,
+    }];
+    let advice: Vec<(String, f64)> = advise(&trace).into_iter().map(|a| (a.subject, a.saves_ms)).collect();
+    assert_eq!(advice, [("app/settings.py:2".to_owned(), 39.5)]);
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn missing_bytecode_is_a_cause_of_its_own() {
     let comparison = compare(&sample(), &troubled());
     assert_snapshot!(told(&comparison), @"
     +1117.5 Bytecode bytecode - 42
-    +0.0 unexplained
+    -0.0 unexplained
     ");
 }
 

@@ -170,6 +170,9 @@ fn statements(imports: &[Import]) -> Vec<Statement> {
         start_ms,
         self_ms,
         cpu_ms,
+        imports_ms: None,
+        phase: Phase::Init,
+        event: None,
     };
     vec![
         statement(7, "import boto3", begin("boto3") - 0.01, 0.01, 0.01),
@@ -229,7 +232,7 @@ pub(crate) fn distributions(imports: &[Import]) -> Vec<DistributionUse> {
         of("scikit-learn", "1.6.1", 40),
         of("botocore", "1.40.76", 18),
         of("boto3", "1.40.76", 1),
-        of("pytz", "2025.2", 3),
+        of("polars", "1.30.0", 110),
     ]
 }
 

@@ -249,12 +249,13 @@ fn a_held_out_event_that_differs_fails_the_build() {
 
 #[test]
 fn connections_are_refused_and_listed() {
-    let app = "import socket\n\n\ndef handler(event, context):\n    try:\n        socket.create_connection(('192.0.2.1', 443), 1)\n    except OSError as error:\n        return type(error).__name__\n";
+    let app = "import socket\n\n\ndef ask(port):\n    try:\n        socket.create_connection(('192.0.2.1', port), 1)\n    except OSError as error:\n        return type(error).__name__\n\n\nFOUND = ask(25)\n\n\ndef handler(event, context):\n    return [FOUND, ask(event['port'])]\n";
     let project = Project::new(app);
-    let event = project.event("one", "{}");
-    project.configure(&event);
+    let events = project.event("one", r#"{"port": 443}"#) + &project.event("two", r#"{"port": 80}"#);
+    project.configure(&events);
     let report = project.report(&[]);
-    assert_eq!(report["verdict"]["blocked"], json!(["one: tcp 192.0.2.1:443"]));
+    let expected = ["init: tcp 192.0.2.1:25", "one: tcp 192.0.2.1:443", "two: tcp 192.0.2.1:80"];
+    assert_eq!(report["verdict"]["blocked"], json!(expected));
 }
 
 #[test]

@@ -125,13 +125,24 @@ fn trace_explains_its_options() {
               [default: .]
 
     Options:
-          --runs <N>         Runs behind each median [default: 5]
-          --event <FILE>     Trace this event instead of the configured ones; may be repeated
-          --top <N>          How many imports and statements to show [default: 20]
-          --sort <KEY>       Order of the imports [default: total] [possible values: total, self, start,
-                             memory]
-          --filter <MODULE>  Only modules of this name and below, for example `pandas`
-      -h, --help             Print help (see more with '--help')
+          --runs <N>                Runs behind each median [default: 5]
+          --event <FILE>            Trace this event instead of the configured ones; may be repeated
+          --top <N>                 How many imports and statements to show [default: 20]
+          --sort <KEY>              Order of the imports [default: total] [possible values: total, self,
+                                    start, memory, unused]
+          --filter <MODULE>         Only modules of this name and below, for example `pandas`
+          --bandwidth <MBIT>        Add the time to fetch the package at this bandwidth to provisioning,
+                                    in Mbit/s
+          --cold-cache              Measure too with the package's files out of the page cache, as they
+                                    are after it was fetched
+          --compare <OLD>           Show what grew and what shrank since an earlier trace, or against
+                                    another function: a JSON file, or a path as PATH is
+          --html <FILE>             Write the trace as one self-contained HTML page
+          --export <FORMAT=TARGET>  Write the trace for another tool; may be repeated. FORMAT is otlp,
+                                    chrome, speedscope, importtime or xray; TARGET a file, for otlp also
+                                    a collector's address (http://localhost:4318), for xray also a
+                                    daemon's (udp://127.0.0.1:2000)
+      -h, --help                    Print help (see more with '--help')
 
     Common options:
           --format <FORMAT>          Output for people or for programs [default: text] [possible values:
@@ -163,6 +174,12 @@ fn trace_explains_its_options() {
 
       Every import with its read, unmarshal, compile and exec times:
         glowplug trace examples/report --format json > trace.json
+
+      What has changed since then, and which dependency did it?
+        glowplug trace examples/report --compare trace.json
+
+      A page to show to a colleague, and the spans for a collector:
+        glowplug trace examples/report --html trace.html --export otlp=http://localhost:4318
     ");
 }
 

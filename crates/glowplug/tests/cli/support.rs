@@ -113,6 +113,11 @@ impl Project {
         fs::write(path, text).unwrap();
     }
 
+    /// The bytes of a file below the root.
+    pub(crate) fn read(&self, path: &str) -> Vec<u8> {
+        fs::read(self.root.join(path)).unwrap()
+    }
+
     /// Adds an event and its table in the configuration's form.
     pub(crate) fn event(&self, name: &str, payload: &str) -> String {
         self.write(&format!("function/events/{name}.json"), payload);

@@ -31,9 +31,14 @@ fn the_document_has_the_fields_of_the_contract() {
             "statements",
             "distributions",
             "files",
+            "lines",
+            "kinds",
+            "compiled",
             "unexplained_ms",
+            "connections",
             "subprocesses",
-            "failure"
+            "failure",
+            "advice"
         ]
     );
     for phase in ["provision", "runtime", "init"] {
@@ -74,10 +79,10 @@ fn a_tree_without_bytecode_is_traced_as_it_is_and_that_is_said() {
     project.configure(&event);
     let outcome = project.run(&["trace", "function", "--runs", "1"]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    assert!(outcome.stderr.contains("no valid bytecode"), "{outcome:?}");
+    assert!(outcome.stdout.contains("without bytecode: compiling costs"), "{outcome:?}");
     assert!(outcome.stdout.contains("sqlite3") && outcome.stdout.contains("provision"), "{outcome:?}");
     let filtered = project.run(&["trace", "function", "--runs", "1", "--filter", "decimal"]);
-    assert!(!filtered.stdout.contains("sqlite3"), "{filtered:?}");
+    assert!(!filtered.stdout.lines().any(|line| line.trim_start().starts_with("sqlite3")), "{filtered:?}");
 }
 
 #[test]
@@ -120,4 +125,91 @@ fn an_event_that_ends_the_process_is_left_out_and_named() {
     let events: Vec<&String> = trace["phases"]["first_invoke"].as_object().unwrap().keys().collect();
     assert_eq!(events, ["fine"]);
     assert!(trace["failure"].as_str().unwrap().contains("event `end`"));
+}
+
+#[test]
+fn a_trace_is_compared_with_an_earlier_one_and_with_another_function() {
+    let (project, trace) = traced(&["--bandwidth", "100"]);
+    let fetch = &trace["phases"]["fetch"];
+    assert!(fetch["median"].as_f64() > Some(0.0) && fetch["runs"] == 1, "{fetch}");
+    project.write("old.json", &trace.to_string());
+    project.write("other/app.py", &APP.replace("import sqlite3", "import unittest.mock"));
+    let run =
+        |more: &[&str]| project.run(&[&["trace", "function", "--runs", "2", "--compare"], more].concat());
+
+    let same = run(&["old.json", "--format", "json"]).json();
+    assert_eq!(same["schema"], "glowplug.trace/1");
+    assert_eq!(same["comparison"]["schema"], "glowplug.comparison/1");
+    assert!(run(&["old.json"]).stdout.contains("no difference"));
+
+    let other = run(&["other"]).stdout;
+    assert!(other.contains("unittest.mock is not imported any more (app.py:2)"), "{other}");
+}
+
+#[test]
+fn what_cannot_be_compared_with_is_refused_before_anything_is_measured() {
+    let project = Project::new(APP);
+    for (text, said) in [
+        (r#"{"schema": "glowplug.trace/2"}"#, "glowplug.trace/2"),
+        (r#"{"schema": "glowplug.report/1"}"#, "glowplug.report/1"),
+        ("nothing", "JSON"),
+    ] {
+        project.write("old.json", text);
+        let outcome = project.run(&["trace", "function", "--compare", "old.json"]);
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        assert!(outcome.stderr.contains(said) && outcome.stderr.contains("hint: "), "{outcome:?}");
+        assert!(!outcome.stderr.contains("Tracing"), "{outcome:?}");
+    }
+    let missing = project.run(&["trace", "function", "--compare", "none.json"]);
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    let unknown = project.run(&["trace", "function", "--export", "jaeger=x"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("speedscope"), "{unknown:?}");
+}
+
+#[test]
+fn a_trace_is_exported_and_shown_on_a_page() {
+    let project = Project::new(APP);
+    let event = project.event("one", r#"{"n": "1.5"}"#);
+    project.configure(&event);
+    let outcome = project.run(&[
+        "trace",
+        "function",
+        "--runs",
+        "1",
+        "--html",
+        "page.html",
+        "--export",
+        "speedscope=s.json",
+        "--export",
+        "importtime=i.txt",
+        "--export",
+        "otlp=o.pb",
+    ]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let speedscope: Value = serde_json::from_slice(&project.read("s.json")).unwrap();
+    assert!(speedscope["$schema"].as_str().unwrap().contains("speedscope"));
+    let importtime = String::from_utf8(project.read("i.txt")).unwrap();
+    assert!(importtime.lines().any(|line| line.starts_with("import time:") && line.ends_with("sqlite3")));
+    assert!(!project.read("o.pb").is_empty());
+    let page = String::from_utf8(project.read("page.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("sqlite3"));
+}
+
+#[test]
+fn an_event_that_hangs_is_cut_at_the_timeout_and_what_it_imported_is_kept() {
+    let project = Project::new(
+        "def handler(event, context):\n    import colorsys\n    while event.get('hang'):\n        pass\n    return 1\n",
+    );
+    let events = project.event("fine", "{}") + &project.event("hang", r#"{"hang": true}"#);
+    project.configure(&format!("timeout = 1\n{events}"));
+    let outcome = project.run(&["trace", "function", "--runs", "1", "--format", "json"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let trace: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert!(trace["failure"].as_str().unwrap().contains("hang"), "{}", trace["failure"]);
+    let imports = trace["imports"].as_array().unwrap();
+    let events: Vec<&Value> =
+        imports.iter().filter(|i| i["module"] == "colorsys").map(|i| &i["event"]).collect();
+    assert!(events.contains(&&"hang".into()) && events.contains(&&"fine".into()), "{events:?}");
+    assert_eq!(project.running(), Vec::<i32>::new());
 }

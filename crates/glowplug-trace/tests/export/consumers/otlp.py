@@ -36,8 +36,10 @@ if path.suffix == ".json":
     from opentelemetry.proto_json.collector.trace.v1.trace_service import ExportTraceServiceRequest
 
     request = ExportTraceServiceRequest.from_json(path.read_text())
-    # What its own writer makes of it is what was read: no field was left out, or written in another way.
-    assert json.loads(request.to_json()) == json.loads(path.read_text()), "another document"
+    # What its own writer makes of it is what was read: no field was left out, or written in another way. It writes
+    # no empty list of values.
+    text = path.read_text().replace('{"values":[]}', "{}")
+    assert json.loads(request.to_json()) == json.loads(text), "another document"
 else:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
