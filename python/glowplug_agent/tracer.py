@@ -24,7 +24,8 @@ _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 _SUPPORT = "_glowplug_lazy.py"
 _IMPORTLIB = "/importlib/__init__.py"
 _PAGE_KIB = 4  # 4096 bytes on both machines of Lambda
-_POOL = 64  # more than imports nest
+_RECORDS = 1024  # more than most functions import
+_STEPS = 64  # more than imports nest
 
 # How far an import has come: before the search, searching and loading, running the body.
 _WAITING, _LOADING, _RUNNING = 0, 1, 2
@@ -48,7 +49,8 @@ class _Thread:
 class _Record:
     """One import. Times but `begin` are durations; those of the steps leave out nested imports.
 
-    Records and steps are used again: the collector counts what is made, and its collections must not move.
+    Records and steps are made beforehand and used again: the collector counts what is made, and its collections
+    must not move.
     """
 
     __slots__ = (
@@ -58,21 +60,18 @@ class _Record:
         "over",
     )  # fmt: skip
 
-    def open(self, name, phase, thread):
-        self.name = name
-        self.phase = phase
-        self.on = thread
-        self.thread = thread.name
+    def __init__(self):
         self.above = None
         self.state = _WAITING
-        self.begin = self.begin_cpu = self.child = self.child_cpu = self.total = self.self_cpu = 0
+        self.begin = self.child = self.child_cpu = self.total = 0
         self.gc = self.regex = self.child_memory = self.child_wait = 0
         self.find = self.read = self.unmarshal = self.compile = self.exec = self.native = None
         self.bytes = self.origin = self.memory = self.wait = None
+        self.begin_cpu = self.self_cpu = None
         self.stale = self.failed = self.over = False
 
     def row(self):
-        """Packed: an object that the collector would count, kept for each import, would move its collections."""
+        """Packed: the collector would count a tuple."""
         above = self.above
         return marshal.dumps((
             self.name, above.name if above else "", self.importer, self.line, self.importer_module,
@@ -128,7 +127,7 @@ class _Tracer:
 
     def _collect(self):
         chunk = {
-            "imports": self.rows[:],
+            "imports": [record.row() for record in self.rows],
             "statements": self.statement_rows[:],
             "lazy": self.lazy_rows[:],
             "files": self.file_rows[:],
@@ -136,6 +135,7 @@ class _Tracer:
             "cached": self.cached_rows[:],
             "connections": self.connection_rows[:],
         }
+        _used.extend(record for record in self.rows if record.over)
         for rows in (
             self.rows, self.statement_rows, self.lazy_rows, self.file_rows, self.process_rows,
             self.cached_rows, self.connection_rows,
@@ -153,8 +153,17 @@ class _Tracer:
         stack = thread.stack
         if not stack and _ident() != self.main:
             thread.name = _thread_name()
-        record = _records.pop() if _records else _Record()
-        record.open(name, self.phases.number, thread)
+        if _fresh:
+            record = _fresh.pop()
+        elif _used:
+            record = _used.pop()
+            record.__init__()
+        else:
+            record = _Record()
+        record.name = name
+        record.phase = self.phases.number
+        record.on = thread
+        record.thread = thread.name
         # A package imported on the way to its submodule belongs to whoever wants the submodule.
         above = None
         for candidate in reversed(stack):
@@ -183,14 +192,14 @@ class _Tracer:
         if self.statm is not None:
             record.memory = self.memory()
             record.wait = _queued(thread)
-        record.begin_cpu = _cpu_clock() - thread.cpu_skew
+            record.begin_cpu = _cpu_clock() - thread.cpu_skew
         record.begin = _clock() - thread.skew
         if self.immediate:
             self.tell(record)
 
     def tell(self, record):
         """Writes what is known of an import now: the process may be ended at any moment."""
-        self.rows.append(record.row())
+        self.rows.append(record)
         self.phases.flush(over=False)
 
     def close_record(self, record, failed):
@@ -209,31 +218,28 @@ class _Tracer:
         record.over = True
         if record.state == _WAITING:
             # Its package loaded it, or could not be loaded: the time is the package's.
-            if failed:
-                self.rows.append(record.row())
-            _records.append(record)
+            (self.rows if failed else _used).append(record)
             return
         total = record.total = ended - thread.skew - record.begin
-        cpu = _cpu_clock() - thread.cpu_skew - record.begin_cpu
-        record.self_cpu = cpu - record.child_cpu
-        memory = wait = 0
+        above = record.above
+        if above is not None:
+            above.child += total
         if self.statm is not None:
+            cpu = _cpu_clock() - thread.cpu_skew - record.begin_cpu
+            record.self_cpu = cpu - record.child_cpu
             memory = self.memory() - record.memory
             record.memory = memory - record.child_memory
             # Neither running nor ready to run.
             wait = total - cpu - (_queued(thread) - record.wait)
             record.wait = max(wait - record.child_wait, 0)
-        above = record.above
-        if above is not None:
-            above.child += total
-            above.child_cpu += cpu
-            above.child_memory += memory
-            above.child_wait += wait
+            if above is not None:
+                above.child_cpu += cpu
+                above.child_memory += memory
+                above.child_wait += wait
         if self.immediate:
             self.tell(record)
         else:
-            self.rows.append(record.row())
-        _records.append(record)
+            self.rows.append(record)
 
 
 class _Step:
@@ -302,8 +308,9 @@ class _Step:
             self.tracer.close_record(record, failed)
 
 
-_records = [_Record() for _ in range(_POOL)]
-_steps = [_Step() for _ in range(_POOL)]
+_fresh = [_Record() for _ in range(_RECORDS)]
+_used = []
+_steps = [_Step() for _ in range(_STEPS)]
 
 
 def _step(tracer, kind, call, arguments):
@@ -314,15 +321,17 @@ def _timed(tracer, record, file, codes):
     """Gives each statement's code to `exec` and measures until it is asked for the next."""
     thread = _current_thread()
     for code, line, last in codes:
-        child, child_cpu = record.child, record.child_cpu
-        cpu = _cpu_clock() - thread.cpu_skew
+        child, child_cpu, cpu = record.child, record.child_cpu, None
+        if tracer.statm is not None:
+            cpu = _cpu_clock() - thread.cpu_skew
         begin = _clock() - thread.skew
         try:
             yield code
         finally:
             imports = record.child - child
             took = _clock() - thread.skew - begin - imports
-            cpu = _cpu_clock() - thread.cpu_skew - cpu - (record.child_cpu - child_cpu)
+            if cpu is not None:
+                cpu = _cpu_clock() - thread.cpu_skew - cpu - (record.child_cpu - child_cpu)
             tracer.statement_rows.append((file, line, last, record.phase, begin, took, cpu, record.name, imports))
 
 

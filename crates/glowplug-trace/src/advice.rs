@@ -277,7 +277,7 @@ impl<'a> Survey<'a> {
             format!("{} `{}`: {}{apart}{of}", statement.place, short(&statement.text), format_ms(cost));
         if importing >= self.floor_ms {
             text += &format!(", {} of it imports", format_ms(importing));
-        } else if statement.cpu_ms * 2.0 < statement.self_ms {
+        } else if statement.cpu_ms.is_some_and(|ran| ran * 2.0 < statement.self_ms) {
             text += ", mostly waiting";
         }
         match known {

@@ -168,7 +168,7 @@ pub struct Import {
     pub start_ms: f64,
     pub self_ms: f64,
     pub total_ms: f64,
-    pub cpu_ms: f64,
+    pub cpu_ms: Option<f64>,
     pub find_ms: Option<f64>,
     pub read_ms: Option<f64>,
     pub compile_ms: Option<f64>,
@@ -199,7 +199,7 @@ pub struct Statement {
     /// Wall time without imports, in ms.
     pub self_ms: f64,
     /// Processor time without imports, in ms.
-    pub cpu_ms: f64,
+    pub cpu_ms: Option<f64>,
     /// Wall time of the imports within, in ms.
     #[serde(default)]
     pub imports_ms: Option<f64>,

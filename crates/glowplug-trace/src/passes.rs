@@ -124,7 +124,11 @@ impl Passes<'_> {
     /// The passes that would distort times: memory, files, usage.
     pub(crate) fn extra(&self, events: &[Event], seen: &mut Seen) -> Result<()> {
         for event in events {
-            let memory = ObserveOptions { memory: true, ..ObserveOptions::default() };
+            let memory = ObserveOptions {
+                user_files: self.context.user_files.clone(),
+                memory: true,
+                ..ObserveOptions::default()
+            };
             seen.memory.push(self.observe(*event, &memory)?);
             let files = ObserveOptions { files: true, ..ObserveOptions::default() };
             seen.files.push(self.observe(*event, &files)?);

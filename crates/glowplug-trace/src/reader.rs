@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
             start_ms: self.start(row.phase, row.begin),
             self_ms: ms(row.own),
             total_ms: ms(row.total),
-            cpu_ms: ms(row.cpu),
+            cpu_ms: row.cpu.map(ms),
             find_ms: row.find.map(ms),
             read_ms: row.read.map(ms),
             compile_ms: row.compile.map(ms),
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
                     event: self.event_of(row.phase),
                     start_ms: self.start(row.phase, row.begin),
                     self_ms: ms(row.own),
-                    cpu_ms: ms(row.cpu),
+                    cpu_ms: row.cpu.map(ms),
                     imports_ms: ms(row.imports),
                 }
             })
@@ -286,7 +286,7 @@ mod tests {
             begin,
             total: 10,
             own: 10,
-            cpu: 9,
+            cpu: None,
             find: Some(1),
             read: Some(1),
             unmarshal: Some(1),

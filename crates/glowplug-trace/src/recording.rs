@@ -22,7 +22,8 @@ pub(crate) struct ImportRow {
     pub(crate) begin: i64,
     pub(crate) total: i64,
     pub(crate) own: i64,
-    pub(crate) cpu: i64,
+    /// In a memory pass.
+    pub(crate) cpu: Option<i64>,
     pub(crate) find: Option<i64>,
     pub(crate) read: Option<i64>,
     pub(crate) unmarshal: Option<i64>,
@@ -54,7 +55,8 @@ pub(crate) struct StatementRow {
     pub(crate) phase: i64,
     pub(crate) begin: i64,
     pub(crate) own: i64,
-    pub(crate) cpu: i64,
+    /// In a memory pass.
+    pub(crate) cpu: Option<i64>,
     pub(crate) module: String,
     /// The imports within.
     pub(crate) imports: i64,
@@ -277,7 +279,7 @@ impl Row {
             begin: self.int()?,
             total: self.int()?,
             own: self.int()?,
-            cpu: self.int()?,
+            cpu: self.optional_int()?,
             find: self.optional_int()?,
             read: self.optional_int()?,
             unmarshal: self.optional_int()?,
@@ -304,7 +306,7 @@ impl Row {
             phase: self.int()?,
             begin: self.int()?,
             own: self.int()?,
-            cpu: self.int()?,
+            cpu: self.optional_int()?,
             module: self.text()?,
             imports: self.int()?,
         })

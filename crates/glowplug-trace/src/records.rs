@@ -72,8 +72,8 @@ pub struct ImportRecord {
     pub self_ms: f64,
     /// Wall time with them, in ms.
     pub total_ms: f64,
-    /// Processor time of the thread without the imports within, in ms.
-    pub cpu_ms: f64,
+    /// Processor time of the thread without the imports within, in ms; in a memory pass.
+    pub cpu_ms: Option<f64>,
     /// Looking for it, in ms.
     pub find_ms: Option<f64>,
     /// Stat and read of its files, in ms.
@@ -146,8 +146,8 @@ pub struct StatementRecord {
     pub start_ms: f64,
     /// Wall time without imports, in ms.
     pub self_ms: f64,
-    /// Processor time of the thread without imports, in ms.
-    pub cpu_ms: f64,
+    /// Processor time of the thread without imports, in ms; in a memory pass.
+    pub cpu_ms: Option<f64>,
     /// Wall time of the imports within, in ms.
     pub imports_ms: f64,
 }

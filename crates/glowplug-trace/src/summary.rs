@@ -48,6 +48,7 @@ pub(crate) fn imports(seen: &Seen, context: &TraceContext) -> Vec<Import> {
     let owners = Owners::new(&context.distributions);
     let grown = figures(memory, |record| record.memory_kib.map(|kib| kib as f64));
     let waited = figures(memory, |record| record.io_ms);
+    let ran = figures(memory, |record| record.cpu_ms);
     let groups = grouped(records(), key, |r| r.start_ms);
     // A module that fails to load may load in another place: events use modules, not records.
     let mut importing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -67,6 +68,7 @@ pub(crate) fn imports(seen: &Seen, context: &TraceContext) -> Vec<Import> {
             Import {
                 distribution: distribution.map(|index| context.distributions[index].name.clone()),
                 memory_kib: grown.get(&key(record)).cloned().and_then(median),
+                cpu_ms: ran.get(&key(record)).cloned().and_then(median),
                 io_ms: waited.get(&key(record)).cloned().and_then(median),
                 used_by: used_by.into_iter().map(str::to_owned).collect(),
                 ..import(&group)
@@ -107,7 +109,7 @@ fn import(group: &[&ImportRecord]) -> Import {
         start_ms: middle(|r| r.start_ms),
         self_ms: middle(|r| r.self_ms),
         total_ms: middle(|r| r.total_ms),
-        cpu_ms: middle(|r| r.cpu_ms),
+        cpu_ms: None,
         find_ms: optional(|r| r.find_ms),
         read_ms: optional(|r| r.read_ms),
         compile_ms: optional(|r| r.compile_ms),
@@ -126,9 +128,13 @@ fn import(group: &[&ImportRecord]) -> Import {
     }
 }
 
-/// The statements of timed observations.
-pub(crate) fn statements(timed: &[Observation]) -> Vec<Statement> {
+/// The statements of timed observations; processor times come from the passes of `memory`.
+pub(crate) fn statements(timed: &[Observation], memory: &[Observation]) -> Vec<Statement> {
     let same = |r: &StatementRecord| (r.phase, r.event.clone(), r.file.clone(), r.line, r.end_line);
+    let mut ran: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+    for record in memory.iter().flat_map(|pass| &pass.statements) {
+        ran.entry(same(record)).or_default().extend(record.cpu_ms);
+    }
     grouped(timed.iter().flat_map(|o| &o.statements), same, |r| r.start_ms)
         .into_iter()
         .map(|group| {
@@ -140,7 +146,7 @@ pub(crate) fn statements(timed: &[Observation]) -> Vec<Statement> {
                 text: group[0].text.clone(),
                 start_ms: middle(|r| r.start_ms),
                 self_ms: middle(|r| r.self_ms),
-                cpu_ms: middle(|r| r.cpu_ms),
+                cpu_ms: ran.get(&same(group[0])).cloned().and_then(median),
                 imports_ms: Some(middle(|r| r.imports_ms)),
                 phase: group[0].phase,
                 event: group[0].event.clone(),
@@ -240,7 +246,7 @@ mod tests {
             start_ms: 1.0,
             self_ms,
             total_ms: self_ms,
-            cpu_ms: self_ms,
+            cpu_ms: None,
             find_ms: None,
             read_ms: Some(self_ms),
             compile_ms: None,

@@ -126,7 +126,7 @@ impl Assembly<'_> {
             kinds: shares::kinds(&imports),
             compiled: shares::compiled(&imports),
             connections: summary::connections(&seen.timed),
-            statements: summary::statements(&seen.timed),
+            statements: summary::statements(&seen.timed, &seen.memory),
             distributions,
             files: files(&seen.files),
             unexplained_ms: if seen.failed_init { None } else { summary::unexplained(&seen.timed) },

@@ -85,7 +85,7 @@ pub(crate) fn of_import(import: &Import) -> Attributes {
     }
     told.push(("glowplug.total_ms", number(import.total_ms)));
     told.push(("glowplug.self_ms", number(import.self_ms)));
-    told.push(("glowplug.cpu_ms", number(import.cpu_ms)));
+    push_figure(&mut told, "glowplug.cpu_ms", import.cpu_ms);
     for (name, figure) in [
         ("glowplug.find_ms", import.find_ms),
         ("glowplug.read_ms", import.read_ms),
@@ -114,8 +114,8 @@ pub(crate) fn of_statement(statement: &Statement) -> Attributes {
     let mut told = vec![
         ("glowplug.statement", Value::from(&*statement.text)),
         ("glowplug.self_ms", number(statement.self_ms)),
-        ("glowplug.cpu_ms", number(statement.cpu_ms)),
     ];
+    push_figure(&mut told, "glowplug.cpu_ms", statement.cpu_ms);
     push_figure(&mut told, "glowplug.imports_ms", statement.imports_ms);
     told
 }

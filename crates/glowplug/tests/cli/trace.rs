@@ -132,8 +132,8 @@ fn a_trace_is_compared_with_an_earlier_one_and_with_another_function() {
     let (project, trace) = traced(&["--bandwidth", "100"]);
     let fetch = &trace["phases"]["fetch"];
     assert!(fetch["median"].as_f64() > Some(0.0) && fetch["runs"] == 1, "{fetch}");
-    project.write("old.json", &trace.to_string());
-    project.write("other/app.py", &APP.replace("import sqlite3", "import unittest.mock"));
+    project.write("old.json", trace.to_string());
+    project.write("other/app.py", APP.replace("import sqlite3", "import unittest.mock"));
     let run =
         |more: &[&str]| project.run(&[&["trace", "function", "--runs", "2", "--compare"], more].concat());
 
