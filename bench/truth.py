@@ -24,7 +24,7 @@ import venv
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 AGENT = os.path.join(ROOT, "python", "glowplug_agent")
-PARTS = ["phases.py", "passes.py", "work.py", "tracer.py"]
+PARTS = ["phases.py", "passes.py", "work.py", "hooks.py", "tracer.py"]
 VERSIONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
 # Module -> distribution.
 PACKAGES = {
@@ -39,8 +39,8 @@ FLOOR_US = 200
 CORRELATION, SLACK, TOTAL, COST = 0.98, 0.01, 0.03, 0.05
 
 # The same for all kinds. All load the agent, and one installs it: what happens once in a while in a process (a table of
-# names that grows, a collection, an arena of memory) then comes at the same moment in all, and does not pass for a
-# module's. Next comes what the runtime client brings. Printed are the processor time of the import alone, since loading the
+# names that grows, an arena of memory) then comes at the same moment in all, and does not pass for a module's. Collections
+# are off, since a few objects more or less decide which module one falls on. Next comes what the runtime client brings. Printed are the processor time of the import alone, since loading the
 # agent is not part of init, and the modules that were there before.
 CHILD = """
 import gc, sys, time
@@ -49,6 +49,7 @@ space = dict(__name__="_glowplug_agent", __builtins__=__builtins__, _counts=gc.g
 with open(sys.argv[2]) as file:
     exec(file.read(), space)
 gc.collect()
+gc.disable()
 if len(sys.argv) > 3:
     space["_counts"] = gc.get_count()
     space["install"](dict(output=sys.argv[3], task_root=sys.argv[1], user_files=[], statements=False))
@@ -205,7 +206,6 @@ def compare(python, module, site, source, runs, environment):
             second.append(c)
     first, second, ours = medians(first), medians(second), medians(ours)
     names = sorted(set(first) & set(second) & set(ours))
-    # The reference is the mean of the two series, so that neither has an advantage with itself.
     large = [name for name in names if first[name] > FLOOR_US]
     column = lambda times: [times[name] for name in large]
     agree = spearman(column(ours), column(first))

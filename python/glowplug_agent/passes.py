@@ -1,6 +1,6 @@
 """What the tracer records in passes of its own, since it costs time that the figures would show.
 
-Joined after `phases.py` and before `tracer.py`. Each hook adds rows to the tracer that it is given.
+Joined after `phases.py` and before `work.py`. Each hook adds rows to the tracer that it is given.
 """
 
 

@@ -1,6 +1,6 @@
 """Measures every import, every top-level statement of the user's modules and every lazy load.
 
-Joined after `phases.py`, `passes.py` and `work.py`, whose names it uses; `install(config)` is the entry.
+Joined after `phases.py`, `passes.py`, `work.py` and `hooks.py`, whose names it uses; `install(config)` is the entry.
 `config`: `output` (file to append to), `task_root`, `user_files` (relative paths), and the switches
 `statements`, `memory`, `files`, `cached` and `immediate`, each a pass of its own in what it costs.
 
@@ -147,9 +147,10 @@ class _Tracer:
         """Resident memory in KiB."""
         return int(posix.pread(self.statm, 128, 0).split()[1]) * _PAGE_KIB
 
-    def open_record(self, name, thread, frame):
-        """Starts the record of an import whose caller is somewhere above `frame`."""
-        entered = _clock()
+    def open_record(self, name, thread, frame, entered):
+        """Starts the record of an import whose caller is somewhere above `frame`. The agent has had the word since
+        `entered`.
+        """
         stack = thread.stack
         if not stack and _ident() != self.main:
             thread.name = _thread_name()
@@ -202,13 +203,9 @@ class _Tracer:
         self.rows.append(record)
         self.phases.flush(over=False)
 
-    def close_record(self, record, failed):
-        ended = _clock()
+    def close_record(self, record, failed, ended):
+        """Ends the record as of `ended`; what the agent takes from then on the caller makes good."""
         thread = record.on
-        self._close(record, failed, ended, thread)
-        thread.skew += _clock() - ended
-
-    def _close(self, record, failed, ended, thread):
         stack = thread.stack
         if stack and stack[-1] is record:
             stack.pop()
@@ -245,9 +242,10 @@ class _Tracer:
 class _Step:
     """What `_call_with_frames_removed` does around its one call."""
 
-    __slots__ = ("tracer", "call", "arguments", "kind", "record", "opened", "statements", "begin", "child")
+    __slots__ = ("tracer", "call", "arguments", "kind", "record", "opened", "statements", "begin", "child", "entered")
 
     def of(self, tracer, kind, call, arguments):
+        self.entered = _clock()
         self.tracer = tracer
         self.call = call
         self.arguments = arguments
@@ -258,6 +256,7 @@ class _Step:
     def __enter__(self):
         kind = self.kind
         thread = _current_thread()
+        skew = thread.skew
         stack = thread.stack
         record = stack[-1] if stack else None
         if kind == "exec":
@@ -265,7 +264,7 @@ class _Step:
             name = space.get("__name__")
             if record is None or record.name != name or record.state != _LOADING:
                 # Somebody loads by hand: `spec.loader.exec_module(module)`.
-                record = self.opened = self.tracer.open_record(name, thread, _getframe(1))
+                record = self.opened = self.tracer.open_record(name, thread, _getframe(1), self.entered)
                 self.tracer.start(record, thread)
             if record.origin is None:
                 record.origin = self.arguments[0].co_filename
@@ -277,7 +276,9 @@ class _Step:
             return self.call, self.arguments
         self.record = record
         self.child = record.child
-        self.begin = _clock() - thread.skew
+        now = _clock()
+        thread.skew = skew + now - self.entered  # what was added in between is in it
+        self.begin = now - thread.skew
         return self.call, self.arguments
 
     def _split(self, record, thread, space):
@@ -294,18 +295,22 @@ class _Step:
     def __exit__(self, failed, error, trace):
         kind = self.kind
         if kind is not None:
-            self._end(kind, failed is not None)
+            now = _clock()
+            thread = self.record.on
+            skew = thread.skew
+            self._end(kind, failed is not None, now)
+            thread.skew = skew + _clock() - now
         self.arguments = self.statements = self.opened = self.record = None
         _steps.append(self)
 
-    def _end(self, kind, failed):
+    def _end(self, kind, failed, now):
         record = self.record
-        took = _clock() - record.on.skew - self.begin - (record.child - self.child)
+        took = now - record.on.skew - self.begin - (record.child - self.child)
         setattr(record, kind, (getattr(record, kind) or 0) + took)
         if self.statements is not None:
             self.statements.close()
         if self.opened is not None:
-            self.tracer.close_record(record, failed)
+            self.tracer.close_record(record, failed, now)
 
 
 _fresh = [_Record() for _ in range(_RECORDS)]
@@ -369,200 +374,6 @@ def _statement_codes(code):
         if quiet in filters:
             filters.remove(quiet)
         warnings._filters_mutated()
-
-
-def _hook_locks(tracer):
-    """The entry and the exit of an import's lock are its start and its end."""
-    manager = _bootstrap._ModuleLockManager
-    enter, leave = manager.__enter__, manager.__exit__
-    on_load = tracer.on_load
-
-    def __enter__(self):
-        enter(self)
-        name = self._name
-        self.glowplug = None
-        if name not in _modules:
-            # The caller's caller is mostly the one who asks: frames in between would be made objects by looking.
-            self.glowplug = tracer.open_record(name, _current_thread(), _getframe(2))
-
-    def __exit__(self, failed, error, trace):
-        record = self.glowplug
-        if record is not None:
-            name = self._name
-            tracer.close_record(record, failed is not None)
-            if failed is None and name in on_load:
-                on_load[name](_modules[name])
-        leave(self)
-
-    manager.__enter__ = __enter__
-    manager.__exit__ = __exit__
-
-
-_CALL = """
-def _call_with_frames_removed(f, *args, **kwds):
-    if f not in watched:
-        return f(*args, **kwds)
-    with step(tracer, watched[f], f, args) as (f, args):
-        return f(*args, **kwds)
-"""
-
-
-def _on_line(code, line):
-    """The code with all of it on one line. By its table: a syntax tree would have the collector count its types."""
-    units = len(code.co_code) // 2
-    if _NEW:
-        # Locations without columns, kind 13, for eight instructions at most (Objects/locations.md).
-        table = b"".join(bytes((0xE8 | (min(units - at, 8) - 1), 0)) for at in range(0, units, 8))
-        return code.replace(co_firstlineno=line, co_linetable=table)
-    if hasattr(code, "co_linetable"):
-        table = b"".join(bytes((2 * min(units - at, 127), 0)) for at in range(0, units, 127))
-        return code.replace(co_firstlineno=line, co_linetable=table)
-    return code.replace(co_firstlineno=line, co_lnotab=b"")
-
-
-def _hook_calls(tracer):
-    """Replaces the function through which the importer calls out, keeping its line."""
-    tracer.watched = {exec: "exec", compile: "compile"}
-    for name, kind in (
-        ("create_builtin", "native"), ("exec_builtin", "native"), ("create_dynamic", "native"),
-        ("exec_dynamic", "native"), ("get_frozen_object", "unmarshal"),
-    ):  # fmt: skip
-        tracer.watched[getattr(_imp, name)] = kind
-    code = _bootstrap._call_with_frames_removed.__code__
-    if hasattr(code, "co_lines"):
-        line = max(number for _, _, number in code.co_lines() if number)
-    else:
-        steps = code.co_lnotab[1::2]
-        line = code.co_firstlineno + sum(step - 256 if step > 127 else step for step in steps)
-    space = {"step": _step, "tracer": tracer, "watched": tracer.watched, "__name__": "importlib._bootstrap"}
-    exec(_CALL, space)
-    call = space["_call_with_frames_removed"]
-    call.__code__ = _on_line(call.__code__, line)
-    _name_as_importer(space)
-    _bootstrap._call_with_frames_removed = call
-
-
-def _loading():
-    """The import under way on this thread, if its body does not run yet."""
-    thread = _threads.get(_ident())
-    if thread is not None and thread.stack:
-        record = thread.stack[-1]
-        if record.state == _LOADING:
-            return record
-    return None
-
-
-def _hook_find(tracer):
-    find = _bootstrap._find_spec
-
-    def _find_spec(name, path, target=None):
-        thread = _threads.get(_ident())
-        record = thread.stack[-1] if thread is not None and thread.stack else None
-        if record is None or record.name != name or record.state != _WAITING:
-            record = None
-        else:
-            tracer.start(record, thread)
-        try:
-            spec = find(name, path, target)
-        except BaseException as error:
-            _erase(error)
-            raise
-        if record is not None:
-            record.find = _clock() - thread.skew - record.begin - record.child
-            record.origin = getattr(spec, "origin", None)
-        return spec
-
-    _bootstrap._find_spec = _find_spec
-
-
-def _hook_reads():
-    """Stat and read, for whichever loader inherits the standard ones."""
-    files = _external.FileLoader
-    sources = _external.SourceFileLoader
-    get, stats = files.get_data, sources.path_stats
-
-    def get_data(self, path):
-        record = _loading()
-        begin = _clock()
-        try:
-            data = get(self, path)
-        except BaseException as error:
-            _erase(error)
-            raise
-        finally:
-            if record is not None:
-                record.read = (record.read or 0) + _clock() - begin
-        if record is not None:
-            record.bytes = (record.bytes or 0) + len(data)
-            if path.endswith(".pyc"):
-                record.stale = True  # unless it is unmarshalled
-        return data
-
-    def path_stats(self, path):
-        record = _loading()
-        begin = _clock()
-        try:
-            return stats(self, path)
-        except BaseException as error:
-            _erase(error)
-            raise
-        finally:
-            if record is not None:
-                record.read = (record.read or 0) + _clock() - begin
-
-    files.get_data = get_data
-    sources.path_stats = path_stats
-
-
-def _hook_unmarshal():
-    unmarshal = _external._compile_bytecode
-
-    def _compile_bytecode(data, name=None, bytecode_path=None, source_path=None):
-        record = _loading()
-        begin = _clock()
-        try:
-            return unmarshal(data, name, bytecode_path, source_path)
-        except BaseException as error:
-            _erase(error)
-            raise
-        finally:
-            if record is not None:
-                record.unmarshal = _clock() - begin
-                record.stale = False
-
-    _external._compile_bytecode = _compile_bytecode
-
-
-def _hook_collector():
-    begun = 0
-
-    def collected(step, details):
-        nonlocal begun
-        thread = _threads.get(_ident())
-        if thread is None or not thread.stack:
-            return
-        if step == "start":
-            begun = _clock()
-        elif begun:
-            thread.stack[-1].gc += _clock() - begun
-            begun = 0
-
-    _gc.callbacks.append(collected)
-
-
-def _hook_lazy(tracer):
-    """The support module calls `sys.modules["_glowplug_observer"]` right before it loads what was deferred."""
-
-    class Observer(type(sys)):
-        """A module, as everybody expects who walks through `sys.modules`."""
-
-        def __call__(self, module, name):
-            frame = _outside(_getframe(1))
-            place = (frame.f_code.co_filename, frame.f_lineno or 0) if frame is not None else ("", 0)
-            number = tracer.phases.number
-            tracer.lazy_rows.append((module, name, number, *place, _clock() - _current_thread().skew))
-
-    _modules["_glowplug_observer"] = Observer("_glowplug_observer")
 
 
 def install(config):

@@ -1,6 +1,6 @@
 """What code spends its time on besides importing: regular expressions, connections, waiting.
 
-Joined after `passes.py` and before `tracer.py`. Each hook waits for the module that it wraps a function of, so that
+Joined after `passes.py` and before `hooks.py`. Each hook waits for the module that it wraps a function of, so that
 nothing is imported that the function would not import; a wrapper takes itself out of tracebacks.
 """
 

@@ -1,12 +1,14 @@
-//! What a person or a machine reads of a build or a trace: the types of `glowplug.report/1`, and text for
-//! terminals. Nothing here prints; colour is added only where the [`Style`] has it.
+//! What a person or a machine reads of a build or a trace: the types of `glowplug.report/1`, text for terminals, and
+//! the page. Nothing here prints; colour is added only where the [`Style`] has it.
 //!
 //! - [`Report`] and its parts: the JSON contract, filled by the build.
 //! - [`render`]: a report as a table, decisions, verdict and next step.
+//! - [`render_page`]: a trace, or a build's two traces and its report, as one HTML file.
 //! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
 mod decisions;
 mod grid;
+mod page;
 mod render;
 mod report;
 mod style;
@@ -16,6 +18,7 @@ mod trace;
 mod verdict;
 
 pub use decisions::render_decisions;
+pub use page::{Page, render_page};
 pub use render::{View, render};
 pub use report::{Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction};
 pub use style::Style;

@@ -14,6 +14,7 @@ use crate::recording::Recording;
 const PHASES: &str = include_str!("../../../python/glowplug_agent/phases.py");
 const PASSES: &str = include_str!("../../../python/glowplug_agent/passes.py");
 const WORK: &str = include_str!("../../../python/glowplug_agent/work.py");
+const HOOKS: &str = include_str!("../../../python/glowplug_agent/hooks.py");
 const TRACER: &str = include_str!("../../../python/glowplug_agent/tracer.py");
 const USAGE: &str = include_str!("../../../python/glowplug_agent/usage.py");
 
@@ -71,7 +72,7 @@ impl Agent {
 /// The agent's files as one.
 fn python_source(kind: Kind) -> String {
     match kind {
-        Kind::Tracer => [COUNTS, PHASES, PASSES, WORK, TRACER].join("\n"),
+        Kind::Tracer => [COUNTS, PHASES, PASSES, WORK, HOOKS, TRACER].join("\n"),
         Kind::Usage => [COUNTS, PHASES, USAGE].join("\n"),
     }
 }
@@ -85,7 +86,7 @@ mod tests {
         assert!(
             PHASES.is_ascii()
                 && PASSES.is_ascii()
-                && WORK.is_ascii()
+                && WORK.is_ascii() && HOOKS.is_ascii()
                 && TRACER.is_ascii()
                 && USAGE.is_ascii()
         );

@@ -13,6 +13,7 @@ const AGENT: &str = concat!(
     "\n",
     include_str!("../../../../python/glowplug_agent/passes.py"),
     include_str!("../../../../python/glowplug_agent/work.py"),
+    include_str!("../../../../python/glowplug_agent/hooks.py"),
     "\n",
     include_str!("../../../../python/glowplug_agent/tracer.py")
 );
