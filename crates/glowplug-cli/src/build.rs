@@ -80,6 +80,14 @@ pub struct BuildArgs {
     #[arg(long, value_name = "N", value_parser = crate::trace::at_least_one)]
     pub runs: Option<usize>,
 
+    /// Write the report, with a trace of before and after, as one self-contained HTML page
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["diff", "explain"])]
+    pub html: Option<Utf8PathBuf>,
+
+    /// For the page: add the time to fetch the package at this bandwidth to provisioning, in Mbit/s
+    #[arg(long, value_name = "MBIT", value_parser = crate::trace::bandwidth)]
+    pub bandwidth: Option<f64>,
+
     /// Print the edits as a diff of the sources and build nothing
     #[arg(long, conflicts_with_all = ["explain", "update_lock"])]
     pub diff: bool,

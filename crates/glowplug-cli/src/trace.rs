@@ -96,7 +96,7 @@ pub enum SortKey {
 }
 
 /// A bandwidth in Mbit/s.
-fn bandwidth(text: &str) -> Result<f64, String> {
+pub(crate) fn bandwidth(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(mbit) if mbit.is_finite() && mbit > 0.0 => Ok(mbit),
         Ok(_) => Err("must be more than 0".to_owned()),

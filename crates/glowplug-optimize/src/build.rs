@@ -10,6 +10,7 @@ use glowplug_core::{Cache, Decision, Error, Plan, PlanFunction, Progress, Result
 use glowplug_function::{Event, Function};
 use glowplug_package::{check_limits, verify_bytecode, write_zip, zip_size};
 use glowplug_report::{Artifact, ArtifactKind, Report};
+use glowplug_trace::Trace;
 
 use crate::decisions;
 use crate::ground::runs_here;
@@ -24,9 +25,13 @@ use crate::results::{Figures, Sizes};
 use crate::settle::settle;
 use crate::setup::Setup;
 use crate::subject::Subject;
+use crate::trace::{TraceOptions, trace_tree};
 use crate::trial::require_fit;
 use crate::variant::{Recipe, entries, materialise, support_path, unzipped_bytes};
 use crate::verify::{Proof, Verification};
+
+/// Starts behind the figures of the traces; those of the report have their own.
+const TRACE_RUNS: usize = 5;
 
 /// Builds the artifact of `function` into `options.out`.
 ///
@@ -40,7 +45,7 @@ pub fn build(
     options: &BuildOptions,
     cache: &Cache,
     progress: &dyn Progress,
-) -> Result<Report> {
+) -> Result<Built> {
     output::check(&options.out)?;
     lock::check(function, &options.plan)?;
     let ignore = parse_ignores(&function.verify.ignore)?;
@@ -49,12 +54,24 @@ pub fn build(
     subject.ground.guarded(progress, || {
         let _setup = Setup::start(function, progress)?;
         let made = make(&subject, options, &holdout, &ignore, progress)?;
-        write(&subject, options, made, progress)
+        let traces = traced(&subject, options, &made, progress)?;
+        let report = write(&subject, options, made, progress)?;
+        Ok(Built { report, traces })
     })
+}
+
+/// What a build gives.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The report, as it is in the output folder.
+    pub report: Report,
+    /// The tree with valid bytecode and the result, where traces were asked for and this machine can run them.
+    pub traces: Option<[Trace; 2]>,
 }
 
 /// A finished tree and all that is known about it; nothing is written yet.
 struct Made {
+    before: Utf8PathBuf,
     proof: Proof,
     decisions: Vec<Decision>,
     figures: Figures,
@@ -104,7 +121,7 @@ fn make(
     check_bytecode(subject, &proof)?;
     let bytecode = figures.bytecode_decision(subject.plain.len());
     let decisions = draft.decisions(subject, bytecode, &proof.pinned, false);
-    Ok(Made { proof, decisions, figures })
+    Ok(Made { before, proof, decisions, figures })
 }
 
 /// Replays until the result equals the original: the draft, or what an earlier proof has left of it.
@@ -161,12 +178,37 @@ fn check_bytecode(subject: &Subject, proof: &Proof) -> Result<()> {
     }
 }
 
+/// Both trees as `glowplug trace` shows them.
+fn traced(
+    subject: &Subject,
+    options: &BuildOptions,
+    made: &Made,
+    progress: &dyn Progress,
+) -> Result<Option<[Trace; 2]>> {
+    let ground = &subject.ground;
+    if !options.traces || !ground.runs_here() {
+        return Ok(None);
+    }
+    let how = TraceOptions {
+        python: None,
+        runs: options.runs.unwrap_or(TRACE_RUNS).min(TRACE_RUNS),
+        cpu: options.cpu,
+        bandwidth_mbit: options.bandwidth_mbit,
+        cold_cache: false,
+    };
+    let edited = !made.proof.recipe.lazy.is_empty();
+    Ok(Some([
+        trace_tree(ground, &made.before, false, &how, progress)?,
+        trace_tree(ground, &made.proof.tree, edited, &how, progress)?,
+    ]))
+}
+
 /// Makes the zip among the scratch files and checks the sizes; then puts it, the plan and the report in place in one
 /// step.
 fn write(subject: &Subject, options: &BuildOptions, made: Made, progress: &dyn Progress) -> Result<Report> {
     let ground = &subject.ground;
     let function = ground.function;
-    let Made { proof, decisions, figures } = made;
+    let Made { proof, decisions, figures, .. } = made;
     let name = format!("{}.zip", function.name);
     let zip = ground.work().join(&name);
     let sizes = Sizes {

@@ -48,7 +48,7 @@ mod variant;
 mod verify;
 mod workspace;
 
-pub use build::build;
+pub use build::{Built, build};
 pub use glowplug_package::TrimLevel;
 pub use options::{BuildOptions, LazyLevel, Objective, PlanSource};
 pub use preview::{Preview, preview};

@@ -62,4 +62,8 @@ pub struct BuildOptions {
     pub runs: Option<usize>,
     /// CPU that measured runs get.
     pub cpu: Cpu,
+    /// Trace the tree before and the result too, as [`crate::trace()`] does, for whoever wants to see both.
+    pub traces: bool,
+    /// The bandwidth at which those traces have the package fetched, in Mbit/s.
+    pub bandwidth_mbit: Option<f64>,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use camino::Utf8Path;
 use fs_err as fs;
 
 use glowplug_core::{Cache, Error, Progress, Result};
@@ -59,9 +60,8 @@ pub fn trace(
 }
 
 fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) -> Result<Trace> {
-    let (package_bytes, unpack_ms) = provision(ground, progress)?;
-    let runs = options.runs;
     let tree = &ground.tree.root;
+    let (package_bytes, unpack_ms) = provision(ground, &ground.package, progress)?;
     // A function that does not start is worth a trace up to there; one failed start shows it.
     let unfit = trial(ground, tree, progress).or_else(|error| match error.class() {
         glowplug_core::ErrorClass::Input => Ok(Vec::new()),
@@ -73,37 +73,76 @@ fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) ->
         kind.push((event.name.clone(), event.payload.clone()));
     }
     let context = TraceContext {
-        user_files: ground
-            .user_files()
-            .iter()
-            .filter(|path| path.extension() == Some("py"))
-            .cloned()
-            .collect(),
-        distributions: distributions(&ground.package),
-        runs,
-        agent_runs: runs.min(AGENT_RUNS),
         unpack_ms,
         package_bytes: Some(package_bytes),
-        bandwidth_mbit: options.bandwidth_mbit,
-        cold_cache: options.cold_cache,
         unfit: cut_off,
-        timeout: Duration::from_secs(u64::from(ground.function.timeout_s)),
+        ..context(ground, &ground.package, options)
     };
     let mut trace =
         glowplug_trace::trace(&ground.engine, &ground.spec(tree, options.cpu), &events, &context, progress)?;
     if let Some((_, error)) = unfit.into_iter().next() {
         trace.failure = Some(error.to_string());
     }
-    let weights = ground.events.iter().map(|event| (event.name.clone(), event.weight)).collect();
-    trace.advice = advise_weighted(&trace, &weights);
+    advise(ground, &mut trace);
     note_bytecode(&trace, progress);
     Ok(trace)
 }
 
+/// Traces another tree of the same function, whose events are known to end well. Where its bytecode is `edited`, the
+/// statements of the user's code are not told apart.
+pub(crate) fn trace_tree(
+    ground: &Ground,
+    tree: &Utf8Path,
+    edited: bool,
+    options: &TraceOptions,
+    progress: &dyn Progress,
+) -> Result<Trace> {
+    let package = PackageTree::scan(tree)?;
+    let (package_bytes, unpack_ms) = provision(ground, &package, progress)?;
+    let events: Vec<_> =
+        ground.events.iter().map(|event| (event.name.clone(), event.payload.clone())).collect();
+    let context = TraceContext {
+        unpack_ms,
+        package_bytes: Some(package_bytes),
+        edited,
+        ..context(ground, &package, options)
+    };
+    let spec = ground.spec(tree, options.cpu);
+    let mut trace = glowplug_trace::trace(&ground.engine, &spec, &events, &context, progress)?;
+    advise(ground, &mut trace);
+    Ok(trace)
+}
+
+fn context(ground: &Ground, package: &PackageTree, options: &TraceOptions) -> TraceContext {
+    TraceContext {
+        user_files: ground
+            .user_files()
+            .iter()
+            .filter(|path| path.extension() == Some("py"))
+            .cloned()
+            .collect(),
+        edited: false,
+        distributions: distributions(package),
+        runs: options.runs,
+        agent_runs: options.runs.min(AGENT_RUNS),
+        unpack_ms: Vec::new(),
+        package_bytes: None,
+        bandwidth_mbit: options.bandwidth_mbit,
+        cold_cache: options.cold_cache,
+        unfit: Vec::new(),
+        timeout: Duration::from_secs(u64::from(ground.function.timeout_s)),
+    }
+}
+
+fn advise(ground: &Ground, trace: &mut Trace) {
+    let weights = ground.events.iter().map(|event| (event.name.clone(), event.weight)).collect();
+    trace.advice = advise_weighted(trace, &weights);
+}
+
 /// Zips the tree and unpacks it as a plain unpacker does: the zip's bytes, and the times in ms.
-fn provision(ground: &Ground, progress: &dyn Progress) -> Result<(u64, Vec<f64>)> {
+fn provision(ground: &Ground, package: &PackageTree, progress: &dyn Progress) -> Result<(u64, Vec<f64>)> {
     let zip = ground.work().join("provision.zip");
-    write_zip(&as_it_is(&ground.package), &zip, progress)?;
+    write_zip(&as_it_is(package), &zip, progress)?;
     progress.start("Unpacking", Some(UNPACKINGS as u64));
     let mut times = Vec::with_capacity(UNPACKINGS);
     let folder = ground.work().join("provision");

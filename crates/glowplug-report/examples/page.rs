@@ -29,6 +29,7 @@ fn main() -> Result<()> {
 }
 
 fn read<T: DeserializeOwned>(path: &str) -> Result<T> {
-    let text = fs_err::read_to_string(path).map_err(|error| Error::input("cannot read the file").cause(error))?;
+    let text =
+        fs_err::read_to_string(path).map_err(|error| Error::input("cannot read the file").cause(error))?;
     serde_json::from_str(&text).map_err(|error| Error::input(format!("cannot read `{path}`")).cause(error))
 }

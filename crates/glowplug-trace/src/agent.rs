@@ -86,7 +86,8 @@ mod tests {
         assert!(
             PHASES.is_ascii()
                 && PASSES.is_ascii()
-                && WORK.is_ascii() && HOOKS.is_ascii()
+                && WORK.is_ascii()
+                && HOOKS.is_ascii()
                 && TRACER.is_ascii()
                 && USAGE.is_ascii()
         );

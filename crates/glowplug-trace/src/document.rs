@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use glowplug_core::{Architecture, PythonVersion, Stat};
 use serde::{Deserialize, Serialize};
 
-use crate::records::{Bytecode, Phase, Status};
+use crate::records::{Bytecode, CachedImport, Phase, Status};
 
 /// Where a function's cold start goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,8 @@ pub struct Trace {
     pub environment: Environment,
     /// The phases, from starts without an agent.
     pub phases: Phases,
-    /// Imports in the order in which they began, medians over the starts with the agent.
+    /// Imports in the order in which they began, medians over the starts with the agent; at the end those of the user's
+    /// own code that found their module loaded, which cost nothing.
     pub imports: Vec<Import>,
     /// Top-level statements of the user's own code; their time is part of their module's.
     pub statements: Vec<Statement>,
@@ -185,6 +186,42 @@ pub struct Import {
     /// Events that imported it or ran functions of it.
     pub used_by: Vec<String>,
     pub file: Option<Utf8PathBuf>,
+}
+
+impl Import {
+    /// An import that found its module loaded.
+    pub(crate) fn cached(found: &CachedImport, event: Option<String>) -> Self {
+        Self {
+            module: found.module.clone(),
+            parent: None,
+            distribution: None,
+            importer: found.importer.clone(),
+            importer_module: found.importer_module.clone(),
+            status: Status::Cached,
+            phase: found.phase,
+            event,
+            thread: String::new(),
+            start_ms: 0.0,
+            self_ms: 0.0,
+            total_ms: 0.0,
+            cpu_ms: None,
+            find_ms: None,
+            read_ms: None,
+            compile_ms: None,
+            unmarshal_ms: None,
+            exec_ms: None,
+            native_ms: None,
+            gc_ms: None,
+            regex_ms: None,
+            io_ms: None,
+            memory_kib: None,
+            bytes_read: None,
+            runtime_provided: false,
+            bytecode: Bytecode::None,
+            used_by: Vec::new(),
+            file: None,
+        }
+    }
 }
 
 /// One top-level statement.

@@ -74,8 +74,7 @@ pub(crate) type Event<'e> = Option<&'e (String, Vec<u8>)>;
 impl Passes<'_> {
     /// Starts without the agent and, as their neighbours, starts with it; the first fills the page cache.
     pub(crate) fn interleave(&self, events: &[Event], seen: &mut Seen) -> Result<()> {
-        let timed =
-            ObserveOptions { user_files: self.context.user_files.clone(), ..ObserveOptions::default() };
+        let timed = ObserveOptions { user_files: self.context.timed_files(), ..ObserveOptions::default() };
         let package = if self.context.cold_cache { Some(Files::of(&self.spec.tree)?) } else { None };
         for run in 0..=self.context.runs.max(1) {
             for event in events {
@@ -125,12 +124,12 @@ impl Passes<'_> {
     pub(crate) fn extra(&self, events: &[Event], seen: &mut Seen) -> Result<()> {
         for event in events {
             let memory = ObserveOptions {
-                user_files: self.context.user_files.clone(),
+                user_files: self.context.timed_files(),
                 memory: true,
                 ..ObserveOptions::default()
             };
             seen.memory.push(self.observe(*event, &memory)?);
-            let files = ObserveOptions { files: true, ..ObserveOptions::default() };
+            let files = ObserveOptions { files: true, cached: true, ..ObserveOptions::default() };
             seen.files.push(self.observe(*event, &files)?);
             if let Some((name, payload)) = event {
                 self.step()?;

@@ -88,6 +88,34 @@ fn figures(passes: &[Observation], figure: fn(&ImportRecord) -> Option<f64>) -> 
     found
 }
 
+/// Imports in the user's own code that found their module loaded: they cost nothing that could be measured.
+pub(crate) fn cached(passes: &[Observation], context: &TraceContext) -> Vec<Import> {
+    let owners = Owners::new(&context.distributions);
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for pass in passes {
+        for found in &pass.cached {
+            let event = if found.phase == Phase::Init { None } else { pass.event.clone() };
+            let own = found
+                .importer
+                .rsplit_once(':')
+                .is_some_and(|(file, _)| context.user_files.contains(camino::Utf8Path::new(file)));
+            if own && seen.insert((found.phase, event.clone(), &found.module, &found.importer)) {
+                let loaded = pass.imports.iter().find(|import| import.module == found.module);
+                let file = loaded.and_then(|import| import.file.clone());
+                let distribution = file.as_deref().and_then(|file| owners.of(file));
+                all.push(Import {
+                    distribution: distribution.map(|index| context.distributions[index].name.clone()),
+                    runtime_provided: loaded.is_none_or(|import| import.runtime_provided),
+                    file,
+                    ..Import::cached(found, event)
+                });
+            }
+        }
+    }
+    all
+}
+
 /// One import's figures as medians.
 fn import(group: &[&ImportRecord]) -> Import {
     let optional =
@@ -294,6 +322,7 @@ mod tests {
     fn context() -> TraceContext {
         TraceContext {
             user_files: BTreeSet::new(),
+            edited: false,
             distributions: vec![Distribution {
                 name: "Lib".to_owned(),
                 version: "1".to_owned(),

@@ -20,9 +20,11 @@ use crate::{shares, summary};
 /// What a trace needs to know besides the environment and the events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceContext {
-    /// The user's own files, relative to the tree: their top-level statements are timed. Empty where the
-    /// tree's bytecode has been edited: statements are compiled from the sources.
+    /// The user's own files, relative to the tree: their top-level statements are timed.
     pub user_files: BTreeSet<Utf8PathBuf>,
+    /// Whether the tree's bytecode has been edited. Its statements are not timed then: they are compiled from the
+    /// sources.
+    pub edited: bool,
     /// The distributions in the tree.
     pub distributions: Vec<Distribution>,
     /// Starts without an agent for each event; one more goes before and does not count. At least 1.
@@ -41,6 +43,13 @@ pub struct TraceContext {
     pub unfit: Vec<(String, Vec<u8>)>,
     /// The function's timeout, at which those that hang are cut off.
     pub timeout: Duration,
+}
+
+impl TraceContext {
+    /// The files whose statements are timed.
+    pub(crate) fn timed_files(&self) -> BTreeSet<Utf8PathBuf> {
+        if self.edited { BTreeSet::new() } else { self.user_files.clone() }
+    }
 }
 
 /// Reads of `site`'s time.
@@ -67,7 +76,7 @@ pub fn trace(
         // Every further pass would fail in the same way; the imports up to there are worth showing.
         if seen.timed.is_empty() {
             let options = ObserveOptions {
-                user_files: context.user_files.clone(),
+                user_files: context.timed_files(),
                 immediate: true,
                 ..ObserveOptions::default()
             };
@@ -91,7 +100,7 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     fn document(&self) -> Trace {
         let Self { spec, seen, .. } = self;
-        let imports = summary::imports(seen, self.context);
+        let mut imports = summary::imports(seen, self.context);
         let mut distributions = summary::distributions(&imports, self.context);
         for used in &mut distributions {
             if let Some(found) = self.context.distributions.iter().find(|d| d.name == used.name) {
@@ -99,6 +108,9 @@ impl Assembly<'_> {
                 used.bytes = used.bytes_by_kind.values().sum();
             }
         }
+        let lines = shares::lines(&imports, &self.context.user_files);
+        let (kinds, compiled) = (shares::kinds(&imports), shares::compiled(&imports));
+        imports.extend(summary::cached(&seen.files, self.context));
         Trace {
             schema: SCHEMA_TRACE.to_owned(),
             function: FunctionUse {
@@ -122,9 +134,9 @@ impl Assembly<'_> {
                 bandwidth_mbit: self.context.bandwidth_mbit,
             },
             phases: self.phases(),
-            lines: shares::lines(&imports, &self.context.user_files),
-            kinds: shares::kinds(&imports),
-            compiled: shares::compiled(&imports),
+            lines,
+            kinds,
+            compiled,
             connections: summary::connections(&seen.timed),
             statements: summary::statements(&seen.timed, &seen.memory),
             distributions,

@@ -85,6 +85,7 @@ pub(crate) struct Build {
     pub(crate) path: Utf8PathBuf,
     pub(crate) load: LoadOptions,
     pub(crate) options: BuildOptions,
+    pub(crate) html: Option<Utf8PathBuf>,
     pub(crate) show: Show,
 }
 
@@ -118,6 +119,8 @@ impl Build {
             runs,
             diff,
             explain,
+            html,
+            bandwidth,
             common: _,
         } = args;
         // There is one kind so far.
@@ -160,7 +163,10 @@ impl Build {
                 verify: !no_verify,
                 runs,
                 cpu: common.cpu,
+                traces: html.is_some(),
+                bandwidth_mbit: bandwidth,
             },
+            html,
             show: match (diff, explain) {
                 (_, Some(module)) => Show::Explain(module),
                 (true, None) => Show::Diff,

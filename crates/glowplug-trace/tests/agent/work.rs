@@ -29,6 +29,7 @@ const BUSY: &[(&str, &str)] = &[
 fn context() -> TraceContext {
     TraceContext {
         user_files: paths(&["app.py"]),
+        edited: false,
         distributions: Vec::new(),
         runs: 1,
         agent_runs: 1,
@@ -166,4 +167,36 @@ fn an_import_that_ends_the_process_is_marked() {
         (Status::Failed, Status::Failed)
     );
     assert_eq!(trace.imports.iter().filter(|i| i.module == "fine").count(), 1);
+}
+
+#[test]
+fn threads_processes_and_what_was_loaded_already_are_told() {
+    let files = [
+        (
+            "app.py",
+            "import json\nimport os\nimport threading\nimport slow\n\ndef load():\n    import aside\n\nworker = \
+             threading.Thread(target=load, name='loader')\nworker.start()\nworker.join()\nos.system('true')\n\ndef \
+             handler(event, context):\n    import slow\n    return 1\n",
+        ),
+        ("slow.py", "import json\n"),
+        ("aside.py", "X = 1\n"),
+    ];
+    for python in clients() {
+        let function = Function::new(&python, &files);
+        let events = [("go".to_owned(), b"{}".to_vec())];
+        let trace = trace(engine(), &function.spec, &events, &context(), &NoProgress).unwrap();
+        let aside = import(&trace, "aside");
+        assert_eq!((aside.thread.as_str(), aside.phase), ("loader", Phase::Init), "{}", python.version);
+        assert!(trace.subprocesses.iter().any(|p| p.event == "os.system" && p.phase == Phase::Init));
+        let cached: Vec<(&str, &str, Phase, bool)> = trace
+            .imports
+            .iter()
+            .filter(|i| i.status == Status::Cached)
+            .map(|i| (i.module.as_str(), i.importer.as_str(), i.phase, i.runtime_provided))
+            .collect();
+        assert!(cached.contains(&("json", "app.py:1", Phase::Init, true)), "{}: {cached:?}", python.version);
+        assert!(cached.contains(&("slow", "app.py:15", Phase::FirstInvoke, false)), "{cached:?}");
+        // Only the user's own code: who else asks for what is there is of no interest.
+        assert!(cached.iter().all(|(_, importer, ..)| importer.starts_with("app.py:")), "{cached:?}");
+    }
 }

@@ -2,11 +2,11 @@
 
 use glowplug_cli::BuildArgs;
 use glowplug_core::{Decision, Error, Progress, Result};
-use glowplug_optimize::{Preview, preview};
-use glowplug_report::{View, render, render_decisions};
+use glowplug_optimize::{Built, Preview, preview};
+use glowplug_report::{Page, View, render, render_decisions};
 use serde_json::json;
 
-use crate::commands::{json, load};
+use crate::commands::{check_page, json, load, write_page};
 use crate::console::Console;
 use crate::printer::Printer;
 use crate::settings::{Build, Show};
@@ -16,7 +16,8 @@ const EXPLAINED: usize = 10;
 
 /// Builds and shows the report, or shows what a build would do.
 pub(crate) fn build(console: &Console, args: BuildArgs) -> Result<()> {
-    let Build { path, load: options, options: build, show } = Build::new(args, &console.common);
+    let Build { path, load: options, options: build, html, show } = Build::new(args, &console.common);
+    html.as_deref().map(check_page).transpose()?;
     let Console { common, printer, progress } = console;
     let function = load(console, &path, &options)?;
     let python = common.python.as_deref();
@@ -28,8 +29,15 @@ pub(crate) fn build(console: &Console, args: BuildArgs) -> Result<()> {
             Show::Diff | Show::Report => diff(console, &found),
         };
     }
-    let report = glowplug_optimize::build(&function, python, &build, &common.cache, progress)?;
+    let Built { report, traces } =
+        glowplug_optimize::build(&function, python, &build, &common.cache, progress)?;
     progress.clear();
+    if let Some(path) = html {
+        let traces = traces.iter().flatten().zip(["before", "after"]);
+        let traces = traces.map(|(trace, label)| (label.to_owned(), trace)).collect();
+        let title = format!("{}, built", function.name);
+        write_page(console, &path, &Page { title, traces, report: Some(&report) })?;
+    }
     let text = if common.json {
         json(&report)?
     } else {

@@ -6,11 +6,11 @@ use camino::Utf8Path;
 use fs_err as fs;
 use glowplug_cli::TraceArgs;
 use glowplug_core::{Error, Progress, Result};
-use glowplug_report::{TraceView, render_comparison, render_trace};
+use glowplug_report::{Page, TraceView, render_comparison, render_trace};
 use glowplug_trace::export::{Export, ExportOptions, Format, Otlp, check, export};
 use glowplug_trace::{Comparison, Trace, compare, read_trace};
 
-use crate::commands::{json, load};
+use crate::commands::{check_page, json, load, write_page};
 use crate::console::Console;
 use crate::printer::Printer;
 use crate::settings::Trace as Settings;
@@ -20,12 +20,21 @@ pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
     let settings = Settings::new(args, &console.common);
     // What cannot be read or written is told before anything is measured.
     let exports = Exports::new(&settings.export)?;
+    settings.html.as_deref().map(check_page).transpose()?;
     let old = settings.compare.as_deref().map(|path| Old::find(console, path, &settings)).transpose()?;
     let function = load(console, &settings.path, &settings.load)?;
     let trace = measure(console, &function, &settings)?;
     let comparison = old.map(|old| old.against(console, &trace, &settings)).transpose()?;
     console.progress.clear();
     exports.write(console, &trace)?;
+    if let Some(path) = &settings.html {
+        let traces = vec![("trace".to_owned(), &trace)];
+        write_page(
+            console,
+            path,
+            &Page { title: format!("{}, traced", function.name), traces, report: None },
+        )?;
+    }
     show(console, &trace, comparison.as_ref(), settings)?;
     match trace.failure {
         None => Ok(()),

@@ -213,3 +213,34 @@ fn an_event_that_hangs_is_cut_at_the_timeout_and_what_it_imported_is_kept() {
     assert!(events.contains(&&"hang".into()) && events.contains(&&"fine".into()), "{events:?}");
     assert_eq!(project.running(), Vec::<i32>::new());
 }
+
+#[test]
+fn logging_clients_and_settings_are_statements_with_their_cost() {
+    let app = "import logging\nimport sqlite3\n\nlogging.basicConfig(level=logging.INFO)\nSETTINGS = \
+               {'table': 'x'.upper()}\nclient = sqlite3.connect(':memory:')\n\n\ndef handler(event, context):\n    \
+               return 1\n";
+    let project = Project::new(app);
+    let trace = project.run(&["trace", "function", "--runs", "1", "--format", "json"]).json();
+    let statements = trace["statements"].as_array().unwrap();
+    for (place, text) in
+        [("app.py:4", "logging.basicConfig"), ("app.py:5", "SETTINGS"), ("app.py:6", "client = ")]
+    {
+        let statement = statements.iter().find(|s| s["place"] == place).unwrap_or_else(|| panic!("{place}"));
+        assert!(statement["text"].as_str().unwrap().starts_with(text), "{statement}");
+        assert!(statement["self_ms"].as_f64() > Some(0.0) && statement["cpu_ms"].is_number(), "{statement}");
+    }
+}
+
+#[test]
+fn a_zip_is_traced_like_its_folder() {
+    let project = Project::new("import sqlite3\n\n\ndef handler(event, context):\n    return 1\n");
+    let built = project.build(&[]);
+    assert_eq!(built.code, Some(0), "{built:?}");
+    let trace = project
+        .run(&["trace", "out/demo.zip", "--runs", "1", "--python", &project.python, "--format", "json"])
+        .json();
+    assert!(trace["phases"]["unpack"]["median"].as_f64() > Some(0.0));
+    assert!(trace["imports"].as_array().unwrap().iter().any(|import| import["module"] == "sqlite3"));
+    // What a build ships is not compiled.
+    assert_eq!(trace["compiled"]["missing"], 0, "{}", trace["compiled"]);
+}

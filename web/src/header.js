@@ -1,0 +1,77 @@
+// The top of the page: what was measured and under which conditions, the theme, the contents.
+
+import { h } from "./dom.js";
+import { stat, percent } from "./format.js";
+import { themeChoice } from "./theme.js";
+
+/** Title, conditions and contents. */
+export function header(title, models, report, sections) {
+  return h(
+    "header",
+    {},
+    h("div", { class: "bar" }, h("p", { class: "brand" }, "glowplug"), themeChoice()),
+    h("h1", {}, title),
+    conditions(models, report),
+    contents(sections),
+  );
+}
+
+function contents(sections) {
+  if (sections.length < 3) return null;
+  const links = sections.map(([name, section]) => h("li", {}, h("a", { href: `#${section.id}` }, name)));
+  return h("nav", { "aria-label": "Contents" }, h("ul", { class: "contents" }, links));
+}
+
+function conditions(models, report) {
+  const model = models.at(-1);
+  const facts = model ? factsOf(model) : report ? reportFacts(report) : [];
+  if (facts.length === 0) return null;
+  return h(
+    "dl",
+    { class: "facts", "aria-label": "Conditions" },
+    facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
+}
+
+function factsOf({ trace }) {
+  const { function: subject, environment } = trace;
+  return [
+    ["Handler", subject.handler],
+    ["Python", `${environment.python}, ${subject.architecture}`],
+    ["Memory", `${environment.memory_mb} MB`],
+    ["CPU", cpu(environment)],
+    ["Page cache", trace.phases.cold_cache ? `${environment.page_cache}, and cold beside it` : environment.page_cache],
+    ["Bandwidth", environment.bandwidth_mbit ? `${environment.bandwidth_mbit} Mbit/s, modelled` : "not given: fetching is left out"],
+    ["Tracing adds", overhead(environment)],
+    ["Runs", runs(trace)],
+  ];
+}
+
+function reportFacts({ function: subject, environment }) {
+  return [
+    ["Handler", subject.handler],
+    ["Python", `${environment.python}, ${subject.architecture}`],
+    ["Memory", `${environment.memory_mb} MB`],
+    ["CPU", cpu(environment)],
+    ["Page cache", environment.page_cache],
+    ["Made by", environment.tool],
+  ];
+}
+
+function cpu({ cpu, init_boost: boost }) {
+  if (cpu !== "share") return cpu;
+  return boost ? "share of the memory size; init has a whole vCPU" : "share of the memory size, init too";
+}
+
+/** What the agent costs; where its interval holds 0, no cost could be measured. */
+function overhead({ agent_overhead: wall, agent_overhead_cpu: processor }) {
+  const shown = processor ?? wall;
+  if (!shown) return "not measured";
+  if (shown.low <= 0 && shown.high >= 0) return "no measurable cost; totals are from starts without it";
+  return processor ? `${stat(processor, percent)} of init's CPU time` : `${stat(wall)} to init`;
+}
+
+function runs({ phases }) {
+  const counts = [phases.init, phases.runtime].filter(Boolean).map((figure) => figure.runs);
+  return counts.length === 0 ? "none completed" : `${Math.max(...counts)} starts behind each median`;
+}
