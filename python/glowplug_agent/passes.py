@@ -62,6 +62,7 @@ def _hook_cached(tracer):
                     tracer.cached_rows.append((
                         module, frame.f_code.co_filename, frame.f_lineno,
                         frame.f_globals.get("__name__") or "", tracer.phases.number,
+                        "MainThread" if _ident() == tracer.main else _thread_name(),
                     ))  # fmt: skip
         del frame, place
         try:

@@ -29,14 +29,14 @@ function facts(rows) {
 }
 
 function group(item) {
-  return h("div", {}, h("h4", {}, item.data.name), facts([["Imports, with all below", String(item.descendants().length - 1)], ["Their time", ms(item.value)]]));
+  return h("div", {}, h("h3", {}, item.data.name), facts([["Imports, with all below", String(item.descendants().length - 1)], ["Their time", ms(item.value)]]));
 }
 
 function statement(found) {
   return h(
     "div",
     {},
-    h("h4", {}, h("code", {}, found.text)),
+    h("h3", {}, h("code", {}, found.text)),
     facts([["Place", h("code", {}, found.place)], ["Its own time", ms(found.self_ms)], ["Processor time", ms(found.cpu_ms)], ["Imports that it makes happen", ms(found.imports_ms)], ["Began at", ms(found.start_ms)]]),
   );
 }
@@ -48,7 +48,7 @@ function imported(item, model) {
   return h(
     "div",
     {},
-    h("h4", {}, h("code", {}, data.module)),
+    h("h3", {}, h("code", {}, data.module)),
     h("p", { class: "tags" }, tags(node).map((text) => h("span", { class: "tag" }, text))),
     facts([
       ["With all below", ms(data.total_ms)],
@@ -66,7 +66,7 @@ function imported(item, model) {
       data.thread === "MainThread" ? null : ["Thread", data.thread],
       data.file ? ["File", h("code", {}, data.file)] : null,
     ]),
-    h("h5", {}, "Its own time, by step"),
+    h("h4", {}, "Its own time, by step"),
     facts(STEPS.map(([key, name]) => [name, ms(data[key])])),
   );
 }

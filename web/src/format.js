@@ -8,6 +8,7 @@ const known = (value) => typeof value === "number" && Number.isFinite(value);
 export function ms(value) {
   if (!known(value)) return NOT_MEASURED;
   const size = Math.abs(value);
+  if (size === 0) return "0 ms";
   return `${size < 1 ? value.toFixed(2) : size < 100 ? value.toFixed(1) : value.toFixed(0)} ms`;
 }
 

@@ -24,7 +24,7 @@ function contents(sections) {
 
 function conditions(models, report) {
   const model = models.at(-1);
-  const facts = model ? factsOf(model) : report ? reportFacts(report) : [];
+  const facts = [...(model ? factsOf(model) : []), ...(report ? reportFacts(report, Boolean(model)) : [])].filter(Boolean);
   if (facts.length === 0) return null;
   return h(
     "dl",
@@ -47,14 +47,19 @@ function factsOf({ trace }) {
   ];
 }
 
-function reportFacts({ function: subject, environment }) {
-  return [
+/** Of a build; beside a trace, only what the trace does not say. */
+function reportFacts({ function: subject, environment }, beside) {
+  const alone = [
     ["Handler", subject.handler],
     ["Python", `${environment.python}, ${subject.architecture}`],
     ["Memory", `${environment.memory_mb} MB`],
     ["CPU", cpu(environment)],
     ["Page cache", environment.page_cache],
+  ];
+  return [
+    ...(beside ? [] : alone),
     ["Made by", environment.tool],
+    environment.not_enforced.length > 0 ? ["Not enforced here", environment.not_enforced.join("; ")] : null,
   ];
 }
 
@@ -68,6 +73,7 @@ function overhead({ agent_overhead: wall, agent_overhead_cpu: processor }) {
   const shown = processor ?? wall;
   if (!shown) return "not measured";
   if (shown.low <= 0 && shown.high >= 0) return "no measurable cost; totals are from starts without it";
+  if (shown === processor && processor.median > 1 && wall) return `${stat(wall)} to init`;
   return processor ? `${stat(processor, percent)} of init's CPU time` : `${stat(wall)} to init`;
 }
 

@@ -12,7 +12,8 @@ export function headline(models, report) {
     {},
     models.map((model) => failure(model, models.length > 1)),
     report ? built(report) : latest ? traced(latest) : null,
-    models.length === 1 || !report ? advice(latest) : null,
+    report?.advice ? h("p", {}, h("b", {}, "What you could change yourself: "), spans(report.advice)) : null,
+    advice(latest, models.length > 1),
   );
 }
 
@@ -65,7 +66,7 @@ function times(by) {
   return `${by.toFixed(by < 10 ? 1 : 0)}×`;
 }
 
-function advice(model) {
+function advice(model, several) {
   const all = model?.trace.advice ?? [];
   if (all.length === 0) return null;
   const most = Math.max(...all.map((entry) => entry.saves_ms), 0);
@@ -74,11 +75,11 @@ function advice(model) {
       "li",
       {},
       h("span", { class: "saves" }, entry.saves_ms > 0 ? `−${ms(entry.saves_ms)}` : "no figure"),
-      h("span", { class: "meter", "aria-hidden": "true" }, h("i", { style: { width: `${most > 0 ? (100 * entry.saves_ms) / most : 0}%` } })),
+      h("span", { class: "meter", "aria-hidden": "true" }, entry.saves_ms > 0 ? h("i", { style: { width: `${(100 * entry.saves_ms) / most}%` } }) : null),
       h("span", {}, spans(entry.text)),
     ),
   );
-  return h("div", { class: "advice" }, h("h3", {}, "What to do next"), h("p", { class: "note" }, "What it would save of a cold start, by the events' weights; estimated from the trace, each moment promised once."), h("ol", {}, items));
+  return h("div", { class: "advice" }, h("h3", {}, several ? `What to do next (${model.label})` : "What to do next"), h("p", { class: "note" }, "What it would save of a cold start, by the events' weights; estimated from the trace, each moment promised once."), h("ol", {}, items));
 }
 
 /** Text whose `parts` in backticks are code. */

@@ -25,6 +25,7 @@ export function icicle({ label, scale, paint, selected, moved, hovered }) {
   let matches = null;
   let full = scale;
   let transform = zoomIdentity;
+  let drawnWidth = 0;
 
   const zoomer = zoom()
     .scaleExtent([1, 1e5])
@@ -45,6 +46,7 @@ export function icicle({ label, scale, paint, selected, moved, hovered }) {
     const [from, to] = item.depth === 0 ? [0, full] : [item.x0, Math.max(item.x1, item.x0 + 1e-6)];
     const k = full / (to - from);
     view.classList.remove("moving");
+    drawnWidth = width();
     zoomer.translateExtent([[0, -Infinity], [width(), Infinity]]);
     selection.call(zoomer.transform, zoomIdentity.translate((-from / full) * width() * k, 0).scale(k));
     view.scrollTop = 0;
@@ -151,7 +153,9 @@ export function icicle({ label, scale, paint, selected, moved, hovered }) {
     const item = at(event);
     if (item && item !== current) choose(item, false);
   });
-  new ResizeObserver(() => root && zoomTo(focus, false)).observe(view);
+  new ResizeObserver(() => {
+    if (root && width() !== drawnWidth) zoomTo(focus, false);
+  }).observe(view);
 
   return {
     element: view,

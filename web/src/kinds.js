@@ -2,6 +2,7 @@
 
 import { h, section } from "./dom.js";
 import { bar, legend, sum } from "./bars.js";
+import { list, many, ms } from "./format.js";
 
 const KINDS = [
   ["find", "finding modules"],
@@ -42,6 +43,6 @@ function partsOf(trace) {
 
 function compiled({ compiled: { missing, stale, compile_ms: cost } }) {
   if (missing + stale === 0) return null;
-  const parts = [missing > 0 ? `${missing} without bytecode` : "", stale > 0 ? `${stale} with stale bytecode` : ""].filter(Boolean);
-  return h("p", { class: "warning" }, `Modules ${parts.join(" and ")} are compiled in every start: ${cost.toFixed(0)} ms.`);
+  const parts = [missing > 0 ? `${many(missing, "module")} without bytecode` : "", stale > 0 ? `${many(stale, "module")} with stale bytecode` : ""].filter(Boolean);
+  return h("p", { class: "warning" }, `Compiled in every start: ${list(parts)}. That takes ${ms(cost)}.`);
 }

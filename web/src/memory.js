@@ -72,7 +72,7 @@ function plot(body, series) {
       scales: { x: { time: false }, y: { range: (_, low, high) => [Math.min(0, low), Math.max(high * 1.08, 0.1)] } },
       legend: { live: true },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((tick) => `${tick} ms`) },
+        { ...axis, space: 90, values: (_, ticks) => ticks.map((tick) => `${tick} ms`) },
         { ...axis, size: 66, values: (_, ticks) => ticks.map((tick) => `${tick} MiB`) },
       ],
       series: [

@@ -15,6 +15,11 @@ const PARTS = [
   ["invoke", "first invoke"],
 ];
 const NAMES = new Map(PARTS);
+const INVOKE = [
+  ["c1", "imports_ms", "imports"],
+  ["c5", "connect_ms", "connections"],
+  ["invoke", "handler_ms", "handler and runtime client"],
+];
 
 /** The section, with a choice of event where there are several. */
 export function phases(models) {
@@ -27,7 +32,7 @@ export function phases(models) {
   draw();
   return section(
     "Phases",
-    { note: "Medians of starts without the agent. The parts of a first invoke are from starts with it." },
+    { note: "Medians of starts without the agent." },
     h(
       "div",
       { class: "controls" },
@@ -37,6 +42,28 @@ export function phases(models) {
         : null,
     ),
     body,
+    invokes(models),
+  );
+}
+
+/** What each first invoke is made of, all events on one scale. */
+function invokes(models) {
+  const rows = models.flatMap(({ label, trace }) =>
+    Object.entries(trace.phases.first_invoke_parts).map(([event, parts]) => ({
+      label: models.length > 1 ? `${event}, ${label}` : event,
+      parts: INVOKE.map(([key, field, name]) => ({ key, name, value: parts[field] })),
+    })),
+  );
+  if (rows.length === 0) return null;
+  rows.sort((a, b) => a.label.localeCompare(b.label));
+  const scale = Math.max(...rows.map((row) => sum(row.parts)), 1e-9);
+  return h(
+    "div",
+    {},
+    h("h3", {}, "First invokes, by event"),
+    h("p", { class: "note" }, "Imports and connections that the event waits for, and the rest; from starts with the agent."),
+    h("div", { class: "bars" }, rows.map((row) => bar(row.label, row.parts, scale))),
+    legend(INVOKE.map(([key, , name]) => ({ key, name }))),
   );
 }
 
@@ -47,7 +74,7 @@ function drawn(models, event, provision) {
   return [
     h("div", { class: "bars" }, rows.map((row) => bar(row.label, row.parts, scale))),
     legend(PARTS.filter(([key]) => used.has(key)).map(([key, name]) => ({ key, name }))),
-    ...models.map((model) => table(model, event, models.length > 1)),
+    table(models, event),
   ];
 }
 
@@ -82,50 +109,61 @@ function coldParts({ cold_cache: cold, ...phases }, event, provision) {
   return [...(provision ? provisionParts(phases) : []), part("runtime-start", cold.runtime), part("init", cold.init), part("invoke", cold.first_invoke[event])];
 }
 
-function table({ label, trace, events }, event, several) {
-  const { phases } = trace;
+/** The rows of one trace, by name: the figure, and the one with a cold page cache. */
+function figuresOf({ trace: { phases }, events }, event) {
   const cold = phases.cold_cache;
+  const { interpreter, site, client } = phases.runtime_parts;
   const rows = [
-    ["Provision", phases.provision, undefined, 0],
-    ["fetch, modelled", phases.fetch, undefined, 1],
-    ["unpack", phases.unpack, undefined, 1],
-    ["Runtime start", phases.runtime, cold?.runtime, 0],
-    ["interpreter", phases.runtime_parts.interpreter, undefined, 1],
-    ["site", phases.runtime_parts.site, undefined, 1],
-    ["runtime client", phases.runtime_parts.client, undefined, 1],
-    ["Init: your module and all it imports", phases.init, cold?.init, 0],
-    ...events.filter((name) => name === event).flatMap((name) => eventRows(phases, name)),
+    ["Provision", phases.provision],
+    ["fetch, modelled", phases.fetch, { inner: true }],
+    ["unpack", phases.unpack, { inner: true }],
+    ["Runtime start", phases.runtime, { cold: cold?.runtime }],
+    ["interpreter", interpreter, { inner: true }],
+    ["site", site, { inner: true }],
+    ["runtime client", client, { inner: true }],
+    ["Init: your module and all it imports", phases.init, { cold: cold?.init }],
   ];
-  const head = ["Phase", "Median", "95 % interval", "Quartiles' distance", "Runs", ...(cold ? ["Cold page cache", "95 % interval"] : [])];
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": `Phases in figures${several ? `, ${label}` : ""}` },
-    h(
-      "table",
-      { class: "plain" },
-      several ? h("caption", {}, label) : h("caption", { class: "hidden" }, "Phases in figures"),
-      h("thead", {}, h("tr", {}, head.map((name, index) => h("th", { scope: "col", class: index > 0 ? "number" : null }, name)))),
-      h("tbody", {}, rows.filter(([, stat, , depth]) => depth === 0 || stat).map((row) => tableRow(row, cold))),
+  if (events.includes(event)) {
+    rows.push([`First invoke, ${event}`, phases.first_invoke[event], { cold: cold?.first_invoke[event] }]);
+    rows.push([`Warm invoke, ${event}`, phases.warm_invoke[event]]);
+  }
+  return new Map(rows.map(([name, stat, more]) => [name, { stat, ...more }]));
+}
+
+/** One trace with all that is known of each figure, or two with their medians beside each other. */
+function table(models, event) {
+  const several = models.length > 1;
+  const figures = models.map((model) => figuresOf(model, event));
+  const names = [...new Set(figures.flatMap((rows) => [...rows.keys()]))];
+  const shown = names.filter((name) => figures.some((rows) => rows.has(name) && (!rows.get(name).inner || rows.get(name).stat)));
+  const cold = models.map(({ trace }) => Boolean(trace.phases.cold_cache));
+  const heads = models.flatMap(({ label }, index) => {
+    const of = (text) => (several ? `${label}: ${text}` : text);
+    return [of("median"), of("95 % interval"), ...(several ? [] : ["quartiles apart", "runs"]), ...(cold[index] ? [of("cold page cache"), "95 % interval"] : [])];
+  });
+  const cells = (rows, name, index) => {
+    const { stat, cold: coldStat } = rows.get(name) ?? {};
+    const wide = several ? [] : [stat && stat.runs > 1 ? ms(stat.spread) : "", stat ? String(stat.runs) : ""];
+    const besides = cold[index] ? (coldStat === undefined ? ["", ""] : [median(coldStat), interval(coldStat)]) : [];
+    return [median(stat), interval(stat), ...wide, ...besides];
+  };
+  return frame(
+    h("tr", {}, h("th", { scope: "col" }, "Phase"), heads.map((text) => h("th", { scope: "col", class: "number" }, text))),
+    shown.map((name) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row", class: figures.some((rows) => rows.get(name)?.inner) ? "inner" : null }, name),
+        figures.flatMap((rows, index) => cells(rows, name, index)).map((text) => h("td", { class: text === NOT_MEASURED ? "number dim" : "number" }, text)),
+      ),
     ),
   );
 }
 
-function eventRows(phases, name) {
-  const cold = phases.cold_cache?.first_invoke[name];
-  const parts = phases.first_invoke_parts[name];
-  const traced = (text, value) => (typeof value === "number" ? [[text, { median: value, traced: true }, undefined, 1]] : []);
-  return [
-    [`First invoke, ${name}`, phases.first_invoke[name], cold, 0],
-    ...(parts ? [...traced("imports", parts.imports_ms), ...traced("connections", parts.connect_ms), ...traced("handler and runtime client", parts.handler_ms)] : []),
-    [`Warm invoke, ${name}`, phases.warm_invoke[name], undefined, 0],
-  ];
-}
-
-function tableRow([name, stat, coldStat, depth], cold) {
-  const number = (text) => h("td", { class: text === NOT_MEASURED || text === "" ? "number dim" : "number" }, text);
-  const figures = stat?.traced
-    ? [number(ms(stat.median)), h("td", { class: "number dim" }, "traced"), number(""), number("")]
-    : [number(median(stat)), number(interval(stat)), number(stat && stat.runs > 1 ? ms(stat.spread) : ""), number(stat ? String(stat.runs) : "")];
-  const besides = cold ? (coldStat === undefined ? [number(""), number("")] : [number(median(coldStat)), number(interval(coldStat))]) : [];
-  return h("tr", {}, h("th", { scope: "row", class: depth > 0 ? "inner" : null }, name), figures, besides);
+function frame(head, rows) {
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Phases in figures" },
+    h("table", { class: "plain" }, h("caption", { class: "hidden" }, "Phases in figures"), h("thead", {}, head), h("tbody", {}, rows)),
+  );
 }

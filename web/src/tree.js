@@ -15,7 +15,7 @@ const KEYS = "Click or Enter zooms in, Escape goes back, arrow keys walk, Home s
 export function importTree(models) {
   if (models.every((model) => model.imports.length === 0)) return null;
   const state = { mode: "distribution", order: "start", event: eventsThatImport(models)[0], text: "" };
-  const details = h("div", { class: "details", role: "region", "aria-label": "Details" }, detailsOf(null));
+  const details = h("div", { class: "details", role: "region", tabindex: "0", "aria-label": "Details" }, detailsOf(null));
   const tip = h("div", { class: "tip", hidden: true, "aria-hidden": "true" });
   const panels = models.map((model) => panelOf(model, models.length > 1, details, tip));
   const key = h("div", { class: "keys" });

@@ -45,3 +45,96 @@ fn escape_json(json: &str) -> String {
 fn escape_text(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "</script><script>alert(1)</script>\u{2028}\u{2029}<!--";
+
+    /// A trace in which everything that a user can name is named badly.
+    fn hostile() -> Trace {
+        let text = include_str!("../../../web/tests/fixtures/before.json");
+        let mut trace: Trace = serde_json::from_str(text).unwrap();
+        trace.function.name = HOSTILE.to_owned();
+        trace.imports[0].module = HOSTILE.to_owned();
+        trace.statements[0].text = HOSTILE.to_owned();
+        trace.failure = Some(HOSTILE.to_owned());
+        trace
+    }
+
+    fn page<'a>(title: &str, traces: Vec<(String, &'a Trace)>) -> Page<'a> {
+        Page { title: title.to_owned(), traces, report: None }
+    }
+
+    /// What the page's script reads.
+    fn data(html: &str) -> &str {
+        let (_, rest) = html.split_once(r#"<script type="application/json" id="data">"#).unwrap();
+        rest.split_once("</script>").unwrap().0
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let trace = hostile();
+        let html = render_page(&page("report", vec![("trace".to_owned(), &trace)])).unwrap();
+        assert!(html.starts_with("<!doctype html>"));
+        let read: serde_json::Value = serde_json::from_str(data(&html)).unwrap();
+        assert_eq!(read["title"], "report");
+        assert_eq!(read["traces"][0][0], "trace");
+        let again: Trace = serde_json::from_value(read["traces"][0][1].clone()).unwrap();
+        assert_eq!(again, trace);
+    }
+
+    #[test]
+    fn names_cannot_leave_their_place() {
+        let trace = hostile();
+        let plain = render_page(&page("", Vec::new())).unwrap();
+        let html = render_page(&page(HOSTILE, vec![(HOSTILE.to_owned(), &trace)])).unwrap();
+        for tag in ["<script", "</script", "<!--"] {
+            assert_eq!(html.matches(tag).count(), plain.matches(tag).count(), "{tag}");
+        }
+        assert!(!data(&html).contains(['<', '\u{2028}', '\u{2029}']));
+        assert!(html.contains("<title>&lt;/script&gt;"));
+    }
+
+    #[test]
+    fn placeholders_in_values_stay_text() {
+        let html = render_page(&page("{{DATA}} {{TITLE}}", Vec::new())).unwrap();
+        assert!(html.contains("<title>{{DATA}} {{TITLE}}</title>"));
+        assert!(data(&html).contains(r#""title":"{{DATA}} {{TITLE}}""#));
+    }
+
+    #[test]
+    fn the_template_loads_nothing() {
+        let code = TEMPLATE.split("<!-- This page contains").next().unwrap();
+        for way in [
+            "src=",
+            "<link",
+            "@import",
+            "import(",
+            "url(http",
+            "url(/",
+            "XMLHttpRequest",
+            "WebSocket",
+            "fetch(",
+        ] {
+            assert!(!code.contains(way), "{way}");
+        }
+        let policy =
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+        assert!(code.contains(policy));
+    }
+
+    #[test]
+    fn an_empty_page_is_small() {
+        let html = render_page(&page("report", Vec::new())).unwrap();
+        assert!(html.len() < 400_000, "{} bytes", html.len());
+    }
+
+    #[test]
+    fn the_same_values_give_the_same_bytes() {
+        let trace = hostile();
+        let render = || render_page(&page("report", vec![("trace".to_owned(), &trace)])).unwrap();
+        assert_eq!(render(), render());
+    }
+}

@@ -200,7 +200,7 @@ impl Import {
             status: Status::Cached,
             phase: found.phase,
             event,
-            thread: String::new(),
+            thread: found.thread.clone(),
             start_ms: 0.0,
             self_ms: 0.0,
             total_ms: 0.0,

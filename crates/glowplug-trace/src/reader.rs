@@ -125,6 +125,7 @@ impl<'a> Reader<'a> {
             module: row.module.clone(),
             importer: self.place(&row.file, row.line),
             importer_module: row.importer_module.clone(),
+            thread: row.thread.clone(),
             phase: Phase::of(row.phase),
         })
         .collect()

@@ -89,6 +89,7 @@ pub(crate) struct CachedRow {
     pub(crate) line: i64,
     pub(crate) importer_module: String,
     pub(crate) phase: i64,
+    pub(crate) thread: String,
 }
 
 /// A name looked up or a connection opened, from Python.
@@ -207,6 +208,7 @@ impl Recording {
                 line: row.int()?,
                 importer_module: row.text()?,
                 phase: row.int()?,
+                thread: row.text()?,
             }),
             "connections" => self.connections.push(ConnectionRow {
                 kind: row.text()?,

@@ -123,6 +123,8 @@ pub struct CachedImport {
     pub importer_module: String,
     /// When.
     pub phase: Phase,
+    /// The thread's name.
+    pub thread: String,
 }
 
 /// One top-level statement of the user's own code.

@@ -15,6 +15,7 @@ use crate::observe::{Observation, ObserveOptions};
 use crate::package::{Distribution, bytes_by_kind};
 use crate::passes::{Event, Passes, Seen, Starts};
 use crate::records::Phase;
+use crate::tree::MAIN_THREAD;
 use crate::{shares, summary};
 
 /// What a trace needs to know besides the environment and the events.
@@ -224,9 +225,6 @@ fn invoke_parts(timed: &[Observation]) -> BTreeMap<String, InvokeParts> {
     };
     samples.into_iter().map(|(event, samples)| (event, parts(samples))).collect()
 }
-
-/// Python's name of the thread that handles events.
-const MAIN_THREAD: &str = "MainThread";
 
 /// Each file once, in the order of the events' passes.
 fn files(passes: &[Observation]) -> Vec<FileUse> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use glowplug_core::format_ms;
-use glowplug_trace::Phase;
+use glowplug_trace::{Import, Phase, Status};
 
 use crate::text::{plural, shorten};
 
@@ -35,10 +35,11 @@ fn list(lines: &[String], view: &TraceView) -> String {
 
 fn threads(subject: &Subject<'_>) -> Vec<String> {
     let mut threads: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
-    let imports = &subject.trace.imports;
-    for import in
-        imports.iter().filter(|i| i.thread != MAIN_THREAD && i.phase == Phase::Init && !i.runtime_provided)
-    {
+    let beside = |i: &&Import| {
+        let paid = i.status != Status::Cached && !i.runtime_provided;
+        paid && i.thread != MAIN_THREAD && i.phase == Phase::Init
+    };
+    for import in subject.trace.imports.iter().filter(beside) {
         let sums = threads.entry(&import.thread).or_default();
         sums.0 += 1;
         sums.1 += import.self_ms;

@@ -158,7 +158,7 @@ fn an_import_that_ends_the_process_is_marked() {
         ("bad.py", "import os\nos._exit(7)\n"),
     ];
     let function = Function::new(&any_python(), &files);
-    let spec = EnvironmentSpec { timeout: Duration::from_secs(3), ..function.spec.clone() };
+    let spec = EnvironmentSpec { timeout: Duration::from_secs(3), ..function.spec };
     let trace = trace(engine(), &spec, &[], &context(), &NoProgress).unwrap();
     assert!(trace.failure.as_deref().unwrap().starts_with("init: "), "{:?}", trace.failure);
     assert_eq!(import(&trace, "fine").status, Status::Ok);

@@ -1,0 +1,83 @@
+// For everybody: axe finds nothing serious in either theme and at either width; themes change; motion can be off.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, test } from "node:test";
+import { close, fixture, open, render } from "./browser.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+after(close);
+
+/** What axe says, as one line each. */
+async function findings(page) {
+  await page.evaluate(axe);
+  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return result.violations.map(({ id, impact, nodes }) => `${impact}: ${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 140)).join(" | ")}`);
+}
+
+const PAGES = {
+  "a trace": { trace: fixture("before") },
+  "before and after": { before: fixture("before"), after: fixture("after"), report: fixture("report") },
+  "a failure": { trace: fixture("failed") },
+};
+
+for (const [name, documents] of Object.entries(PAGES)) {
+  for (const scheme of ["light", "dark"]) {
+    for (const width of [360, 1280]) {
+      test(`${name}, ${scheme}, ${width} wide: axe finds nothing`, async () => {
+        const { page } = await open(render(documents), { width, scheme });
+        await page.locator(".item").first().waitFor();
+        assert.deepEqual(await findings(page), []);
+        await page.locator(".item").nth(2).click();
+        await page.getByRole("button", { name: "Used or not" }).click();
+        await page.getByLabel("Search").fill("pandas");
+        for (const fold of await page.locator("summary").all()) await fold.click();
+        await page.waitForTimeout(150);
+        assert.deepEqual(await findings(page), []);
+      });
+    }
+  }
+}
+
+test("the theme follows the system until one is chosen", async () => {
+  const { page } = await open(render(PAGES["a trace"]), { scheme: "dark" });
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await ground();
+  await page.getByRole("button", { name: "Light" }).click();
+  const light = await ground();
+  assert.notEqual(light, dark);
+  await page.getByRole("button", { name: "Auto" }).click();
+  assert.equal(await ground(), dark);
+  await page.emulateMedia({ colorScheme: "light" });
+  assert.equal(await ground(), light);
+});
+
+test("everything can be reached with the tabulator, and what is in focus is seen", async () => {
+  const { page } = await open(render(PAGES["a trace"]));
+  const reached = new Set();
+  for (let step = 0; step < 60; step += 1) {
+    await page.keyboard.press("Tab");
+    const [tag, outline] = await page.evaluate(() => {
+      const element = document.activeElement;
+      return [`${element.tagName} ${element.getAttribute("role") ?? ""}`.trim(), getComputedStyle(element).outlineStyle];
+    });
+    reached.add(tag);
+    assert.notEqual(outline, "none", `${tag} shows no focus`);
+    if (tag === "TH" || tag === "SUMMARY") break;
+  }
+  for (const tag of ["A", "BUTTON", "SELECT", "INPUT", "DIV treeitem", "BUTTON tab"]) assert.ok(reached.has(tag), `${tag} of ${[...reached]}`);
+});
+
+test("on paper there are no controls, and the page is light", async () => {
+  const { page } = await open(render(PAGES["a trace"]), { scheme: "dark" });
+  await page.emulateMedia({ media: "print", colorScheme: "dark" });
+  assert.equal(await page.locator(".controls").first().isVisible(), false);
+  const ground = await page.evaluate(() => getComputedStyle(document.body).color);
+  assert.match(ground, /rgb\(27, 30, 33\)/);
+});
+
+test("without scripts the page says what is missing", async () => {
+  const html = readFileSync(render(PAGES["a trace"]), "utf8");
+  assert.match(html, /<noscript>.*allow scripts.*<\/noscript>/);
+});
