@@ -18,7 +18,7 @@ export function bar(label, parts, scale) {
       known.map((part) =>
         h(
           "span",
-          { class: `part k-${part.key}`, title: `${part.name}: ${ms(part.value)}`, style: { width: `${(100 * part.value) / scale}%` } },
+          { class: `part k-${part.key}${part.value < scale / 100 ? " sliver" : ""}`, title: `${part.name}: ${ms(part.value)}`, style: { width: `${(100 * part.value) / scale}%` } },
           h("em", {}, part.name),
         ),
       ),

@@ -1,6 +1,6 @@
 // What the build decided, and why: files that are left out by rule, all else one by one.
 
-import { h, section } from "./dom.js";
+import { h, section, spans } from "./dom.js";
 import { bytes, many, ms } from "./format.js";
 import { grid } from "./grid.js";
 import { tabs } from "./tabs.js";
@@ -55,8 +55,8 @@ function table(label, rows) {
       { name: "Subject", value: (row) => row.subject, show: (row) => h("code", {}, row.subject) },
       { name: "Place", value: (row) => row.place, show: (row) => h("code", {}, row.place) },
       { name: "Saves", value: saving, show: savings, number: true },
-      { name: "Reason", value: (row) => row.reason, wide: true },
-      { name: "Evidence", value: (row) => row.evidence, wide: true },
+      { name: "Reason", value: (row) => row.reason, show: (row) => spans(row.reason), wide: true },
+      { name: "Evidence", value: (row) => row.evidence, show: (row) => spans(row.evidence), wide: true },
       { name: "Needed by", value: (row) => row.events.join(", ") },
     ],
   });
@@ -105,5 +105,5 @@ function rules(files) {
 
 function reasons(all) {
   const [first, ...rest] = all;
-  return rest.length > 0 ? `${first}; and ${many(rest.length, "other reason")}` : first;
+  return spans(rest.length > 0 ? `${first}; and ${many(rest.length, "other reason")}` : first);
 }

@@ -1,6 +1,6 @@
 // The first answer: how long a start takes, what of it could be saved, and whether something failed.
 
-import { h, section } from "./dom.js";
+import { h, section, spans } from "./dom.js";
 import { initDuration } from "./model.js";
 import { interval, median, ms, many } from "./format.js";
 
@@ -34,8 +34,9 @@ function traced({ trace }) {
   return h(
     "div",
     { class: "hero" },
-    h("p", { class: "figure" }, h("b", {}, median(total)), h("span", { class: "range" }, interval(total))),
-    h("p", {}, "Init Duration: runtime start and init, the median of starts without the agent."),
+    total
+      ? [h("p", { class: "figure" }, h("b", {}, median(total)), h("span", { class: "range" }, interval(total))), h("p", {}, "Init Duration: runtime start and init, the median of starts without the agent.")]
+      : h("p", {}, "Init Duration was not measured: no start without the agent got through init."),
     h("p", {}, `${many(modules, "module")} imported in init besides what the runtime brings.`),
     largest(trace),
   );
@@ -80,9 +81,4 @@ function advice(model, several) {
     ),
   );
   return h("div", { class: "advice" }, h("h3", {}, several ? `What to do next (${model.label})` : "What to do next"), h("p", { class: "note" }, "What it would save of a cold start, by the events' weights; estimated from the trace, each moment promised once."), h("ol", {}, items));
-}
-
-/** Text whose `parts` in backticks are code. */
-export function spans(text) {
-  return text.split("`").map((part, index) => (index % 2 === 1 ? h("code", {}, part) : part));
 }

@@ -80,7 +80,7 @@ export function icicle({ label, scale, paint, selected, moved, hovered }) {
   }
 
   function elementOf(item) {
-    const element = h("div", { class: "item", role: "treeitem", tabindex: "-1", "aria-level": String(item.depth), "aria-selected": "false", "data-key": item.key, "data-name": item.data.name }, h("span", {}, labelOf(item)));
+    const element = h("div", { class: "item", role: "treeitem", tabindex: "-1", "aria-level": String(item.depth), "aria-selected": "false", "data-key": item.key, "data-name": item.data.name }, h("span", {}));
     element.setAttribute("aria-label", describe(item));
     return element;
   }
@@ -88,7 +88,9 @@ export function icicle({ label, scale, paint, selected, moved, hovered }) {
   function dress(element, item, perMs) {
     const { key } = colour(item.data);
     const hit = matches?.has(item);
-    element.className = ["item", `k-${key}`, ...marksOf(item.data), matches ? (hit ? "hit" : "miss") : "", (item.x1 - item.x0) * perMs < 26 ? "narrow" : ""].join(" ").trim();
+    const pixels = Number.parseFloat(element.style.width);
+    element.className = ["item", `k-${key}`, ...marksOf(item.data), matches ? (hit ? "hit" : "miss") : "", pixels < 30 ? "narrow" : ""].join(" ").trim();
+    element.firstChild.textContent = labelOf(item, pixels);
   }
 
   /** Of the items that are drawn, exactly one is in the order of the tabulator. */

@@ -44,5 +44,5 @@ function partsOf(trace) {
 function compiled({ compiled: { missing, stale, compile_ms: cost } }) {
   if (missing + stale === 0) return null;
   const parts = [missing > 0 ? `${many(missing, "module")} without bytecode` : "", stale > 0 ? `${many(stale, "module")} with stale bytecode` : ""].filter(Boolean);
-  return h("p", { class: "warning" }, `Compiled in every start: ${list(parts)}. That takes ${ms(cost)}.`);
+  return h("p", { class: "warning" }, `Compiled in every start: ${list(parts)}. That takes ${ms(cost).replace(" ", "\u00a0")}.`);
 }

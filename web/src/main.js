@@ -27,7 +27,7 @@ function sectionsOf(models, report) {
     models.length > 0 ? ["Memory", memory(models)] : null,
     models.length > 0 ? ["Tables", tables(models)] : null,
     report ? ["Decisions", decisions(report)] : null,
-    latest ? ["Aside", aside(models)] : null,
+    latest ? ["Besides imports", aside(models)] : null,
   ].filter((entry) => entry && entry[1]);
 }
 

@@ -2,10 +2,12 @@
 
 /** A trace with its tree; the rest of the page asks this and not the document. */
 export function modelOf(label, trace) {
-  const imports = trace.imports.map((data, index) => ({ index, data, children: [], above: null, users: new Set(data.used_by) }));
+  const events = eventsOf(trace);
+  // Without an event nobody can say what is used.
+  const judged = events.length > 0;
+  const imports = trace.imports.map((data, index) => ({ index, data, judged, children: [], above: null, users: new Set(data.used_by) }));
   connect(imports);
   findUsers(imports);
-  const events = eventsOf(trace);
   return { label, trace, imports, events, conditions: trace.environment };
 }
 
@@ -27,10 +29,10 @@ export function ownerOf(data) {
   return data.status === "failed" ? "not loaded" : "Python itself";
 }
 
-/** Imports that init waited for and no event used. */
+/** Imports that init waited for and no event used; none where no event ran. */
 export function isUnused(node) {
   const { data } = node;
-  return data.phase === "init" && !data.runtime_provided && data.status === "ok" && !isOwn(data) && node.users.size === 0;
+  return node.judged && data.phase === "init" && !data.runtime_provided && data.status === "ok" && !isOwn(data) && node.users.size === 0;
 }
 
 /** What of an import no event used, itself and below, in ms; `null` where an event used it. */

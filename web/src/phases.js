@@ -50,12 +50,13 @@ export function phases(models) {
 function invokes(models) {
   const rows = models.flatMap(({ label, trace }) =>
     Object.entries(trace.phases.first_invoke_parts).map(([event, parts]) => ({
+      event,
       label: models.length > 1 ? `${event}, ${label}` : event,
       parts: INVOKE.map(([key, field, name]) => ({ key, name, value: parts[field] })),
     })),
   );
   if (rows.length === 0) return null;
-  rows.sort((a, b) => a.label.localeCompare(b.label));
+  rows.sort((a, b) => a.event.localeCompare(b.event));
   const scale = Math.max(...rows.map((row) => sum(row.parts)), 1e-9);
   return h(
     "div",

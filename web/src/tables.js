@@ -30,6 +30,11 @@ const code = (text) => h("code", {}, text);
 const number = (name, value, write = ms) => ({ name, value, show: (row) => write(value(row)), number: true });
 const whenOf = (row) => (row.phase === "first_invoke" ? `first invoke, ${row.event}` : "init");
 
+/** `◷ health` where there is little room; in full for those who listen. */
+function when(row) {
+  return row.phase === "first_invoke" ? h("span", { class: "when", title: whenOf(row) }, h("span", { "aria-hidden": "true" }, "◷ "), h("span", { class: "hidden" }, "first invoke, "), row.event) : "init";
+}
+
 function imports(model) {
   return grid({
     label: "Imports",
@@ -38,19 +43,19 @@ function imports(model) {
     placeholder: "module, distribution, place",
     sort: { column: 1, down: true },
     filters: [
-      { name: "Paid and not used", keep: isUnused },
+      ...(model.events.length > 0 ? [{ name: "Paid and not used", keep: isUnused }] : []),
       { name: "Without the runtime's", keep: ({ data }) => !data.runtime_provided },
     ],
     columns: [
       { name: "Module", value: ({ data }) => data.module, show: ({ data }) => code(data.module) },
       number("Total", ({ data }) => data.total_ms),
       number("Self", ({ data }) => data.self_ms),
-      { ...number("Paid and not used", unusedMs), show: (node) => (isUnused(node) ? ms(unusedMs(node)) : "") },
+      ...(model.events.length > 0 ? [{ ...number("Paid and not used", unusedMs), show: (node) => (isUnused(node) ? ms(unusedMs(node)) : "") }] : []),
       { name: "Used by", value: ({ users: set }) => [...set].join(", "), show: (node) => usedBy(node, model) },
       { name: "Belongs to", value: ({ data }) => ownerOf(data) },
       number("Memory", ({ data }) => data.memory_kib, kib),
       { name: "Bytecode", value: ({ data }) => (data.bytecode === "none" ? "needs none" : data.bytecode) },
-      { name: "When", value: ({ data }) => whenOf(data), show: ({ data }) => [data.phase === "first_invoke" ? "◷ " : "", whenOf(data), MARKS[data.status] ? `, ${MARKS[data.status]}` : ""].join("") },
+      { name: "When", value: ({ data }) => whenOf(data), show: ({ data }) => [when(data), MARKS[data.status] ? `, ${MARKS[data.status]}` : ""] },
       { name: "Imported at", value: ({ data }) => data.importer, show: ({ data }) => code(data.importer), wide: true },
     ],
   });
@@ -69,7 +74,7 @@ function distributions(model) {
     rows: model.trace.distributions,
     noun: ["distribution", "distributions"],
     sort: { column: 2, down: true },
-    filters: [{ name: "Paid and not used", keep: (row) => row.used_by.length === 0 }],
+    filters: events > 0 ? [{ name: "Paid and not used", keep: (row) => row.used_by.length === 0 }] : [],
     columns: [
       { name: "Distribution", value: (row) => row.name, show: (row) => code(row.name) },
       { name: "Version", value: (row) => row.version },
@@ -90,7 +95,7 @@ function lines(model) {
     rows: model.trace.lines,
     noun: ["line", "lines"],
     sort: { column: 2, down: true },
-    filters: [{ name: "Paid and not used", keep: (row) => row.used_by.length === 0 }],
+    filters: events > 0 ? [{ name: "Paid and not used", keep: (row) => row.used_by.length === 0 }] : [],
     columns: [
       { name: "Line", value: (row) => row.place, show: (row) => code(row.place) },
       { name: "Asks for", value: (row) => row.asks_for.join(", "), show: (row) => code(row.asks_for.join(", ")) },
@@ -98,7 +103,7 @@ function lines(model) {
       number("Modules", (row) => row.modules, String),
       number("Memory", (row) => row.memory_kib, kib),
       { name: "Used by", value: (row) => row.used_by.join(", "), show: (row) => (row.used_by.length === 0 && events > 0 ? "○ none" : users(row.used_by, events)) },
-      { name: "When", value: whenOf },
+      { name: "When", value: whenOf, show: when },
     ],
   });
 }
@@ -116,7 +121,7 @@ function statements(model) {
       number("Its own time", (row) => row.self_ms),
       number("Imports within", (row) => row.imports_ms),
       number("Processor time", (row) => row.cpu_ms),
-      { name: "When", value: whenOf },
+      { name: "When", value: whenOf, show: when },
     ],
   });
 }

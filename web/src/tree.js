@@ -54,7 +54,7 @@ export function importTree(models) {
   requestAnimationFrame(show);
   return section(
     "Import tree",
-    { note: `Width is time with all below, with the agent. ${KEYS}` },
+    { note: `Width is an import's own time with that of all below it; from starts with the agent. ${KEYS}` },
     controls,
     found,
     h("div", { class: "tree-layout" }, h("div", { class: "tree-charts" }, panels.map((panel) => panel.element), key), details),
@@ -145,7 +145,7 @@ function keyOf(panels, colour) {
   }
   const byTime = [...colours.values()].sort((a, b) => b.own - a.own);
   return [
-    h("ul", { class: "legend" }, byTime.map(({ key, name, own }) => h("li", {}, h("i", { class: `swatch k-${key}`, "aria-hidden": "true" }), h("span", {}, name), h("span", { class: "number dim" }, ms(own))))),
+    h("ul", { class: "legend" }, byTime.map(({ key, name, own }) => h("li", {}, h("i", { class: `swatch k-${key}`, "aria-hidden": "true" }), h("span", {}, name), panels.length === 1 ? h("span", { class: "number dim" }, ms(own)) : null))),
     h("ul", { class: "legend" }, MARKS.filter(([mark]) => marks.has(mark)).map(([, sign, words]) => h("li", {}, h("span", { class: "sign", "aria-hidden": "true" }, sign), h("span", {}, words)))),
   ];
 }

@@ -25,11 +25,21 @@ export function marksOf(item) {
   return marks;
 }
 
-/** The name, with its marks. */
-export function labelOf({ data }) {
+/** Pixels that a character takes, and the item's edges. */
+const CHARACTER = 7;
+const EDGES = 12;
+
+/** The name, with its marks; a module that does not fit in `pixels` loses packages at its front first. */
+export function labelOf({ data }, pixels) {
   const marks = new Set(marksOf(data));
-  const signs = MARKS.filter(([key]) => marks.has(key)).map(([, sign]) => `${sign} `);
-  return `${signs.join("")}${data.name}`;
+  const signs = MARKS.filter(([key]) => marks.has(key)).map(([, sign]) => `${sign} `).join("");
+  const room = (pixels - EDGES) / CHARACTER - signs.length;
+  if (room < 3) return signs.trim();
+  let name = data.name;
+  if (data.type === "import") {
+    for (let dot = data.name.indexOf("."); name.length > room && dot > 0; dot = data.name.indexOf(".", dot + 1)) name = `…${data.name.slice(dot + 1)}`;
+  }
+  return `${signs}${name}`;
 }
 
 /** One sentence for those who cannot see the width. */

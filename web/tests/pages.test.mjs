@@ -18,7 +18,7 @@ const PAGES = {
 };
 
 for (const [name, documents] of Object.entries(PAGES)) {
-  for (const width of [360, 768, 1280, 1600]) {
+  for (const width of [360, 800, 1600]) {
     test(`${name}, ${width} wide, is whole`, async () => {
       const { page, complaints, requests } = await open(render(documents, "Cold start"), { width });
       await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));

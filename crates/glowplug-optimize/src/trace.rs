@@ -5,7 +5,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use fs_err as fs;
 
-use glowplug_core::{Cache, Error, Progress, Result};
+use glowplug_core::{Cache, Error, Progress, Result, SUPPORT_MODULE};
 use glowplug_engine::Cpu;
 use glowplug_function::Function;
 use glowplug_package::{ArchiveEntry, Contents, PackageTree, unpack, write_zip};
@@ -72,7 +72,12 @@ fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) ->
         let kind = if unfit.iter().any(|(other, _)| *other == index) { &mut cut_off } else { &mut events };
         kind.push((event.name.clone(), event.payload.clone()));
     }
+    let edited = is_edited(&ground.package);
+    if edited {
+        progress.note("the bytecode of this package was edited by `glowplug build`, so that the statements of your code are not told apart");
+    }
     let context = TraceContext {
+        edited,
         unpack_ms,
         package_bytes: Some(package_bytes),
         unfit: cut_off,
@@ -111,6 +116,14 @@ pub(crate) fn trace_tree(
     let mut trace = glowplug_trace::trace(&ground.engine, &spec, &events, &context, progress)?;
     advise(ground, &mut trace);
     Ok(trace)
+}
+
+/// Whether a build has deferred imports in it: what it ships brings the module that loads them.
+fn is_edited(package: &PackageTree) -> bool {
+    package
+        .files
+        .iter()
+        .any(|file| file.path.file_name().is_some_and(|name| name.starts_with(SUPPORT_MODULE)))
 }
 
 fn context(ground: &Ground, package: &PackageTree, options: &TraceOptions) -> TraceContext {

@@ -10,10 +10,11 @@ use crate::records::{Bytecode, Phase, Status};
 /// Init by kind of work; the imports that the runtime brings are not the function's.
 pub(crate) fn kinds(imports: &[Import]) -> Kinds {
     let init = || imports.iter().filter(|import| import.phase == Phase::Init && !import.runtime_provided);
+    // A step that no import took is measured as nothing; waits are known where the kernel tells them.
     let sum = |figure: fn(&Import) -> Option<f64>| -> Option<f64> {
-        let mut known = init().filter_map(figure).peekable();
-        known.peek().is_some().then(|| known.sum())
+        init().next().map(|_| init().filter_map(figure).sum::<f64>() + 0.0) // an empty sum is -0
     };
+    let waits = init().any(|import| import.io_ms.is_some());
     let within = |import: &Import| {
         import.gc_ms.unwrap_or(0.0) + import.regex_ms.unwrap_or(0.0) + import.io_ms.unwrap_or(0.0)
     };
@@ -34,7 +35,7 @@ pub(crate) fn kinds(imports: &[Import]) -> Kinds {
         native: sum(|i| i.native_ms),
         gc: sum(|i| i.gc_ms),
         regex: sum(|i| i.regex_ms),
-        io: sum(|i| i.io_ms),
+        io: sum(|i| i.io_ms).filter(|_| waits),
         rest: init().next().map(|_| init().map(|i| (i.self_ms - steps(i)).max(0.0)).sum()),
     }
 }

@@ -232,15 +232,31 @@ fn logging_clients_and_settings_are_statements_with_their_cost() {
 }
 
 #[test]
-fn a_zip_is_traced_like_its_folder() {
-    let project = Project::new("import sqlite3\n\n\ndef handler(event, context):\n    return 1\n");
+fn a_zip_is_traced_as_it_is_with_what_the_build_has_deferred() {
+    let app = "import unittest.mock\n\n\ndef handler(event, context):\n    if event.get('mock'):\n        return \
+               str(unittest.mock.sentinel.x)\n    return 1\n";
+    let project = Project::new(app);
+    let event = project.event("plain", "{}");
+    project.configure(&event);
     let built = project.build(&[]);
     assert_eq!(built.code, Some(0), "{built:?}");
-    let trace = project
-        .run(&["trace", "out/demo.zip", "--runs", "1", "--python", &project.python, "--format", "json"])
-        .json();
+    let outcome = project.run(&[
+        "trace",
+        "out/demo.zip",
+        "--runs",
+        "1",
+        "--python",
+        &project.python,
+        "--format",
+        "json",
+    ]);
+    let trace = outcome.json();
+    assert!(outcome.stderr.contains("edited by `glowplug build`"), "{outcome:?}");
     assert!(trace["phases"]["unpack"]["median"].as_f64() > Some(0.0));
-    assert!(trace["imports"].as_array().unwrap().iter().any(|import| import["module"] == "sqlite3"));
+    let paid = |import: &&Value| import["runtime_provided"] == false && import["status"] == "ok";
+    let imports: Vec<&Value> = trace["imports"].as_array().unwrap().iter().filter(paid).collect();
+    assert!(imports.iter().any(|import| import["module"] == "app"), "{imports:?}");
+    assert!(!imports.iter().any(|import| import["module"] == "unittest.mock"), "{imports:?}");
     // What a build ships is not compiled.
-    assert_eq!(trace["compiled"]["missing"], 0, "{}", trace["compiled"]);
+    assert_eq!((&trace["compiled"]["missing"], &trace["kinds"]["compile"]), (&0.into(), &0.0.into()));
 }
