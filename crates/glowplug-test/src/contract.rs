@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// `glowplug.trace/1`. `STAT` stands for a figure with its interval, `EVENT` for any event's name.
 pub const TRACE: &str = r#"{"schema":"glowplug.trace/1",
- "function":{"name":"","handler":"","python":"","architecture":"","memory_mb":0},
+ "function":{"name":"","handler":"","python":"","architecture":"","memory_mb":0,"built":false},
  "environment":{"python":"","memory_mb":0,"cpu":"","init_boost":true,"page_cache":"","agent_overhead":"STAT",
                 "agent_overhead_cpu":"STAT","bandwidth_mbit":null},
  "phases":{"provision":"STAT","runtime":"STAT","init":"STAT","first_invoke":{"EVENT":"STAT"},"warm_invoke":{"EVENT":"STAT"},

@@ -48,10 +48,12 @@ pub fn advise_weighted(trace: &Trace, weights: &BTreeMap<String, f64>) -> Vec<Ad
     priced.extend(survey.libraries());
     priced.extend(survey.patterns());
     priced.extend(survey.connections());
-    priced.extend(survey.requirements());
+    // What a build has deferred was not seen, and what it leaves out is left out.
+    let built = trace.function.built;
+    priced.extend(survey.requirements().filter(|_| !built));
     priced.retain(|advice| advice.saves_ms >= survey.floor_ms);
     priced.sort_by(|a, b| b.saves_ms.total_cmp(&a.saves_ms).then_with(|| a.subject.cmp(&b.subject)));
-    priced.extend(survey.package());
+    priced.extend(survey.package().filter(|_| !built));
     priced.extend(survey.processes());
     priced
 }

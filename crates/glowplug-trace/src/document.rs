@@ -64,6 +64,9 @@ pub struct FunctionUse {
     pub architecture: Architecture,
     /// The memory size.
     pub memory_mb: u32,
+    /// Whether `glowplug build` made it and deferred imports in it: what has not been imported may still be needed.
+    #[serde(default)]
+    pub built: bool,
 }
 
 /// The conditions of the measurement.

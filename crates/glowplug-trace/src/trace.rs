@@ -120,6 +120,7 @@ impl Assembly<'_> {
                 python: spec.python_version,
                 architecture: spec.architecture,
                 memory_mb: spec.memory_mb,
+                built: self.context.edited,
             },
             environment: Environment {
                 python: spec.python_version,

@@ -152,6 +152,7 @@ pub(crate) fn trace() -> Trace {
             python: PythonVersion::new(3, 13),
             architecture: Architecture::X86_64,
             memory_mb: 512,
+            built: false,
         },
         environment: environment(),
         phases: phases(),

@@ -27,6 +27,14 @@ fn what_saves_most_first() {
 }
 
 #[test]
+fn what_a_build_has_made_is_not_sent_to_the_build_again() {
+    let mut trace = sample();
+    trace.function.built = true;
+    let subjects: Vec<String> = advise(&trace).into_iter().map(|advice| advice.subject).collect();
+    assert!(!subjects.is_empty() && subjects.iter().all(|s| s != "requirements" && s != "package"), "{subjects:?}");
+}
+
+#[test]
 fn compiling_is_promised_once() {
     let trace = troubled();
     let advice = advise(&trace);

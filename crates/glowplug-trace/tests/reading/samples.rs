@@ -283,6 +283,7 @@ pub(crate) fn trace_of(nodes: Vec<Node>) -> Trace {
             python: PythonVersion::new(3, 12),
             architecture: Architecture::X86_64,
             memory_mb: 512,
+            built: false,
         },
         environment: Environment {
             python: PythonVersion::new(3, 12),
