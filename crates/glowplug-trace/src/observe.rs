@@ -53,6 +53,8 @@ pub struct Observation {
     pub complete: bool,
     /// How init went, with the agent.
     pub init: Init,
+    /// Init without what the agent took of it, in ms; `None` where it did not end.
+    pub init_ms: Option<f64>,
     /// The event's name.
     pub event: Option<String>,
     /// How the event went, with the agent; `None` without one, or where init failed.
@@ -112,6 +114,7 @@ pub fn observe_with(
         connections: reader.connections(),
         preloaded: recording.preloaded.iter().cloned().collect(),
         complete: !recording.truncated && recording.phase(last).is_some(),
+        init_ms: reader.init_ms(&spec.handler),
         init,
         event: event.map(|(name, _)| name.to_owned()),
         invocation,

@@ -1,6 +1,6 @@
 //! The many interleaved starts behind a trace, with and without agents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_core::{Error, Progress, Result};
 use glowplug_engine::{Engine, EnvironmentSpec, Init, InitOutcome, Outcome};
@@ -41,6 +41,22 @@ impl Starts {
 struct Start {
     init: Init,
     invokes: Option<(String, f64, Option<f64>)>,
+    /// Whether the first invoke had an answer.
+    well: bool,
+}
+
+/// How a start with the agent went another way than one without; `None` where it did not.
+fn unlike(observation: &Observation, start: &Start) -> Option<String> {
+    if let Some(why) = init_failure(&observation.init.outcome) {
+        return Some(why);
+    }
+    if observation.imports.is_empty() {
+        return Some("it closes descriptors that it has not opened, the agent's among them".to_owned());
+    }
+    match (&observation.event, &observation.invocation) {
+        (Some(event), Some(invocation)) if start.well => invoke_failure(event, &invocation.outcome).0,
+        _ => None,
+    }
 }
 
 /// What the passes have shown.
@@ -60,6 +76,8 @@ pub(crate) struct Seen {
     pub(crate) usages: BTreeMap<String, Usage>,
     pub(crate) failure: Option<String>,
     pub(crate) failed_init: bool,
+    /// How the function goes another way with the agent.
+    pub(crate) unlike: Option<String>,
 }
 
 pub(crate) struct Passes<'a> {
@@ -74,7 +92,8 @@ pub(crate) type Event<'e> = Option<&'e (String, Vec<u8>)>;
 impl Passes<'_> {
     /// Starts without the agent and, as their neighbours, starts with it; the first fills the page cache.
     pub(crate) fn interleave(&self, events: &[Event], seen: &mut Seen) -> Result<()> {
-        let timed = ObserveOptions { user_files: self.context.timed_files(), ..ObserveOptions::default() };
+        let mut timed =
+            ObserveOptions { user_files: self.context.timed_files(), ..ObserveOptions::default() };
         let package = if self.context.cold_cache { Some(Files::of(&self.spec.tree)?) } else { None };
         for run in 0..=self.context.runs.max(1) {
             for event in events {
@@ -86,9 +105,7 @@ impl Passes<'_> {
                     continue;
                 }
                 if run <= self.context.agent_runs.max(1) {
-                    let observation = self.observe(*event, &timed)?;
-                    seen.compare(&start.init, &observation.init);
-                    seen.timed.push(observation);
+                    self.timed(*event, &start, &mut timed, seen)?;
                 }
                 seen.warm_cache.add(&start);
                 if let Some(package) = &package {
@@ -101,11 +118,43 @@ impl Passes<'_> {
         Ok(())
     }
 
+    /// A start with the agent, next to one without. Where the function fails with it alone, its statements are left
+    /// whole from then on; where that does not help, the trace says so.
+    fn timed(
+        &self,
+        event: Event,
+        start: &Start,
+        options: &mut ObserveOptions,
+        seen: &mut Seen,
+    ) -> Result<()> {
+        let mut observation = self.observe(event, options)?;
+        let mut unlike = unlike(&observation, start);
+        if unlike.is_some() && !options.user_files.is_empty() {
+            let whole = ObserveOptions { user_files: BTreeSet::new(), ..options.clone() };
+            observation = self.observe(event, &whole)?;
+            unlike = self::unlike(&observation, start);
+            if unlike.is_none() {
+                self.progress.note(
+                    "the function fails where its statements are timed one by one, so that they are not told apart",
+                );
+                *options = whole;
+            }
+        }
+        match unlike {
+            Some(why) => seen.unlike = seen.unlike.take().or(Some(why)),
+            None => {
+                seen.compare(&start.init, &observation.init);
+                seen.timed.push(observation);
+            }
+        }
+        Ok(())
+    }
+
     /// One start without an agent: the first invoke, and a second one, which finds everything warm.
     fn plain(&self, event: Event, seen: &mut Seen) -> Result<Start> {
         self.step()?;
         let (mut environment, init) = self.engine.start(self.spec)?;
-        let mut invokes = None;
+        let (mut invokes, mut well) = (None, true);
         if let Some(failure) = init_failure(&init.outcome) {
             seen.failure = Some(failure);
             seen.failed_init = true;
@@ -115,9 +164,10 @@ impl Passes<'_> {
             seen.failure = seen.failure.take().or(failure);
             let warm = if alive { Some(environment.invoke(payload)?.duration_ms) } else { None };
             invokes = Some((name.clone(), first.duration_ms, warm));
+            well = matches!(first.outcome, Outcome::Success(_));
         }
         environment.finish()?;
-        Ok(Start { init, invokes })
+        Ok(Start { init, invokes, well })
     }
 
     /// The passes that would distort times: memory, files, usage.
@@ -128,9 +178,9 @@ impl Passes<'_> {
                 memory: true,
                 ..ObserveOptions::default()
             };
-            seen.memory.push(self.observe(*event, &memory)?);
+            seen.memory.extend(ready(self.observe(*event, &memory)?));
             let files = ObserveOptions { files: true, cached: true, ..ObserveOptions::default() };
-            seen.files.push(self.observe(*event, &files)?);
+            seen.files.extend(ready(self.observe(*event, &files)?));
             if let Some((name, payload)) = event {
                 self.step()?;
                 let used = usage(self.engine, self.spec, Some((name, payload)))?;
@@ -166,6 +216,11 @@ impl Passes<'_> {
         self.progress.advance(1);
         Ok(())
     }
+}
+
+/// An observation of a function that started: without that its figures are missing, which is better than wrong.
+fn ready(observation: Observation) -> Option<Observation> {
+    Some(observation).filter(|observation| observation.init.outcome == InitOutcome::Ready)
 }
 
 impl Seen {

@@ -99,7 +99,8 @@ impl<'a> Reader<'a> {
             event: self.event_of(row.phase),
             thread: row.thread.clone(),
             start_ms: self.start(row.phase, row.begin),
-            self_ms: ms(row.own),
+            // Greenlets take turns within an import: what others did in the meantime is not below it.
+            self_ms: ms(row.own.max(0)),
             total_ms: ms(row.total),
             cpu_ms: row.cpu.map(ms),
             find_ms: row.find.map(ms),
@@ -205,6 +206,13 @@ impl<'a> Reader<'a> {
             phase: Phase::of(*phase),
         })
         .collect()
+    }
+
+    /// Init on the agent's clock, without what the agent took: from the handler's module to the end of the phase, in ms.
+    pub(crate) fn init_ms(&self, handler: &str) -> Option<f64> {
+        let provided = Provided::new(self.recording, handler);
+        let (_, end) = self.recording.phase(0)?;
+        (provided.until < end).then(|| ms(end - provided.until))
     }
 
     fn event_of(&self, phase: i64) -> Option<String> {

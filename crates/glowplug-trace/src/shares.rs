@@ -6,10 +6,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::document::{Compiled, Import, Kinds, Line};
 use crate::records::{Bytecode, Phase, Status};
+use crate::tree::MAIN_THREAD;
 
-/// Init by kind of work; the imports that the runtime brings are not the function's.
+/// Init by kind of work, on the thread that init waits for; the imports that the runtime brings are not the function's.
 pub(crate) fn kinds(imports: &[Import]) -> Kinds {
-    let init = || imports.iter().filter(|import| import.phase == Phase::Init && !import.runtime_provided);
+    let own = |i: &&Import| i.phase == Phase::Init && !i.runtime_provided && i.thread == MAIN_THREAD;
+    let init = || imports.iter().filter(own);
     // A step that no import took is measured as nothing; waits are known where the kernel tells them.
     let sum = |figure: fn(&Import) -> Option<f64>| -> Option<f64> {
         init().next().map(|_| init().filter_map(figure).sum::<f64>() + 0.0) // an empty sum is -0
@@ -59,7 +61,7 @@ pub(crate) fn compiled(imports: &[Import]) -> Compiled {
 }
 
 /// What each line of the user's own code brings in, the dearest first. An import belongs to the nearest such line
-/// above it; what a user's module costs itself is not a line's.
+/// above it; what a user's module costs itself is not a line's, nor is what other threads import meanwhile.
 pub(crate) fn lines(imports: &[Import], user_files: &BTreeSet<Utf8PathBuf>) -> Vec<Line> {
     let mut lines: BTreeMap<Key, Line> = BTreeMap::new();
     let mut wanted_by: BTreeMap<Key, BTreeSet<&str>> = BTreeMap::new();
@@ -129,7 +131,7 @@ impl<'a> Tops<'a> {
             let place = (import.event.as_deref(), import.phase);
             let above = import.parent.as_deref().and_then(|name| last.get(&(place.0, place.1, name)));
             tops.push(match above.and_then(|above| tops[*above]) {
-                _ if user_module(import) || import.runtime_provided => None,
+                _ if user_module(import) || import.runtime_provided || import.thread != MAIN_THREAD => None,
                 Some(top) => Some(top),
                 None => own(&import.importer).then_some(index),
             });

@@ -8,6 +8,7 @@ use crate::package::Owners;
 use crate::passes::Seen;
 use crate::records::{ImportRecord, Phase, StatementRecord};
 use crate::trace::TraceContext;
+use crate::tree::MAIN_THREAD;
 
 /// The middle value, without an interval: there is one for every import.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -17,26 +18,39 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(*upper, lower))
 }
 
-/// An import is the same in another process where all of this is the same.
+/// An import is the same in another process where all of this is the same, and it comes as the same in number.
 type Key = (Phase, Option<String>, String, String, crate::records::Status);
 
 fn key(record: &ImportRecord) -> Key {
     (record.phase, record.event.clone(), record.module.clone(), record.importer.clone(), record.status)
 }
 
+/// The records of a process with what tells them from the others of it: the same thing may happen several times.
+fn numbered<'a, T, K: Ord + Clone>(
+    records: &'a [T],
+    key: impl Fn(&T) -> K + 'a,
+) -> impl Iterator<Item = ((K, usize), &'a T)> {
+    let mut seen: BTreeMap<K, usize> = BTreeMap::new();
+    records.iter().map(move |record| {
+        let number = seen.entry(key(record)).or_default();
+        *number += 1;
+        ((key(record), *number), record)
+    })
+}
+
 /// Records by what makes them the same, in the order in which they began.
-fn grouped<'a, T: 'a, K: Ord>(
-    records: impl Iterator<Item = &'a T>,
-    key: impl Fn(&T) -> K,
+fn grouped<'a, T: 'a, K: Ord + Clone>(
+    processes: impl Iterator<Item = &'a [T]>,
+    key: impl Fn(&T) -> K + Copy + 'a,
     start: impl Fn(&T) -> f64,
-) -> Vec<Vec<&'a T>> {
-    let mut groups: BTreeMap<K, Vec<&T>> = BTreeMap::new();
-    for record in records {
-        groups.entry(key(record)).or_default().push(record);
+) -> Vec<((K, usize), Vec<&'a T>)> {
+    let mut groups: BTreeMap<(K, usize), Vec<&T>> = BTreeMap::new();
+    for (key, record) in processes.flat_map(|records| numbered(records, key)) {
+        groups.entry(key).or_default().push(record);
     }
-    let mut ordered: Vec<Vec<&T>> = groups.into_values().collect();
+    let mut ordered: Vec<((K, usize), Vec<&T>)> = groups.into_iter().collect();
     let begin = |group: &[&T]| median(group.iter().map(|r| start(r)).collect()).unwrap_or_default();
-    ordered.sort_by(|a, b| begin(a).total_cmp(&begin(b)));
+    ordered.sort_by(|a, b| begin(&a.1).total_cmp(&begin(&b.1)));
     ordered
 }
 
@@ -44,12 +58,13 @@ fn grouped<'a, T: 'a, K: Ord>(
 /// own, use from `usages` by event.
 pub(crate) fn imports(seen: &Seen, context: &TraceContext) -> Vec<Import> {
     let Seen { timed, memory, cut_off, usages, .. } = seen;
-    let records = || timed.iter().chain(cut_off).flat_map(|observation| &observation.imports);
+    let processes = || timed.iter().chain(cut_off).map(|observation| &observation.imports[..]);
+    let records = || processes().flatten();
     let owners = Owners::new(&context.distributions);
     let grown = figures(memory, |record| record.memory_kib.map(|kib| kib as f64));
     let waited = figures(memory, |record| record.io_ms);
     let ran = figures(memory, |record| record.cpu_ms);
-    let groups = grouped(records(), key, |r| r.start_ms);
+    let groups = grouped(processes(), key, |r| r.start_ms);
     // A module that fails to load may load in another place: events use modules, not records.
     let mut importing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for record in records().filter(|r| r.loaded()) {
@@ -59,7 +74,7 @@ pub(crate) fn imports(seen: &Seen, context: &TraceContext) -> Vec<Import> {
     }
     groups
         .into_iter()
-        .map(|group| {
+        .map(|(key, group)| {
             let record = group[0];
             let running = usages.iter().filter(|(_, usage)| usage.event.contains(&record.module));
             let mut used_by: BTreeSet<&str> = running.map(|(event, _)| event.as_str()).collect();
@@ -67,9 +82,9 @@ pub(crate) fn imports(seen: &Seen, context: &TraceContext) -> Vec<Import> {
             let distribution = record.file.as_deref().and_then(|file| owners.of(file));
             Import {
                 distribution: distribution.map(|index| context.distributions[index].name.clone()),
-                memory_kib: grown.get(&key(record)).cloned().and_then(median),
-                cpu_ms: ran.get(&key(record)).cloned().and_then(median),
-                io_ms: waited.get(&key(record)).cloned().and_then(median),
+                memory_kib: grown.get(&key).cloned().and_then(median),
+                cpu_ms: ran.get(&key).cloned().and_then(median),
+                io_ms: waited.get(&key).cloned().and_then(median),
                 used_by: used_by.into_iter().map(str::to_owned).collect(),
                 ..import(&group)
             }
@@ -78,12 +93,13 @@ pub(crate) fn imports(seen: &Seen, context: &TraceContext) -> Vec<Import> {
 }
 
 /// A figure of each import in a pass of its own.
-fn figures(passes: &[Observation], figure: fn(&ImportRecord) -> Option<f64>) -> BTreeMap<Key, Vec<f64>> {
-    let mut found: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
-    for record in passes.iter().flat_map(|pass| &pass.imports) {
-        if let Some(value) = figure(record) {
-            found.entry(key(record)).or_default().push(value);
-        }
+fn figures(
+    passes: &[Observation],
+    figure: fn(&ImportRecord) -> Option<f64>,
+) -> BTreeMap<(Key, usize), Vec<f64>> {
+    let mut found: BTreeMap<(Key, usize), Vec<f64>> = BTreeMap::new();
+    for (key, record) in passes.iter().flat_map(|pass| numbered(&pass.imports, key)) {
+        found.entry(key).or_default().extend(figure(record));
     }
     found
 }
@@ -160,12 +176,12 @@ fn import(group: &[&ImportRecord]) -> Import {
 pub(crate) fn statements(timed: &[Observation], memory: &[Observation]) -> Vec<Statement> {
     let same = |r: &StatementRecord| (r.phase, r.event.clone(), r.file.clone(), r.line, r.end_line);
     let mut ran: BTreeMap<_, Vec<f64>> = BTreeMap::new();
-    for record in memory.iter().flat_map(|pass| &pass.statements) {
-        ran.entry(same(record)).or_default().extend(record.cpu_ms);
+    for (key, record) in memory.iter().flat_map(|pass| numbered(&pass.statements, same)) {
+        ran.entry(key).or_default().extend(record.cpu_ms);
     }
-    grouped(timed.iter().flat_map(|o| &o.statements), same, |r| r.start_ms)
+    grouped(timed.iter().map(|o| &o.statements[..]), same, |r| r.start_ms)
         .into_iter()
-        .map(|group| {
+        .map(|(key, group)| {
             let middle = |figure: fn(&StatementRecord) -> f64| {
                 median(group.iter().map(|r| figure(r)).collect()).unwrap_or_default()
             };
@@ -174,7 +190,7 @@ pub(crate) fn statements(timed: &[Observation], memory: &[Observation]) -> Vec<S
                 text: group[0].text.clone(),
                 start_ms: middle(|r| r.start_ms),
                 self_ms: middle(|r| r.self_ms),
-                cpu_ms: ran.get(&same(group[0])).cloned().and_then(median),
+                cpu_ms: ran.get(&key).cloned().and_then(median),
                 imports_ms: Some(middle(|r| r.imports_ms)),
                 phase: group[0].phase,
                 event: group[0].event.clone(),
@@ -206,11 +222,16 @@ pub(crate) fn connections(timed: &[Observation]) -> Vec<ConnectionUse> {
     samples.into_iter().map(told).collect()
 }
 
-/// Init that no import explains, in ms; statements are part of their modules.
+/// Init that no import on its thread explains, in ms; statements are part of their modules, and what the agent took is
+/// nobody's.
 pub(crate) fn unexplained(timed: &[Observation]) -> Option<f64> {
-    let rest = timed.iter().map(|observation| {
-        let own = observation.imports.iter().filter(|r| r.phase == Phase::Init && !r.runtime_provided);
-        observation.init.init_ms - own.map(|r| r.self_ms).sum::<f64>()
+    let rest = timed.iter().filter_map(|observation| {
+        let own = observation
+            .imports
+            .iter()
+            .filter(|r| r.phase == Phase::Init && !r.runtime_provided && r.thread == MAIN_THREAD);
+        let rest = observation.init_ms? - own.map(|r| r.self_ms).sum::<f64>();
+        Some(rest.max(0.0))
     });
     median(rest.collect())
 }
@@ -303,6 +324,7 @@ mod tests {
             connections: Vec::new(),
             preloaded: BTreeSet::new(),
             complete: true,
+            init_ms: Some(10.0),
             init: Init {
                 outcome: InitOutcome::Ready,
                 interpreter_ms: None,

@@ -200,3 +200,59 @@ fn threads_processes_and_what_was_loaded_already_are_told() {
         assert!(cached.iter().all(|(_, importer, ..)| importer.starts_with("app.py:")), "{cached:?}");
     }
 }
+
+#[test]
+fn strange_functions_are_traced_all_the_same() {
+    let long = format!("X = {}\n", vec!["1"; 1400].join(" + "));
+    let files = [
+        (
+            "app.py",
+            "import enum\nimport threading\nKNOWN = dict(__annotations__)\nlimit: int = 3\n\nclass Name(str, enum.Enum):\n    \
+             A = 'colorsys'\n\n__import__(Name.A)\n\ndef load(name):\n    __import__(name)\n\nfor name in ('one', 'two', \
+             'three', 'four'):\n    worker = threading.Thread(target=load, args=(name,))\n    worker.start()\n    \
+             worker.join()\n\nimport wide\n\ndef handler(event, context):\n    return str(KNOWN)\n",
+        ),
+        ("one.py", ""),
+        ("two.py", ""),
+        ("three.py", ""),
+        ("four.py", ""),
+        ("wide.py", long.as_str()),
+    ];
+    for python in clients() {
+        let function = Function::new(&python, &files);
+        let context = TraceContext { user_files: paths(&["app.py", "wide.py"]), ..context() };
+        let events = [("go".to_owned(), b"{}".to_vec())];
+        let trace = trace(engine(), &function.spec, &events, &context, &NoProgress).unwrap();
+        assert_eq!(trace.failure, None, "{}", python.version);
+        assert_eq!(import(&trace, "colorsys").status, Status::Ok);
+        assert!(trace.statements.iter().any(|s| s.text == "limit: int = 3"), "{}", python.version);
+        for name in ["app", "one", "four"] {
+            assert!(import(&trace, name).memory_kib.is_some(), "{}: {name}", python.version);
+        }
+        assert!(trace.unexplained_ms >= Some(0.0));
+    }
+}
+
+#[test]
+fn a_function_that_takes_the_agents_descriptors_is_told() {
+    let app =
+        "import os\nos.closerange(3, 4096)\nimport decimal\n\ndef handler(event, context):\n    return 1\n";
+    let function = Function::new(&any_python(), &[("app.py", app)]);
+    let trace = trace(engine(), &function.spec, &[], &context(), &NoProgress).unwrap();
+    let failure = trace.failure.unwrap();
+    assert!(failure.starts_with("only while it was traced") && failure.contains("descriptors"), "{failure}");
+    assert!(trace.phases.init.is_some());
+}
+
+#[test]
+fn what_happens_several_times_counts_each_time() {
+    let app = "import time\ntime.sleep(0.01); time.sleep(0.03)\nfor _ in range(3):\n    try:\n        import absent\n    except \
+               ImportError:\n        pass\n\ndef handler(event, context):\n    return 1\n";
+    let function = Function::new(&any_python(), &[("app.py", app)]);
+    let trace = trace(engine(), &function.spec, &[], &context(), &NoProgress).unwrap();
+    let sleeping: Vec<f64> =
+        trace.statements.iter().filter(|s| s.place == "app.py:2").map(|s| s.self_ms).collect();
+    assert_eq!(sleeping.len(), 2);
+    assert!(sleeping[0] < sleeping[1], "{sleeping:?}");
+    assert_eq!(trace.imports.iter().filter(|i| i.module == "absent").count(), 3);
+}
