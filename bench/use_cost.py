@@ -42,6 +42,7 @@ edits = {
     "submodules": [],
     "borrowed": [],
     "weakened": [],
+    "signatures": [],
     "listings": [],
     "listed_globals": [],
 }

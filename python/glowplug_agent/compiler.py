@@ -12,12 +12,14 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
                 "uses": [[12, 4]], "fstrings": [[13, 8]]}],
      "submodules": ["errors"], "borrowed": [["urllib", "parse"]],
      "weakened": [{"line": 8, "column": 0, "clause": 0, "submodule": null}],
-     "listings": [[20, 27]], "listed_globals": [[24, 11]]}
+     "listings": [[20, 27]], "listed_globals": [[24, 11]], "signatures": [[11, 18]]}
 
 Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
 clause takes a submodule from its own package: asking the package for it would come back to us.
 `weakened` clauses, `import a.b`, go on as `import a`. `listings` are calls of `dir()` in the module's
 body, `listed_globals` those of `globals()` in its `__dir__`: both must name what is deferred.
+`signatures` are functions whose annotations are evaluated when they are first read, each by the place
+of its first annotation.
 """
 
 import sys
@@ -38,6 +40,8 @@ _CHAIN = "__gp_chain__"
 _OURS = "__gp_getattr__"
 _DIRECTORY = "__gp_dir__"
 _ARGUMENT = "__gp_name__"
+_TYPED = "__gp_typed__"
+_ANNOTATIONS = "__gp_annotations__"
 
 
 class EditError(Exception):
@@ -122,6 +126,98 @@ class Listings(ast.NodeTransformer):
                 made = ast.Call(func=ast.Name(id=_DIRECTORY, ctx=ast.Load()), args=arguments, keywords=[])
                 return located(made, node)
         return node
+
+
+def evaluated_first(code):
+    """Whether annotations of positional-only parameters are evaluated before the others: ask the interpreter."""
+    namespace = {}
+    exec(code, namespace)
+    return next(iter(namespace["probe"].__annotations__)) == "first"
+
+
+_POSITIONAL_ONLY_FIRST = evaluated_first("def probe(first: 1, /, second: 2): pass")
+
+
+def mangled(name, private):
+    """A name as a class called `private` has it."""
+    private = (private or "").lstrip("_")
+    if not private or not name.startswith("__") or name.endswith("__"):
+        return name
+    return "_" + private + name
+
+
+class Signatures(ast.NodeVisitor):
+    """Takes the annotations out of functions: first line of each one's code -> what makes them."""
+
+    def __init__(self, places):
+        self.places = {tuple(place) for place in places}
+        self.taken = {}
+        self.private = None
+
+    def visit_ClassDef(self, node):
+        outer, self.private = self.private, node.name
+        self.generic_visit(node)
+        self.private = outer
+
+    def visit_FunctionDef(self, node):
+        parameters = self.annotated(node.args)
+        annotations = [parameter.annotation for parameter in parameters] + [node.returns] * (node.returns is not None)
+        first = min(((a.lineno, a.col_offset) for a in annotations), default=None)
+        if first in self.places:
+            self.places.discard(first)
+            self.take(node, parameters, annotations)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def annotated(self, arguments):
+        """The parameters that have an annotation, in the order in which the interpreter evaluates them."""
+        positional = [arguments.posonlyargs, arguments.args]
+        if not _POSITIONAL_ONLY_FIRST:
+            positional.reverse()
+        parameters = sum(positional, []) + [arguments.vararg] + arguments.kwonlyargs + [arguments.kwarg]
+        return [parameter for parameter in parameters if parameter is not None and parameter.annotation is not None]
+
+    def take(self, node, parameters, annotations):
+        keys = [mangled(parameter.arg, self.private) for parameter in parameters]
+        keys += ["return"] * (node.returns is not None)
+        for parameter in parameters:
+            parameter.annotation = None
+        node.returns = None
+        # On the line of the definition itself: the first line of its code stays what it was.
+        place = ast.Pass(
+            lineno=node.lineno, col_offset=node.col_offset, end_lineno=node.lineno, end_col_offset=node.col_offset + 3
+        )
+        made = ast.Dict(keys=[located(ast.Constant(value=key), place) for key in keys], values=annotations)
+        line = (node.decorator_list or [node])[0].lineno
+        self.taken[line] = ast.copy_location(ast.Return(value=ast.copy_location(made, place)), place)
+        node.decorator_list.append(located(ast.Name(id=_TYPED, ctx=ast.Load()), place))
+
+    def check(self):
+        for line, column in sorted(self.places):
+            raise EditError("no function is annotated at line %d, column %d" % (line, column))
+
+    def choice(self, lines):
+        """A statement that returns the annotations of the function with the line that is asked for."""
+        if len(lines) == 1:
+            return self.taken[lines[0]]
+        middle = len(lines) // 2
+        place = self.taken[lines[middle]]
+        test = ast.parse("%s < %d" % (_ARGUMENT, lines[middle]), mode="eval").body
+        branch = ast.If(
+            test=located(test, place), body=[self.choice(lines[:middle])], orelse=[self.choice(lines[middle:])]
+        )
+        return ast.copy_location(branch, place)
+
+    def prologue(self, support, place):
+        """What makes the decorator."""
+        if not self.taken:
+            return []
+        text = "from %s import typed as %s\n" % (support, _TYPED)
+        text += "def %s(%s): pass\n" % (_ANNOTATIONS, _ARGUMENT)
+        text += "%s = %s(%s)\ndel %s" % (_TYPED, _TYPED, _ANNOTATIONS, _ANNOTATIONS)
+        statements = [located(statement, place) for statement in ast.parse(text).body]
+        statements[1].body = [self.choice(sorted(self.taken))]
+        return statements
 
 
 def bound(statement, alias):
@@ -245,12 +341,16 @@ def apply(tree, edits):
     uses.visit(tree)
     uses.check()
     Listings(edits).visit(tree)
+    signatures = Signatures(edits["signatures"])
+    if signatures.places:
+        signatures.visit(tree)
+        signatures.check()
     lines = [clause["line"] for entry in names for clause in entry["clauses"]]
     taken = take_clauses(tree, names, edits["weakened"])
     place = ast.Pass(lineno=min(lines, default=1), col_offset=0, end_lineno=min(lines, default=1), end_col_offset=0)
     tree.body = with_chains(tree.body, sorted(taken) + list(edits["submodules"]))
     index = first_free(tree.body)
-    tree.body[index:index] = prologue(taken, edits, place)
+    tree.body[index:index] = prologue(taken, edits, place) + signatures.prologue(edits["support"], place)
     return tree
 
 

@@ -6,8 +6,12 @@ A module whose bytecode defers imports begins by calling `attach`. What was
 
 is gone from its body; each use of `pd` has become `pd if __gp_pd__ else __gp_load__("pd")`, and
 the statement itself stands, with its own line, in the function `run` that `attach` is given.
+
+Annotations of functions that use such a name wait too: `typed` makes the decorator that gives a
+function a dictionary which evaluates them when somebody looks into it.
 """
 
+import _thread
 import sys
 
 _modules = sys.modules
@@ -93,6 +97,82 @@ def _lend(package):
     module = _modules.get(package)
     if module is not None and package in _lent and "__getattr__" not in module.__dict__:
         module.__getattr__ = attach(module.__dict__, None, (), _lent[package])[1]
+
+
+class Annotations(dict):
+    """The `__annotations__` of a function until somebody looks into them, and its equal from then on.
+
+    Every method works on `made`, the plain dictionary that the function has from the first look on.
+    """
+
+    __slots__ = ("evaluate", "line", "function", "made")
+
+
+# C code that asks a dictionary for its size before it calls a method (`json`) must not take it for empty.
+_UNREAD = {"return": None}
+# Two threads may evaluate at the same time; what the first one has made is what counts. Nothing is imported
+# under this lock.
+_making = _thread.RLock()
+
+
+def typed(evaluate):
+    """The decorator that gives a function annotations which `evaluate` makes when they are first read.
+
+    `evaluate(line)` knows a function by the first line of its code.
+    """
+
+    def wait(function):
+        annotations = Annotations(_UNREAD)
+        annotations.evaluate = evaluate
+        annotations.line = function.__code__.co_firstlineno
+        annotations.function = function
+        function.__annotations__ = annotations
+        return function
+
+    return wait
+
+
+def _made(annotations):
+    """The plain dictionary behind, evaluated if it has not been."""
+    try:
+        return annotations.made
+    except AttributeError:
+        pass
+    function = getattr(annotations, "function", None)
+    # Without a function it is somebody's own: `type(annotations)(pairs)`.
+    made = dict(dict.items(annotations)) if function is None else annotations.evaluate(annotations.line)
+    with _making:
+        if not hasattr(annotations, "made"):
+            dict.clear(annotations)
+            dict.update(annotations, made)
+            annotations.made = made
+            if function is not None and function.__annotations__ is annotations:
+                function.__annotations__ = made
+    return annotations.made
+
+
+def _forwarded(method, binary):
+    """A method of `dict` that works on what is behind; `binary` where the other operand may be one of ours too."""
+
+    def forward(annotations, *arguments, **keywords):
+        if binary:
+            arguments = [_made(other) if isinstance(other, Annotations) else other for other in arguments]
+        return method(_made(annotations), *arguments, **keywords)
+
+    forward.__name__ = method.__name__
+    return forward
+
+
+for _name in (
+    "__contains__ __delitem__ __getitem__ __iter__ __len__ __repr__ __reversed__ __setitem__ "
+    "clear copy get items keys pop popitem setdefault update values"
+).split():
+    setattr(Annotations, _name, _forwarded(getattr(dict, _name), False))
+for _name in "__eq__ __ne__ __or__ __ror__ __ior__".split():
+    setattr(Annotations, _name, _forwarded(getattr(dict, _name), True))
+# Copies and pickles are plain, and so is what `fromkeys` makes.
+Annotations.__reduce_ex__ = lambda annotations, protocol: (dict, (_made(annotations).copy(),))
+Annotations.fromkeys = dict.fromkeys
 
 
 def _visible(namespace, names):

@@ -10,7 +10,7 @@ use ruff_text_size::TextSize;
 use glowplug_core::{Error, PythonVersion, Result};
 
 use crate::facts::{
-    Binding, Hindrance, HindranceKind, Import, ModuleAnalysis, ModuleId, Place, Use, UseKind,
+    Binding, Hindrance, HindranceKind, Import, ModuleAnalysis, ModuleId, Place, Signature, Use, UseKind,
 };
 use crate::found::{Annotations, Clause, Fixed, Found, Read};
 use crate::scopes::Meaning;
@@ -64,6 +64,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let found = Walker::run(suite, id, annotations, &place_of);
     let line_of = |offset: TextSize| place_of(offset).line;
     let (exports, dynamic_exports) = exports(suite);
+    let waiting = crate::signatures::waiting(&found, &place_of);
     Ok(ModuleAnalysis {
         name: id.name.clone(),
         is_package: id.is_package,
@@ -83,7 +84,8 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .map(|(at, module)| (line_of(*at), module.clone()))
             .collect(),
         effects: crate::effects::effects(suite, &line_of),
-        bindings: bindings(found, &place_of),
+        bindings: bindings(found, &waiting, &place_of),
+        signatures: waiting.into_iter().flatten().collect(),
     })
 }
 
@@ -219,7 +221,11 @@ fn attribute_paths(found: &Found) -> BTreeSet<String> {
 }
 
 /// One binding for each name, in the order of the first clause.
-fn bindings(found: Found, place_of: &dyn Fn(TextSize) -> Place) -> Vec<Binding> {
+fn bindings(
+    found: Found,
+    waiting: &[Option<Signature>],
+    place_of: &dyn Fn(TextSize) -> Place,
+) -> Vec<Binding> {
     let Found { scopes, reads, clauses, rebound, quoted, star, .. } = found;
     let mut order: Vec<String> = Vec::new();
     let mut by_name: BTreeMap<String, Binding> = BTreeMap::new();
@@ -231,7 +237,9 @@ fn bindings(found: Found, place_of: &dyn Fn(TextSize) -> Place) -> Vec<Binding> 
         hinder(&mut by_name, name, HindranceKind::Rebound, place_of(*at).line);
     }
     for read in &reads {
-        add_read(read, scopes.resolve(read.scope, &read.name), &mut by_name, place_of);
+        let waits = read.signature.is_some_and(|index| waiting[index].is_some());
+        let kind = if waits { UseKind::Signature } else { read.kind };
+        add_read(read, kind, scopes.resolve(read.scope, &read.name), &mut by_name, place_of);
     }
     for (name, at, kind) in quoted {
         if let Some(binding) = by_name.get_mut(name.as_str()) {
@@ -283,6 +291,7 @@ fn hinder(by_name: &mut BTreeMap<String, Binding>, name: &str, kind: HindranceKi
 
 fn add_read(
     read: &Read,
+    kind: UseKind,
     meaning: Meaning,
     by_name: &mut BTreeMap<String, Binding>,
     place_of: &dyn Fn(TextSize) -> Place,
@@ -295,14 +304,14 @@ fn add_read(
         Meaning::Either => hinder(HindranceKind::ClassScope),
         Meaning::Global => {}
     }
-    let evaluated = matches!(read.kind, UseKind::Later | UseKind::AtImport);
+    let evaluated = !matches!(kind, UseKind::Annotation | UseKind::ReadAnnotation);
     match read.fixed.filter(|_| evaluated) {
         Some(Fixed::Pattern) => hinder(HindranceKind::Pattern),
         Some(Fixed::SelfDocumenting) => hinder(HindranceKind::SelfDocumentingFString),
         Some(Fixed::Template) => hinder(HindranceKind::Ambiguous),
         None => {}
     }
-    binding.uses.push(Use { place, kind: read.kind, within_fstring: read.fstring.map(place_of) });
+    binding.uses.push(Use { place, kind, within_fstring: read.fstring.map(place_of) });
 }
 
 /// All reads of a name in one f-string are replaced together: they must mean the same.

@@ -88,11 +88,37 @@ pub enum UseKind {
     Later,
     /// While the module's body runs.
     AtImport,
+    /// While the module's body runs, in an annotation that has to be evaluated there.
+    EagerAnnotation,
+    /// In the annotations of a [`Signature`]: while the module's body runs, but any later time would do.
+    Signature,
     /// In an annotation that nothing evaluates by itself: a string, or any under the future import.
     Annotation,
     /// The same in a class body or on a decorated function: who made the decorator or the base class may evaluate
     /// it at once.
     ReadAnnotation,
+}
+
+/// A function whose annotations, of parameters and of what it returns, may as well be evaluated when somebody reads
+/// them: they use nothing that is bound again once the function is defined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The names of the module that they use.
+    pub names: BTreeSet<String>,
+    /// Start and end of each annotation, in the order of the source; never empty.
+    pub annotations: Vec<(Place, Place)>,
+}
+
+impl Signature {
+    /// Whether something at `place` is part of one of the annotations: which.
+    pub fn around(&self, place: Place) -> Option<(Place, Place)> {
+        self.annotations.iter().copied().find(|(start, end)| (*start..*end).contains(&place))
+    }
+
+    /// Where the first annotation starts; tells it from every other function's.
+    pub fn place(&self) -> Place {
+        self.annotations[0].0
+    }
 }
 
 /// What stands against deferring a name.
@@ -162,6 +188,8 @@ pub struct ModuleAnalysis {
     pub imports: Vec<Import>,
     /// Names bound by import clauses that stand directly in the body or nested in it, functions apart.
     pub bindings: Vec<Binding>,
+    /// Functions whose annotations may wait, in order.
+    pub signatures: Vec<Signature>,
     /// The literal `__all__`, if it is one.
     pub exports: Option<BTreeSet<String>>,
     /// Whether `__all__` is there but is more than a literal.
@@ -182,4 +210,12 @@ pub struct ModuleAnalysis {
     pub attribute_paths: BTreeSet<String>,
     /// What the body may do to others; empty where it is proven to do nothing.
     pub effects: Vec<Effect>,
+}
+
+impl ModuleAnalysis {
+    /// The function among `signatures` in whose annotations `place` is.
+    pub fn signature_around(&self, place: Place) -> Option<&Signature> {
+        let next = self.signatures.partition_point(|signature| signature.place() <= place);
+        self.signatures[..next].last().filter(|signature| signature.around(place).is_some())
+    }
 }

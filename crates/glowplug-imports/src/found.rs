@@ -1,7 +1,7 @@
 //! What one walk over a module finds, before it is known what the names mean.
 
 use ruff_python_ast::name::Name;
-use ruff_text_size::TextSize;
+use ruff_text_size::{TextRange, TextSize};
 
 use crate::scopes::{ScopeId, Scopes};
 use crate::{ImportStatement, UseKind};
@@ -19,6 +19,17 @@ pub(crate) struct Read {
     pub(crate) fixed: Option<Fixed>,
     /// Attributes read from it, outermost last.
     pub(crate) attributes: Vec<Name>,
+    /// Index of the signature that it is part of.
+    pub(crate) signature: Option<usize>,
+}
+
+/// A function whose annotations could wait, as far as their text says.
+#[derive(Debug)]
+pub(crate) struct SignatureFound {
+    /// Where it starts, with its decorators.
+    pub(crate) at: TextSize,
+    /// Its annotations, in the order of the source.
+    pub(crate) annotations: Vec<TextRange>,
 }
 
 /// Why a read cannot be replaced by an expression.
@@ -59,6 +70,11 @@ pub(crate) struct Found {
     pub(crate) imports: Vec<AnyImport>,
     /// Names that the module's body binds or deletes by something else than an import clause.
     pub(crate) rebound: Vec<(Name, TextSize)>,
+    /// Classes of the module's body, and where each ends and its name is bound.
+    pub(crate) classes: Vec<(Name, TextSize)>,
+    pub(crate) signatures: Vec<SignatureFound>,
+    /// The module binds names through `globals()`.
+    pub(crate) writes_namespace: bool,
     /// Names inside strings in annotations.
     pub(crate) quoted: Vec<(Name, TextSize, UseKind)>,
     pub(crate) reads_namespace: Option<(TextSize, String)>,

@@ -11,11 +11,12 @@ mod found;
 mod scopes;
 mod services;
 mod shapes;
+mod signatures;
 mod walk;
 
 pub use analyse::analyse;
 pub use facts::{
-    Binding, Effect, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis, ModuleId, Place, Use,
-    UseKind,
+    Binding, Effect, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis, ModuleId, Place,
+    Signature, Use, UseKind,
 };
 pub use services::{ServiceCalls, service_calls};

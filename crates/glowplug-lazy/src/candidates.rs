@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_imports::{Binding, ImportStatement, ModuleAnalysis};
 
 use crate::diff;
-use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit};
+use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, signatures_with};
 use crate::graph::{Deferred, Graph};
 use crate::rules::{Refusal, judge, judge_submodule};
 use crate::world::World;
@@ -104,7 +104,10 @@ impl Candidates {
                 of(&mut files, analysis, &|edits| edits.weakened.extend(clauses.iter().cloned()));
             } else {
                 let edit = name_edit(analysis, binding, |module| self.analyses.contains_key(module));
-                of(&mut files, analysis, &|edits| edits.names.push(edit.clone()));
+                of(&mut files, analysis, &|edits| {
+                    edits.names.push(edit.clone());
+                    edits.signatures.extend(signatures_with(analysis, binding));
+                });
             }
         }
         let (clauses, deferred) = clauses_of(&chosen);
@@ -140,7 +143,7 @@ impl Candidates {
         for (path, chosen) in by_path {
             let names: BTreeSet<&str> = chosen.iter().map(|chosen| chosen.candidate.name.as_str()).collect();
             if let Some(first) = chosen.first() {
-                out += &diff::of_file(path, &source(path), &first.analysis.bindings, &names);
+                out += &diff::of_file(path, &source(path), first.analysis, &names);
             }
         }
         out

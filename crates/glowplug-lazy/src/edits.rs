@@ -1,5 +1,7 @@
 //! What the compiler in the target interpreter has to do to one file; see `python/glowplug_agent/compiler.py`.
 
+use std::collections::BTreeSet;
+
 use glowplug_imports::{Binding, ImportStatement, ModuleAnalysis, Place, UseKind};
 use serde::Serialize;
 
@@ -18,6 +20,8 @@ pub struct FileEdits {
     pub listings: Vec<(u32, u32)>,
     /// Line and column of every `globals()` in the module's own `__dir__`.
     pub listed_globals: Vec<(u32, u32)>,
+    /// Line and column of the first annotation of every function whose annotations wait until somebody reads them.
+    pub signatures: BTreeSet<(u32, u32)>,
     /// Packages of the standard library and submodules of theirs that this module reads without importing them.
     pub borrowed: Vec<(String, String)>,
 }
@@ -51,7 +55,7 @@ pub struct ClauseEdit {
 impl FileEdits {
     /// No edits yet, for a module with these facts.
     pub(crate) fn new(support: &str, analysis: &ModuleAnalysis) -> Self {
-        let pairs = |places: &[Place]| places.iter().map(|place| (place.line, place.column)).collect();
+        let pairs = |places: &[Place]| places.iter().copied().map(pair).collect();
         Self {
             support: support.to_owned(),
             names: Vec::new(),
@@ -59,6 +63,7 @@ impl FileEdits {
             weakened: Vec::new(),
             listings: pairs(&analysis.listings),
             listed_globals: pairs(&analysis.listed_globals),
+            signatures: BTreeSet::new(),
             borrowed: Vec::new(),
         }
     }
@@ -74,13 +79,26 @@ pub(crate) fn clause_edit(statement: &ImportStatement) -> ClauseEdit {
     }
 }
 
+fn pair(place: Place) -> (u32, u32) {
+    (place.line, place.column)
+}
+
+/// The functions that have to wait with their annotations for a name to be deferred.
+pub(crate) fn signatures_with(
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+) -> impl Iterator<Item = (u32, u32)> {
+    let uses = binding.uses.iter().filter(|used| used.kind == UseKind::Signature);
+    uses.filter_map(|used| analysis.signature_around(used.place)).map(|signature| pair(signature.place()))
+}
+
 pub(crate) fn name_edit(
     analysis: &ModuleAnalysis,
     binding: &Binding,
     is_module: impl Fn(&str) -> bool,
 ) -> NameEdit {
-    let evaluated = || binding.uses.iter().filter(|used| used.kind == UseKind::Later);
-    let pair = |place: Place| (place.line, place.column);
+    let evaluated =
+        || binding.uses.iter().filter(|used| matches!(used.kind, UseKind::Later | UseKind::Signature));
     let mut uses: Vec<(u32, u32)> =
         evaluated().filter(|used| used.within_fstring.is_none()).map(|used| pair(used.place)).collect();
     let mut fstrings: Vec<(u32, u32)> =

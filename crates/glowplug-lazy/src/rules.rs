@@ -1,6 +1,6 @@
 //! The soundness rules: why an import must stay as it is.
 
-use glowplug_imports::{Binding, HindranceKind, ModuleAnalysis, UseKind};
+use glowplug_imports::{Binding, HindranceKind, ModuleAnalysis, Use, UseKind};
 use serde::Serialize;
 
 use crate::world::World;
@@ -65,7 +65,7 @@ pub(crate) fn judge(world: &World, analysis: &ModuleAnalysis, binding: &Binding)
     of_module(analysis)
         .or_else(|| of_name(world, analysis, binding))
         .or_else(|| of_hindrances(world, analysis, binding))
-        .or_else(|| of_uses(binding))
+        .or_else(|| of_uses(world, analysis, binding))
         .or_else(|| of_effect(world, analysis, binding))
 }
 
@@ -194,9 +194,20 @@ fn of_hindrances(world: &World, analysis: &ModuleAnalysis, binding: &Binding) ->
     refused(rule, format!("{detail}, line {line}"))
 }
 
-fn of_uses(binding: &Binding) -> Option<Refusal> {
+fn of_uses(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
     if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::AtImport) {
         return refused(Rule::UsedAtImport, format!("used while the module runs, line {}", used.place.line));
+    }
+    let at_once = |used: &&Use| match used.kind {
+        UseKind::EagerAnnotation => true,
+        UseKind::Signature => !world.could_wait(analysis, used),
+        _ => false,
+    };
+    if let Some(used) = binding.uses.iter().find(at_once) {
+        return refused(
+            Rule::UsedAtImport,
+            format!("used in an annotation that cannot wait, line {}", used.place.line),
+        );
     }
     if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::ReadAnnotation) {
         return refused(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::ModuleAnalysis;
+use glowplug_imports::{ModuleAnalysis, Use, UseKind};
 
 /// Facts that no module knows of itself.
 #[derive(Debug)]
@@ -43,6 +43,15 @@ impl<'a> World<'a> {
     /// Whether some module takes `name` from `module`, or reads it there.
     pub(crate) fn is_wanted(&self, module: &str, name: &str) -> bool {
         self.wanted.contains(&(module.to_owned(), name.to_owned()))
+    }
+
+    /// Whether an annotation that could be evaluated later would mean the same then. In a package it may not where
+    /// it uses the name of a submodule: loading that binds the name again.
+    pub(crate) fn could_wait(&self, analysis: &ModuleAnalysis, used: &Use) -> bool {
+        used.kind == UseKind::Signature
+            && analysis.signature_around(used.place).is_some_and(|signature| {
+                !signature.names.iter().any(|name| self.is_submodule(&analysis.name, name))
+            })
     }
 
     /// Whether `module.name` is a module of the tree.

@@ -6,4 +6,5 @@ mod properties;
 mod pyodide;
 mod refusals;
 mod semantics;
+mod signatures;
 mod support;

@@ -131,3 +131,128 @@ proptest! {
         }
     }
 }
+
+/// Compares every function of a module as it is with the same one after edits, and the places of all that is left in
+/// the module's own code.
+const CHECK_SIGNATURES: &str = r#"
+import ast, importlib.util, inspect, marshal, sys, types
+import app, x
+
+text = open("app.py").read()
+plain = types.ModuleType("app")
+exec(compile(text, app.__file__, "exec", dont_inherit=True), vars(plain))
+
+def functions(module):
+    for name in sorted(vars(module)):
+        value = vars(module)[name]
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.isclass(value) and value.__module__ == "app":
+            for inner in vars(value).values():
+                yield getattr(inner, "__qualname__", ""), getattr(inner, "fget", getattr(inner, "__func__", inner))
+
+def facts(function):
+    code = function.__code__
+    return (
+        list(function.__annotations__.items()), str(inspect.signature(function)), inspect.getsource(function),
+        code == code.replace(), code.co_firstlineno, code.co_code, code.co_varnames, function.__defaults__,
+    )
+
+before = {name: function for name, function in functions(plain) if inspect.isfunction(function)}
+after = {name: function for name, function in functions(app) if inspect.isfunction(function)}
+assert set(before) <= set(after), set(before) ^ set(after)
+waiting = [name for name in before if type(after[name].__annotations__) is not dict]
+for name in before:
+    was, now = facts(before[name]), facts(after[name])
+    assert str(was) == str(now), (was, now)
+    assert type(after[name].__annotations__) is dict
+
+moved = [
+    node for outer in ast.walk(ast.parse(text)) if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef))
+    for node in [outer.returns] + [a.annotation for a in ast.walk(outer.args) if isinstance(a, ast.arg)] if node
+]
+imports = [node.lineno for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+def left(code):
+    if hasattr(code, "co_positions"):
+        for line, end_line, column, end_column in code.co_positions():
+            inside = any(
+                (node.lineno, node.col_offset) <= (line, column) and (end_line, end_column) <= (node.end_lineno, node.end_col_offset)
+                for node in moved
+            ) if None not in (line, end_line, column, end_column) else True
+            if not inside and line not in imports:
+                yield line, end_line, column, end_column
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType) and constant.co_name.startswith("C"):
+            yield from left(constant)
+
+path = importlib.util.cache_from_source("app.py")
+lost = set(left(compile(text, "app.py", "exec", dont_inherit=True))) - set(left(marshal.loads(open(path, "rb").read()[16:])))
+assert not lost, lost
+print("same", len(waiting))
+"#;
+
+/// Annotations that can be evaluated on every interpreter.
+fn annotation() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("x.A".to_owned()),
+        Just("First".to_owned()),
+        Just("(x . A)".to_owned()),
+        Just("int".to_owned()),
+        Just("None".to_owned()),
+        Just("'é'".to_owned()),
+        Just("ALIAS".to_owned()),
+    ];
+    leaf.prop_recursive(3, 12, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|a| format!("List[{a}]")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("Dict[{a},\n        {b}]")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("Callable[[{a}, {b}], {a}]")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("Union[{a}, {b}]")),
+        ]
+    })
+}
+
+/// A function with some annotations among parameters of every kind.
+fn function() -> impl Strategy<Value = (String, bool)> {
+    let annotated =
+        || prop::option::of(annotation()).prop_map(|a| a.map_or(String::new(), |a| format!(": {a}")));
+    let parameters = (annotated(), annotated(), annotated(), annotated(), annotated());
+    let returns =
+        prop::option::of(annotation()).prop_map(|a| a.map_or(String::new(), |a| format!(" -> {a}")));
+    let decorators = prop_oneof![Just(""), Just(""), Just("@keep\n"), Just("@ keep\n@(lambda f: f)\n")];
+    let start = prop_oneof![Just("def"), Just("async def")];
+    (parameters, returns, decorators, start, any::<bool>()).prop_map(
+        |((a, b, c, d, e), returns, decorators, start, in_class)| {
+            let head = format!("{start} NAME(a{a}, /, __b{b} = 1, *c{c},\n    d{d}, **e{e}){returns}:\n");
+            (format!("{decorators}{head}    return a\n"), in_class)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn functions_that_wait_are_the_same_functions(functions in prop::collection::vec(function(), 1..6)) {
+        let mut source = "from typing import Callable, Dict, List, Union\nimport x\nfrom x import A as First\nALIAS = List[int]\ndef keep(f): return f\n".to_owned();
+        for (index, (text, in_class)) in functions.iter().enumerate() {
+            let text = text.replace("NAME", &format!("f{index}"));
+            if *in_class {
+                let body: Vec<&str> = text.lines().collect();
+                source += &format!("class C{index}:\n    {}\n", body.join("\n    "));
+            } else {
+                source += &text;
+            }
+        }
+        source += "def late(a: x.A, b: First): return a\n";
+        let tree = Tree::new(&[("app.py", &source), ("x.py", "class A: pass\n")]);
+        for python in pythons() {
+            tree.compile(python, &tree.edits(python.version, Some(&["app:x", "app:First"])));
+            let output = tree.run(python, CHECK_SIGNATURES);
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            prop_assert!(text.starts_with("same") && text != "same 0\n", "Python {}: {error}\n{source}", python.version);
+        }
+    }
+}

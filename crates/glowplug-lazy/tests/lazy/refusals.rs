@@ -51,7 +51,8 @@ fn each_rule_refuses() {
         (Rule::UsedAtImport, "import x\nclass C:\n    y = x.A\n"),
         (Rule::UsedAtImport, "import x\ny = [x.A for _ in 'a']\n"),
         (Rule::UsedAtImport, "import x\nif x.A:\n    pass\n"),
-        (Rule::UsedAtImport, "import x\ndef f(a: x.A):\n    pass\n"),
+        (Rule::UsedAtImport, "import x\ndef f(a: x.A()):\n    pass\n"),
+        (Rule::UsedAtImport, "import x\nclass C:\n    a: x.A\n"),
         (Rule::UsedAtImport, "import x\nfor _ in x.A:\n    pass\n"),
         (Rule::UsedAtImport, "import x\nlambda a=x.A: a\n"),
         (
@@ -86,6 +87,7 @@ fn what_only_looks_like_it_is_allowed() {
         "from typing import TYPE_CHECKING\nimport x\nif TYPE_CHECKING:\n    y: x.A\n",
         "from __future__ import annotations\nimport x\n@property\ndef f(a: x.A):\n    pass\n",
         "from __future__ import annotations\nimport x\ndef f(a: x.A):\n    pass\n",
+        "import x\ndef f(a: x.A) -> x.B:\n    pass\n",
         "import x\ndef f():\n    y: x.A = 1\n",
         "import x\ndef f(v):\n    match v:\n        case 1 if x.A:\n            return 1\n",
     ] {

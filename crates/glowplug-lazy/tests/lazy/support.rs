@@ -109,8 +109,17 @@ impl Tree {
     }
 
     pub(crate) fn run(&self, python: &Python, script: &str) -> Output {
+        self.start(python, &["-S", "-s", "-B", "-c", script])
+    }
+
+    /// As `run`, with the packages of the interpreter's environment.
+    pub(crate) fn run_with_packages(&self, python: &Python, script: &str) -> Output {
+        self.start(python, &["-s", "-B", "-c", script])
+    }
+
+    fn start(&self, python: &Python, arguments: &[&str]) -> Output {
         Command::new(&python.path)
-            .args(["-S", "-s", "-B", "-c", script])
+            .args(arguments)
             .current_dir(self.root())
             .env_remove("PYTHONDONTWRITEBYTECODE")
             .output()

@@ -248,6 +248,22 @@ fn a_held_out_event_that_differs_fails_the_build() {
 }
 
 #[test]
+fn a_typed_handler_gains_as_an_untyped_one_does() {
+    let app = "import json\nimport unittest.mock\n\n\ndef named(mock: unittest.mock.Mock) -> str:\n    return \
+               repr(mock)\n\n\ndef handler(event, context):\n    if event.get('types'):\n        return \
+               sorted(named.__annotations__), named.__annotations__['mock'].__name__\n    return json.dumps(event)\n";
+    let project = Project::new(app);
+    let plain = project.event("plain", "{}") + "weight = 0.9\n";
+    let types = project.event("types", r#"{"types": true}"#) + "weight = 0.1\n";
+    project.configure(&format!("memory = 1769\n{plain}{types}"));
+    let report = project.report(&[]);
+    assert_eq!(report["verdict"]["equal"], true, "{}", report["verdict"]);
+    let decision =
+        report["decisions"].as_array().unwrap().iter().find(|d| d["place"] == "app.py:2").unwrap().clone();
+    assert_eq!(decision["state"], "applied", "{decision}");
+}
+
+#[test]
 fn connections_are_refused_and_listed() {
     let app = "import socket\n\n\ndef ask(port):\n    try:\n        socket.create_connection(('192.0.2.1', port), 1)\n    except OSError as error:\n        return type(error).__name__\n\n\nFOUND = ask(25)\n\n\ndef handler(event, context):\n    return [FOUND, ask(event['port'])]\n";
     let project = Project::new(app);

@@ -1,9 +1,12 @@
 //! One walk over a module: scopes, reads of names, imports, and reads of whole namespaces.
 
+mod annotations;
+mod namespaces;
+
 use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_pattern, walk_stmt};
 use ruff_python_ast::{
-    Comprehension, ExceptHandler, Expr, ExprCall, ExprContext, Identifier, InterpolatedStringElement,
+    AnyParameterRef, Comprehension, ExceptHandler, Expr, ExprContext, Identifier, InterpolatedStringElement,
     Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtIf, TypeParams,
 };
 use ruff_text_size::{Ranged, TextSize};
@@ -11,8 +14,7 @@ use ruff_text_size::{Ranged, TextSize};
 use crate::found::{Annotations, AnyImport, Clause, Fixed, Found, Read};
 use crate::scopes::{ScopeId, ScopeKind};
 use crate::shapes::{
-    Strings, chain, identifiers, is_globals, is_main, is_own_module, is_quiet, is_type_checking,
-    is_update_of_globals,
+    chain, is_globals, is_main, is_own_module, is_quiet, is_type_checking, is_update_of_globals,
 };
 use crate::{ModuleId, UseKind};
 
@@ -30,8 +32,12 @@ pub(crate) struct Walker<'a> {
     in_function: bool,
     typing_only: bool,
     conditional: bool,
-    /// Set inside an annotation that is not evaluated where it stands.
+    /// Set inside an annotation, unless it is evaluated with what is around it.
     annotation: Option<UseKind>,
+    /// Index of the signature around, where its annotations could wait.
+    signature: Option<usize>,
+    /// A statement around may catch what fails here, or run it again.
+    guarded: bool,
     fstring: Option<TextSize>,
     fixed: Option<Fixed>,
     /// Whether the class around reads the annotations of its body.
@@ -59,6 +65,8 @@ impl<'a> Walker<'a> {
             typing_only: false,
             conditional: false,
             annotation: None,
+            signature: None,
+            guarded: false,
             fstring: None,
             fixed: None,
             class_reads: false,
@@ -102,6 +110,13 @@ impl<'a> Walker<'a> {
         self.depth += 1;
         body(self);
         self.depth -= 1;
+    }
+
+    /// Runs `body` as what a statement of the module catches the errors of, or repeats.
+    fn guarded(&mut self, body: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.guarded, true);
+        self.nested(body);
+        self.guarded = outer;
     }
 
     fn import(&mut self, statement: &'a Stmt) {
@@ -162,10 +177,8 @@ impl<'a> Walker<'a> {
         }
         let read = function.decorator_list.iter().any(|decorator| !is_quiet(decorator));
         self.typed(function.type_params.as_deref(), |walker| {
-            walker.signature(&function.parameters, read);
-            if let Some(returns) = &function.returns {
-                walker.visit_annotation_of(returns, read);
-            }
+            walker.defaults(&function.parameters);
+            walker.annotations_of(function, read);
             walker.inside(ScopeKind::Function, |walker| {
                 walker.parameters(&function.parameters);
                 walker.called_later(|walker| {
@@ -191,17 +204,10 @@ impl<'a> Walker<'a> {
         });
     }
 
-    /// Defaults and annotations, which belong to the scope around the function.
-    fn signature(&mut self, parameters: &'a Parameters, read: bool) {
-        for parameter in parameters {
-            if let Some(default) = parameter.default() {
-                self.visit_expr(default);
-            }
-        }
-        for parameter in parameters {
-            if let Some(annotation) = parameter.annotation() {
-                self.visit_annotation_of(annotation, read);
-            }
+    /// They belong to the scope around the function.
+    fn defaults(&mut self, parameters: &'a Parameters) {
+        for default in parameters.iter().filter_map(AnyParameterRef::default) {
+            self.visit_expr(default);
         }
     }
 
@@ -211,32 +217,11 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// An annotation; `read` where somebody may evaluate it at once even if the interpreter does not.
-    fn visit_annotation_of(&mut self, annotation: &'a Expr, read: bool) {
-        let unevaluated = if read { UseKind::ReadAnnotation } else { UseKind::Annotation };
-        self.quoted_names(annotation, unevaluated);
-        let (outer, later) = (self.annotation, self.later);
-        match self.annotations {
-            Annotations::Eagerly => {}
-            Annotations::Lazily => self.later = true,
-            Annotations::Never => self.annotation = Some(unevaluated),
-        }
-        self.visit_expr(annotation);
-        (self.annotation, self.later) = (outer, later);
-    }
-
-    fn quoted_names(&mut self, annotation: &Expr, kind: UseKind) {
-        let mut strings = Strings(Vec::new());
-        strings.visit_expr(annotation);
-        for (text, at) in strings.0 {
-            for name in identifiers(text) {
-                self.found.quoted.push((Name::new(name), at, kind));
-            }
-        }
-    }
-
     fn class(&mut self, class: &'a StmtClassDef) {
         self.bind(&class.name);
+        if self.scope == 0 {
+            self.found.classes.push((class.name.id.clone(), class.end()));
+        }
         for decorator in &class.decorator_list {
             self.visit_decorator(decorator);
         }
@@ -322,39 +307,10 @@ impl<'a> Walker<'a> {
                     fstring: self.fstring,
                     fixed: self.fixed,
                     attributes,
+                    signature: self.signature,
                 });
             }
             _ => self.bind_name(&name.id.clone(), name.start()),
-        }
-    }
-
-    fn namespace(&mut self, at: TextSize, how: &str) {
-        self.found.reads_namespace.get_or_insert_with(|| (at, how.to_owned()));
-    }
-
-    /// Calls that read a whole namespace, or import by a text.
-    fn call(&mut self, call: &ExprCall) {
-        let called = match call.func.as_ref() {
-            Expr::Name(name) => name.id.as_str(),
-            Expr::Attribute(attribute) => attribute.attr.as_str(),
-            _ => return,
-        };
-        let by_name = matches!(call.func.as_ref(), Expr::Name(_));
-        let arguments = &call.arguments;
-        let count = arguments.args.len() + arguments.keywords.len();
-        let in_body = matches!(self.found.scopes.kind(self.scope), ScopeKind::Module | ScopeKind::Class);
-        match called {
-            "dir" if by_name && count == 0 && self.scope == 0 => self.found.listings.push(call.start()),
-            "vars" | "locals" if by_name && count == 0 && in_body => {
-                self.namespace(call.start(), &format!("{called}()"));
-            }
-            "eval" | "exec" if by_name && count < 2 => self.namespace(call.start(), &format!("{called}(…)")),
-            "import_module" | "__import__" => {
-                if let Some(Expr::StringLiteral(text)) = arguments.args.first() {
-                    self.found.dynamic_imports.push((call.start(), text.value.to_str().to_owned()));
-                }
-            }
-            _ => {}
         }
     }
 }
@@ -394,9 +350,9 @@ impl<'a> Visitor<'a> for Walker<'a> {
             }
             Stmt::If(statement) => self.condition(statement),
             Stmt::Try(statement) => {
-                self.nested(|walker| walker.visit_body(&statement.body));
+                self.guarded(|walker| walker.visit_body(&statement.body));
                 let conditional = std::mem::replace(&mut self.conditional, true);
-                self.nested(|walker| {
+                self.guarded(|walker| {
                     for handler in &statement.handlers {
                         walker.visit_except_handler(handler);
                     }
@@ -406,7 +362,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
                 self.conditional = conditional;
             }
             Stmt::For(_) | Stmt::While(_) | Stmt::With(_) | Stmt::Match(_) => {
-                self.nested(|walker| walk_stmt(walker, stmt));
+                self.guarded(|walker| walk_stmt(walker, stmt));
             }
             _ => walk_stmt(self, stmt),
         }
@@ -429,7 +385,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
             },
             Expr::Lambda(lambda) => {
                 if let Some(parameters) = &lambda.parameters {
-                    self.signature(parameters, false);
+                    self.defaults(parameters);
                 }
                 self.inside(ScopeKind::Function, |walker| {
                     if let Some(parameters) = &lambda.parameters {
@@ -470,9 +426,13 @@ impl<'a> Visitor<'a> for Walker<'a> {
             Expr::Subscript(subscript)
                 if subscript.ctx == ExprContext::Store && is_globals(&subscript.value) =>
             {
+                self.found.writes_namespace = true;
                 self.visit_expr(&subscript.slice);
             }
-            Expr::Call(call) if is_update_of_globals(call) => self.visit_arguments(&call.arguments),
+            Expr::Call(call) if is_update_of_globals(call) => {
+                self.found.writes_namespace = true;
+                self.visit_arguments(&call.arguments);
+            }
             Expr::Subscript(subscript) if is_own_module(&subscript.value, &subscript.slice) => {
                 if subscript.ctx == ExprContext::Load {
                     self.namespace(expr.start(), "sys.modules[__name__]");
