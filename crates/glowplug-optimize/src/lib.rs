@@ -36,6 +36,7 @@ mod profit;
 mod quiet;
 mod replay;
 mod results;
+mod rulings;
 mod search;
 mod services;
 mod settle;

@@ -12,6 +12,7 @@ use glowplug_package::{ArchiveEntry, Contents, PackageTree, unpack, write_zip};
 use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext, advise_weighted};
 
 use crate::ground::{Ground, runs_here};
+use crate::rulings::rulings;
 use crate::setup::Setup;
 use crate::trial::trial;
 
@@ -149,7 +150,7 @@ fn context(ground: &Ground, package: &PackageTree, options: &TraceOptions) -> Tr
 
 fn advise(ground: &Ground, trace: &mut Trace) {
     let weights = ground.events.iter().map(|event| (event.name.clone(), event.weight)).collect();
-    trace.advice = advise_weighted(trace, &weights);
+    trace.advice = advise_weighted(trace, &weights, &rulings(ground));
 }
 
 /// Zips the tree and unpacks it as a plain unpacker does: the zip's bytes, and the times in ms.

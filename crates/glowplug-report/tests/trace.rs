@@ -4,8 +4,9 @@
 #[allow(dead_code, reason = "what is made for the tests of `glowplug-trace` too")]
 mod samples;
 
+use glowplug_core::Stat;
 use glowplug_report::{Style, TraceOrder, TraceView, render_comparison, render_trace};
-use glowplug_trace::{Cause, Trace, advise, compare};
+use glowplug_trace::{Cause, Phase, Trace, advise, compare};
 use insta::assert_snapshot;
 use samples::{broken, find, node, nodes, sample, stat, trace_of, troubled};
 use unicode_width::UnicodeWidthStr;
@@ -101,14 +102,14 @@ fn a_trace_at_80_columns() {
     what to do next, and what it saves of a cold start
       464 ms  no event imports polars (110 MB of 270 MB): leave out of the
               requirements what nothing else needs
-      103 ms  pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build`
-              defers it
-     58.0 ms  boto3 (app.py:7): 58.0 ms, used by none of 2 events: app.py:15 uses it
-              as the module loads; it can wait once that use stands in a function
-     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms, 60.0 ms of it
-              imports, used by 1 of 2 events: do it on first use
-     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used
-              by none of 2 events: do it on first use
+      103 ms  pandas (app.py:8): 205 ms, used by 1 of 2 events: it can wait where
+              nothing uses it as the module loads
+     58.0 ms  boto3 (app.py:7): 58.0 ms, none of 2 events ran anything of it: it can
+              wait where nothing uses it as the module loads
+     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms of every cold start,
+              60.0 ms of it imports, used by 1 of 2 events: do it on first use
+     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms of every cold start,
+              mostly waiting: do it on first use, unless every request needs it
            -  the dependencies hold 270 MB, and the package takes 1140 ms to fetch
               and unpack: `glowplug build` leaves out what no code reads
     "#);
@@ -194,15 +195,15 @@ fn everything_that_can_be_wrong() {
               start: `glowplug build` ships it
       464 ms  no event imports polars (110 MB of 270 MB): leave out of the
               requirements what nothing else needs
-      103 ms  pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events:
-              `glowplug build` defers it
-     58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, used by none of 2 events:
-              app.py:15 uses it as the module loads; it can wait once that use
-              stands in a function
-     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms besides compiling,
-              60.0 ms of it imports, used by 1 of 2 events: do it on first use
-     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used
-              by none of 2 events: do it on first use
+      103 ms  pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: it
+              can wait where nothing uses it as the module loads
+     58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, none of 2 events ran
+              anything of it: it can wait where nothing uses it as the module loads
+     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms of every cold start
+              besides compiling, 60.0 ms of it imports, used by 1 of 2 events: do it
+              on first use
+     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms of every cold start,
+              mostly waiting: do it on first use, unless every request needs it
               … 2 more: `--format json` shows them
     "#);
 }
@@ -291,17 +292,18 @@ fn a_narrow_terminal() {
       464 ms  no event imports polars (110 MB of 270 MB): leave
               out of the requirements what nothing else needs
       103 ms  pandas (app.py:8): 205 ms besides compiling, used
-              by 1 of 2 events: `glowplug build` defers it
-     58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, used
-              by none of 2 events: app.py:15 uses it as the
-              module loads; it can wait once that use stands in
-              a function
+              by 1 of 2 events: it can wait where nothing uses
+              it as the module loads
+     58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, none
+              of 2 events ran anything of it: it can wait where
+              nothing uses it as the module loads
      35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms
-              besides compiling, 60.0 ms of it imports, used by
-              1 of 2 events: do it on first use
-     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms,
-              mostly waiting, used by none of 2 events: do it on
-              first use
+              of every cold start besides compiling, 60.0 ms of
+              it imports, used by 1 of 2 events: do it on first
+              use
+     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms
+              of every cold start, mostly waiting: do it on
+              first use, unless every request needs it
               … 2 more: `--format json` shows them
     "#);
 }
@@ -375,19 +377,21 @@ fn a_wide_terminal() {
     what to do next, and what it saves of a cold start
      1124 ms  43 modules have no bytecode, and compiling takes 1124 ms of every cold start: `glowplug build` ships it
       464 ms  no event imports polars (110 MB of 270 MB): leave out of the requirements what nothing else needs
-      103 ms  pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: `glowplug build` defers it
-     58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, used by none of 2 events: app.py:15 uses it as the module loads;
-              it can wait once that use stands in a function
-     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms besides compiling, 60.0 ms of it imports, used by 1 of 2
-              events: do it on first use
-     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
+      103 ms  pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: it can wait where nothing uses it as the
+              module loads
+     58.0 ms  boto3 (app.py:7): 58.0 ms besides compiling, none of 2 events ran anything of it: it can wait where nothing
+              uses it as the module loads
+     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms of every cold start besides compiling, 60.0 ms of it imports,
+              used by 1 of 2 events: do it on first use
+     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms of every cold start, mostly waiting: do it on first use,
+              unless every request needs it
               … 2 more: `--format json` shows them
     "#);
 }
 
 #[test]
 fn paid_and_not_used() {
-    let text = fitting(render_trace(&sample(), &view(TraceOrder::Unused, 80)), 80);
+    let text = fitting(render_trace(&advised(sample()), &view(TraceOrder::Unused, 80)), 80);
     let from = text.find("paid for").unwrap();
     assert_snapshot!(&text[from..], @r#"
     paid for at init and used by no event: 87.0 ms
@@ -415,14 +419,14 @@ fn paid_and_not_used() {
     what to do next, and what it saves of a cold start
       464 ms  no event imports polars (110 MB of 270 MB): leave out of the
               requirements what nothing else needs
-      103 ms  pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build`
-              defers it
-     58.0 ms  boto3 (app.py:7): 58.0 ms, used by none of 2 events: app.py:15 uses it
-              as the module loads; it can wait once that use stands in a function
-     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms, 60.0 ms of it
-              imports, used by 1 of 2 events: do it on first use
-     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used
-              by none of 2 events: do it on first use
+      103 ms  pandas (app.py:8): 205 ms, used by 1 of 2 events: it can wait where
+              nothing uses it as the module loads
+     58.0 ms  boto3 (app.py:7): 58.0 ms, none of 2 events ran anything of it: it can
+              wait where nothing uses it as the module loads
+     35.0 ms  app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms of every cold start,
+              60.0 ms of it imports, used by 1 of 2 events: do it on first use
+     31.0 ms  app.py:15 `client = boto3.client("s3")`: 31.0 ms of every cold start,
+              mostly waiting: do it on first use, unless every request needs it
            -  the dependencies hold 270 MB, and the package takes 1140 ms to fetch
               and unpack: `glowplug build` leaves out what no code reads
     "#);
@@ -469,10 +473,10 @@ fn other_orders_within_a_filter() {
 #[test]
 fn a_failure_stands_first_with_its_import() {
     let text = fitting(render_trace(&advised(broken()), &view(TraceOrder::Total, 80)), 80);
-    assert_snapshot!(text, @"
+    assert_snapshot!(text, @r#"
     the function failed: init: Runtime.ImportModuleError: Unable to import module
       'app': No module named 'pandas'
-    it failed as app.py:8 imported `pandas`
+    it failed in the import of `pandas` by app.py:8
 
     report did not reach its handler
 
@@ -492,7 +496,7 @@ fn a_failure_stands_first_with_its_import() {
     what to do next, and what it saves of a cold start
            -  app.py:8 imports `pandas`, which fails, so the function cannot start:
               add what brings it to the requirements
-    ");
+    "#);
 }
 
 #[test]
@@ -714,4 +718,105 @@ fn every_cause_is_a_sentence() {
     xml.etree.ElementTree     4.0 ms  16.0 ms  +12.0 ms
     … 33 more: `--format json` shows them
     ");
+}
+
+#[test]
+fn statements_of_a_first_invoke_are_no_part_of_the_headline() {
+    let mut trace = sample();
+    let mut slow = trace.statements[3].clone();
+    (slow.place, slow.text, slow.self_ms) = ("lazy.py:2".to_owned(), "busy(900)".to_owned(), 900.0);
+    (slow.phase, slow.event) = (Phase::FirstInvoke, Some("health".to_owned()));
+    trace.statements.push(slow);
+    let text = render_trace(&trace, &view(TraceOrder::Total, 80));
+    let headline = text.split("\n\n").next().unwrap();
+    assert!(headline.contains("pandas") && !headline.contains("busy"), "{headline}");
+    assert!(text.contains("lazy.py:2 (in health)"), "{text}");
+}
+
+#[test]
+fn what_a_cut_off_event_uses_is_not_known() {
+    let mut trace = sample();
+    trace.failure = Some("the handler does not answer event `hang`: timed out (events/hang.json)".to_owned());
+    let text = render_trace(&trace, &view(TraceOrder::Total, 80));
+    assert!(!text.contains("none") && !text.contains("no event"), "{text}");
+    let row = |name: &str| {
+        text.lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .unwrap_or_else(|| panic!("{name}: {text}"))
+    };
+    assert!(row("numpy.linalg ").contains("1+ of 3"), "{}", row("numpy.linalg "));
+    assert!(row("botocore.docs ").contains("  -  "), "{}", row("botocore.docs "));
+    let unused = render_trace(&trace, &view(TraceOrder::Unused, 80));
+    assert!(unused.contains("nobody knows what is not used"), "{unused}");
+    assert!(!unused.contains("no event used"), "{unused}");
+}
+
+#[test]
+fn one_run_has_no_interval_and_two_tell_nothing_of_the_agent() {
+    let mut trace = sample();
+    trace.phases.init = Some(Stat { runs: 1, ..stat(374.0, 0.0) });
+    trace.environment.agent_overhead = Some(Stat { runs: 2, ..stat(5.0, 0.1) });
+    let text = render_trace(&trace, &view(TraceOrder::Total, 80));
+    let init = text.lines().find(|line| line.starts_with("init  ")).unwrap();
+    assert_eq!(init.split_whitespace().take(6).collect::<Vec<_>>(), ["init", "374", "ms", "-", "-", "1"]);
+    assert!(text.contains("too few"), "{text}");
+    assert!(!text.contains("tracing itself took"), "{text}");
+}
+
+#[test]
+fn a_start_that_hangs_or_raises_says_where() {
+    let mut trace = broken();
+    trace.failure =
+        Some("init: Sandbox.Timedout: RequestId: 1-2 Error: Task timed out after 10.00 seconds".to_owned());
+    let text = fitting(render_trace(&advised(trace), &view(TraceOrder::Total, 80)), 80);
+    assert!(text.contains("timed out in the import of `pandas` by app.py:8"), "{text}");
+    assert!(
+        text.contains("app (timed out)") && !text.contains("(failed)") && !text.contains("fails"),
+        "{text}"
+    );
+
+    let mut trace = broken();
+    trace.failure = Some("init: KeyError: KeyError: 'missing'".to_owned());
+    trace.imports.retain(|import| import.module == "app");
+    let mut raised = sample().statements[3].clone();
+    (raised.text, raised.self_ms) = ("Z = {}['missing']".to_owned(), 0.01);
+    trace.statements = vec![raised];
+    let text = render_trace(&advised(trace), &view(TraceOrder::Total, 80));
+    assert!(text.contains("the function failed: init: KeyError: 'missing'"), "{text}");
+    assert!(text.contains("app.py:13 (failed)"), "{text}");
+}
+
+#[test]
+fn what_is_measured_apart_never_leaves_less_than_nothing() {
+    let mut trace = sample();
+    trace.unexplained_ms = Some(-2.8);
+    let text = render_trace(&trace, &view(TraceOrder::Total, 80));
+    assert!(text.contains("unexplained 0") && !text.contains("-2.8"), "{text}");
+}
+
+#[test]
+fn words_that_no_line_has_room_for_are_broken() {
+    let long = "x".repeat(150);
+    let mut trace = sample();
+    trace.function.name.clone_from(&long);
+    trace.failure = Some(format!("first invoke, health: ValueError: {long}"));
+    trace.lines[0].place = format!("{long}.py:8");
+    trace.lines[0].asks_for = vec![long.clone()];
+    trace.imports[1].module.clone_from(&long);
+    trace.statements[3].place = format!("{long}.py:8");
+    trace.statements[3].text.clone_from(&long);
+    trace.connections.clone_from(&troubled().connections);
+    trace.connections[0].address.clone_from(&long);
+    trace.connections[0].event = Some(long.clone());
+    trace.connections[0].phase = Phase::FirstInvoke;
+    let warm = trace.phases.warm_invoke["health"];
+    trace.phases.first_invoke.insert(long.clone(), warm);
+    for order in [TraceOrder::Total, TraceOrder::Own, TraceOrder::Unused] {
+        for width in [60, 80] {
+            let text = fitting(render_trace(&advised(trace.clone()), &view(order, width)), width);
+            // Broken, not cut: what failed is told whole.
+            let unbroken = text.split("\n\n").next().unwrap().replace("\n  ", "");
+            assert!(unbroken.contains(&long), "{unbroken}");
+        }
+    }
 }

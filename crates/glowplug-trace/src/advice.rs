@@ -3,14 +3,19 @@
 //! Each moment of init is promised once: bytecode takes the compiling, a line or statement what it alone brings
 //! in, a library what of the rest no event ran.
 
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_core::{format_bytes, format_ms};
 
 use crate::document::{Advice, Import, Line, Statement, Trace};
-use crate::records::{Phase, Status};
+use crate::failing::{failing_import, failing_statement, timed_out};
+use crate::records::Phase;
 use crate::tree::{Asker, ImportTree, MAIN_THREAD, is_own, place_of, split_place};
-use crate::users::{Events, is_definition, is_nested, is_used_by, used_while_loading};
+use crate::users::{Events, Ruling, Rulings, ruling};
+
+use words::{asked_for, is_definition, named, owner, short};
 
 /// What saves less is not worth a line, in ms.
 const FLOOR_MS: f64 = 1.0;
@@ -22,25 +27,24 @@ const DEFERRED_FROM_MS: f64 = 0.5;
 const LARGE_PACKAGE: u64 = 20_000_000;
 /// Distributions that nothing imports are worth a word from this part of the package on.
 const IDLE_PART: f64 = 0.05;
-/// Names that a sentence lists.
-const NAMED: usize = 3;
 /// The command that does most of it.
 const BUILD: &str = "glowplug build";
 /// The same where only the middle request gains.
 const BUILD_FOR_SPEED: &str = "glowplug build --objective speed";
 
-/// What to do next, every event weighing the same: what saves most first, after what keeps the function from
+/// What to do next, every event weighing the same and nobody having looked at the sources: what saves most first, after what keeps the function from
 /// starting; at the end what cannot be told in ms, with `saves_ms` 0.
 pub fn advise(trace: &Trace) -> Vec<Advice> {
-    advise_weighted(trace, &BTreeMap::new())
+    advise_weighted(trace, &BTreeMap::new(), &Rulings::new())
 }
 
-/// The same with each event's share of first requests; one that is not named weighs nothing, unless none is.
-pub fn advise_weighted(trace: &Trace, weights: &BTreeMap<String, f64>) -> Vec<Advice> {
+/// The same with each event's share of first requests, and what is known of the user's import statements. An event
+/// that is not named weighs nothing, unless none is; only what may wait is promised to be deferred.
+pub fn advise_weighted(trace: &Trace, weights: &BTreeMap<String, f64>, rulings: &Rulings) -> Vec<Advice> {
     if trace.phases.init.is_none() && trace.failure.is_some() {
         return failing(trace).into_iter().collect();
     }
-    let mut survey = Survey::new(trace, Events::of(trace, weights));
+    let mut survey = Survey::new(trace, Events::of(trace, weights), rulings);
     let mut priced = Vec::new();
     priced.extend(survey.bytecode());
     priced.extend(survey.lines());
@@ -58,35 +62,27 @@ pub fn advise_weighted(trace: &Trace, weights: &BTreeMap<String, f64>) -> Vec<Ad
     priced
 }
 
-/// The import that kept the function from starting: the innermost, where one failed for the sake of another.
-pub fn failing_import(trace: &Trace) -> Option<&Import> {
-    let failure = trace.failure.as_deref()?;
-    let failed = |import: &&Import| import.status == Status::Failed && import.phase == Phase::Init;
-    let missing = failure.split("No module named '").nth(1).and_then(|rest| rest.split('\'').next());
-    let found =
-        missing.and_then(|name| trace.imports.iter().filter(failed).rfind(|import| import.module == name));
-    if found.is_some() || trace.phases.init.is_some() {
-        return found;
-    }
-    let tree = ImportTree::new(trace);
-    let handlers = |index: &usize| !trace.imports[*index].runtime_provided && failed(&&trace.imports[*index]);
-    let mut at = (0..trace.imports.len()).filter(|index| tree.parent(*index).is_none()).rfind(handlers)?;
-    // A failure further up was caught where something else was imported after it.
-    while let Some(last) = tree.children(at).last().filter(|last| handlers(last)) {
-        at = *last;
-    }
-    Some(&trace.imports[at])
-}
-
 fn failing(trace: &Trace) -> Option<Advice> {
     let import = failing_import(trace)?;
-    let remedy = if import.file.is_none() && trace.failure.as_deref()?.contains("No module named") {
-        "add what brings it to the requirements"
-    } else {
-        "correct that first"
-    };
     let (module, importer) = (&import.module, &import.importer);
-    let text = format!("{importer} imports `{module}`, which fails, so the function cannot start: {remedy}");
+    let missing = import.file.is_none() && trace.failure.as_deref()?.contains("No module named");
+    let text = if timed_out(trace) {
+        format!(
+            "{importer} imports `{module}`, which does not end in the time that init has: correct that first"
+        )
+    } else if missing {
+        format!(
+            "{importer} imports `{module}`, which fails, so the function cannot start: add what brings it to the \
+             requirements"
+        )
+    } else if let Some(statement) = failing_statement(trace) {
+        let (place, what) = (&statement.place, short(&statement.text));
+        format!("{place} `{what}` fails, so the function cannot start: correct that first")
+    } else {
+        format!(
+            "{importer} imports `{module}`, which fails, so the function cannot start: correct that first"
+        )
+    };
     Some(Advice { subject: module.clone(), text, saves_ms: 0.0, command: None })
 }
 
@@ -94,6 +90,7 @@ fn failing(trace: &Trace) -> Option<Advice> {
 struct Survey<'a> {
     trace: &'a Trace,
     events: Events<'a>,
+    rulings: &'a Rulings,
     tree: ImportTree<'a>,
     /// Whether an import's time is part of an advice already.
     claimed: Vec<bool>,
@@ -105,12 +102,13 @@ struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    fn new(trace: &'a Trace, events: Events<'a>) -> Self {
+    fn new(trace: &'a Trace, events: Events<'a>, rulings: &'a Rulings) -> Self {
         let init = trace.phases.init.map_or(0.0, |init| init.median);
         let floor_ms = FLOOR_MS.max(init * FLOOR_PART);
         Self {
             trace,
             events,
+            rulings,
             tree: ImportTree::new(trace),
             claimed: vec![false; trace.imports.len()],
             advised: BTreeSet::new(),
@@ -208,81 +206,80 @@ impl<'a> Survey<'a> {
 
     fn line(&self, line: &Line, cost: f64, saves_ms: f64, for_speed: bool, used: &BTreeSet<&str>) -> Advice {
         let name = asked_for(line);
-        let (remedy, command) = if let Some(using) = used_while_loading(self.trace, line) {
-            let place = &using.place;
-            (
-                format!(
-                    "{place} uses it as the module loads; it can wait once that use stands in a function"
-                ),
-                None,
-            )
-        } else if is_nested(self.trace, line) {
-            ("it stands within another statement; import it where it is used".to_owned(), None)
-        } else {
-            let command = if for_speed { BUILD_FOR_SPEED } else { BUILD };
-            (format!("`{command}` defers it"), Some(command.to_owned()))
+        let (remedy, command) = match ruling(self.trace, self.rulings, line) {
+            Some(Ruling::MayWait) => {
+                let command = if for_speed { BUILD_FOR_SPEED } else { BUILD };
+                (format!("`{command}` defers it where that pays"), Some(command.to_owned()))
+            }
+            Some(Ruling::UsedAt(at)) => {
+                let using = format!("{}:{at}", split_place(&line.place).0);
+                let wait = "it can wait once that use stands in a function";
+                (format!("{using} uses it as the module loads; {wait}"), None)
+            }
+            Some(Ruling::Nested) => {
+                ("it stands within another statement; import it where it is used".to_owned(), None)
+            }
+            Some(Ruling::Refused(why)) => (format!("`{BUILD}` leaves it: {why}"), None),
+            None => ("it can wait where nothing uses it as the module loads".to_owned(), None),
         };
         let usage = self.events.usage(used);
         let text = format!("{name} ({}): {}{}, {usage}: {remedy}", line.place, format_ms(cost), self.apart());
         Advice { subject: name, text, saves_ms, command }
     }
 
-    /// Slow statements, with what they import.
+    /// Slow statements, with what they import. Who needs what one makes nobody knows; only where the cost is what it
+    /// imports, those who use that are told.
     fn statements(&mut self) -> Vec<Advice> {
         let trace = self.trace;
         let mut made = Vec::new();
-        for (index, statement) in trace.statements.iter().enumerate() {
-            let below = self.tree.asked_by(Asker::Statement(index));
+        for indices in same_place(trace) {
+            let below: Vec<usize> =
+                indices.iter().flat_map(|index| self.tree.asked_by(Asker::Statement(*index))).collect();
             let importing = self.cost(&below);
-            let cost = statement.self_ms + importing;
-            if cost < self.floor_ms || is_definition(&statement.text) {
+            // A line that stands for all: what is repeated, or shares a line, is told once.
+            let statement = &trace.statements[indices[0]];
+            let sum = |figure: &dyn Fn(&Statement) -> Option<f64>| {
+                indices.iter().map(|index| figure(&trace.statements[*index])).sum::<Option<f64>>()
+            };
+            let self_ms = sum(&|one| Some(one.self_ms)).unwrap_or_default();
+            if self_ms + importing < self.floor_ms || is_definition(&statement.text) {
                 continue;
             }
-            let known = self.users_of(statement, &below);
-            let part =
-                known.as_ref().map_or(Some(1.0), |used| self.events.deferral(used).map(|d| d.saved_part));
-            let nobody = BTreeSet::new();
-            let imports = self.saving(&below, known.as_ref().unwrap_or(&nobody));
-            let Some(saves_ms) = part.map(|part| statement.self_ms * part + imports) else { continue };
-            if saves_ms < self.floor_ms {
-                continue;
-            }
+            let mostly_imports = importing > self_ms && self.events.count() > 0;
+            let users = mostly_imports.then(|| self.tree.users(&below));
+            let saves_ms = match &users {
+                None => Some(self_ms + importing),
+                Some(used) => self
+                    .events
+                    .deferral(used)
+                    .map(|deferral| self_ms * deferral.saved_part + self.saving(&below, used)),
+            };
+            let Some(saves_ms) = saves_ms.filter(|ms| *ms >= self.floor_ms) else { continue };
+            let cost = Cost { own: self_ms, importing, processor: sum(&|one| one.cpu_ms) };
             self.claim(&below);
-            self.advised.insert(index);
-            made.push(self.statement(statement, cost, importing, saves_ms, known.as_ref()));
+            self.advised.extend(indices);
+            made.push(self.statement(statement, cost, saves_ms, users.as_ref()));
         }
         made
-    }
-
-    /// Events that used what a statement names or imports; `None` where it does neither.
-    fn users_of(&self, statement: &Statement, below: &[usize]) -> Option<BTreeSet<&'a str>> {
-        let mut indices = below.to_vec();
-        for (index, line) in self.trace.lines.iter().enumerate() {
-            if line.phase == Phase::Init && is_used_by(self.trace, line, statement) {
-                indices.extend(self.tree.asked_by(Asker::Line(index)));
-            }
-        }
-        (!indices.is_empty()).then(|| self.tree.users(&indices))
     }
 
     fn statement(
         &self,
         statement: &Statement,
-        cost: f64,
-        importing: f64,
+        cost: Cost,
         saves_ms: f64,
-        known: Option<&BTreeSet<&str>>,
+        users: Option<&BTreeSet<&str>>,
     ) -> Advice {
-        let apart = if importing > 0.0 { self.apart() } else { "" };
-        let of = if known.is_none() { " of every cold start" } else { "" };
-        let mut text =
-            format!("{} `{}`: {}{apart}{of}", statement.place, short(&statement.text), format_ms(cost));
-        if importing >= self.floor_ms {
-            text += &format!(", {} of it imports", format_ms(importing));
-        } else if statement.cpu_ms.is_some_and(|ran| ran * 2.0 < statement.self_ms) {
+        let apart = if cost.importing > 0.0 { self.apart() } else { "" };
+        let (place, what) = (&statement.place, short(&statement.text));
+        let all = format_ms(cost.own + cost.importing);
+        let mut text = format!("{place} `{what}`: {all} of every cold start{apart}");
+        if cost.importing >= self.floor_ms {
+            text += &format!(", {} of it imports", format_ms(cost.importing));
+        } else if cost.processor.is_some_and(|ran| ran * 2.0 < cost.own) {
             text += ", mostly waiting";
         }
-        match known {
+        match users {
             Some(used) => text += &format!(", {}: do it on first use", self.events.usage(used)),
             None => text += ": do it on first use, unless every request needs it",
         }
@@ -312,11 +309,12 @@ impl<'a> Survey<'a> {
             [(one, _)] => one.clone(),
             _ => "libraries".to_owned(),
         };
-        let none = self.events.usage(&BTreeSet::new());
         let (apart, told) = (self.apart(), named(&told));
         Some(Advice {
             subject,
-            text: format!("modules {none}: up to {told}{apart}: `{BUILD}` defers those that can wait"),
+            text: format!(
+                "modules of which no event ran anything: up to {told}{apart}: `{BUILD}` defers those that can wait"
+            ),
             saves_ms: costs.iter().map(|(_, ms)| ms).sum(),
             command: Some(BUILD.to_owned()),
         })
@@ -428,57 +426,24 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// What a line asks for, in a word: the module, or the package that several are in.
-fn asked_for(line: &Line) -> String {
-    match line.asks_for.as_slice() {
-        [] => split_place(&line.place).0.to_owned(),
-        [one] => one.clone(),
-        [first, ..] => {
-            let root = first.split('.').next().unwrap_or(first);
-            if line.asks_for.iter().all(|module| module.split('.').next() == Some(root)) {
-                root.to_owned()
-            } else {
-                line.asks_for.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ")
-            }
+/// What a statement costs, in ms.
+struct Cost {
+    own: f64,
+    importing: f64,
+    /// Processor time of `own`, where it is known.
+    processor: Option<f64>,
+}
+
+/// Statements of init by their place, in the order in which they first ran.
+fn same_place(trace: &Trace) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, statement) in trace.statements.iter().enumerate().filter(|(_, s)| s.phase == Phase::Init) {
+        let group = *known.entry(&statement.place).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
         }
+        groups[group].push(index);
     }
-}
-
-/// Whose a module is, for a sentence.
-fn owner(import: &Import) -> String {
-    match &import.distribution {
-        Some(distribution) => distribution.clone(),
-        None if is_own(import) => import.module.clone(),
-        None => "Python's own modules".to_owned(),
-    }
-}
-
-/// `a, b, c and 4 more`.
-fn named(names: &[&str]) -> String {
-    let listed = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => listed,
-        more => format!("{listed} and {more} more"),
-    }
-}
-
-/// The beginning of a statement or command.
-fn short(text: &str) -> String {
-    const LIMIT: usize = 48;
-    if text.chars().count() <= LIMIT {
-        return text.to_owned();
-    }
-    text.chars().take(LIMIT - 1).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sentences_stay_short() {
-        assert_eq!(named(&["a", "b"]), "a, b");
-        assert_eq!(named(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
-        assert_eq!(short(&"x".repeat(60)).chars().count(), 48);
-    }
+    groups
 }

@@ -15,6 +15,7 @@ mod cold;
 mod compare;
 mod document;
 pub mod export;
+mod failing;
 mod interpreter;
 mod marshal;
 mod observe;
@@ -29,7 +30,7 @@ mod trace;
 mod tree;
 mod users;
 
-pub use advice::{advise, advise_weighted, failing_import};
+pub use advice::{advise, advise_weighted};
 pub use compare::{
     Blame, Cause, Comparison, Difference, DistributionChange, ModuleChange, PhaseChange, Ratio,
     SCHEMA_COMPARISON, StatementChange, compare, read_trace,
@@ -38,6 +39,7 @@ pub use document::{
     Advice, ColdCache, Compiled, ConnectionUse, DistributionUse, Environment, FileUse, FunctionUse, Import,
     InvokeParts, Kinds, Line, Phases, RuntimeParts, Statement, Trace, TraceSubprocess,
 };
+pub use failing::{failing_import, failing_index, failing_statement, failure_text, timed_out};
 pub use observe::{Observation, ObserveOptions, Usage, observe, observe_with, usage};
 pub use package::Distribution;
 pub use records::{
@@ -46,3 +48,4 @@ pub use records::{
 };
 pub use trace::{TraceContext, trace};
 pub use tree::{Asker, ImportTree};
+pub use users::{Ruling, Rulings, event_names, is_usage_known};

@@ -265,6 +265,8 @@ fn invoke_failure(event: &str, outcome: &Outcome) -> (Option<String>, bool) {
 fn message(payload: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
     match (value["errorType"].as_str(), value["errorMessage"].as_str()) {
+        // The runtime client's own errors carry the type in the message too.
+        (Some(kind), Some(text)) if text.starts_with(&format!("{kind}: ")) => text.to_owned(),
         (Some(kind), Some(text)) => format!("{kind}: {text}"),
         (None, Some(text)) => text.to_owned(),
         _ => String::from_utf8_lossy(payload).into_owned(),
@@ -281,6 +283,8 @@ mod tests {
         let (failure, alive) = invoke_failure("health", &Outcome::HandlerError(payload));
         assert_eq!(failure.as_deref(), Some("first invoke, health: ValueError: boom"));
         assert!(alive);
+        let twice = br#"{"errorMessage":"OSError: no","errorType":"OSError"}"#.to_vec();
+        assert_eq!(message(&twice), "OSError: no");
         let exited = Outcome::Exited(br#"{"errorMessage":"Runtime exited"}"#.to_vec());
         assert_eq!(invoke_failure("x", &exited), (Some("first invoke, x: Runtime exited".to_owned()), false));
         assert_eq!(init_failure(&InitOutcome::Ready), None);

@@ -160,10 +160,12 @@ impl<'a> ImportTree<'a> {
         let import = &self.trace.imports[index];
         let above = &self.trace.imports[self.parents[index]?];
         let file = above.file.as_deref()?.as_str();
-        let before =
-            self.trace.statements.iter().enumerate().filter(|(_, statement)| {
-                place_of(statement).0 == file && statement.start_ms <= import.start_ms
-            });
+        let before = self.trace.statements.iter().enumerate().filter(|(_, statement)| {
+            let when = (statement.phase, statement.event.as_deref());
+            when == (import.phase, import.event.as_deref())
+                && place_of(statement).0 == file
+                && statement.start_ms <= import.start_ms
+        });
         before.max_by(|(_, a), (_, b)| a.start_ms.total_cmp(&b.start_ms)).map(|(index, _)| index)
     }
 }

@@ -1,15 +1,71 @@
-//! Who uses what an import line brings in: events, by their share of first requests, and the module that it
-//! stands in, as that loads.
+//! Who uses what an import line brings in: events, by their share of first requests; and whether the line can wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::document::{Line, Statement, Trace};
-use crate::tree::{place_of, split_place};
+use crate::document::{Line, Trace};
+use crate::records::{Phase, Status};
 
 /// Memory size that has one whole vCPU, MB (AWS Lambda developer guide, "Configure Lambda function memory").
 const FULL_VCPU_MB: f64 = 1769.0;
 /// From this share on all first requests use it: weights add up to 1 only nearly.
 const ALL: f64 = 0.999;
+
+/// What static analysis says of an import statement of the user's own code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// The build may defer it.
+    MayWait,
+    /// This line of the same file uses it while the module loads.
+    UsedAt(u32),
+    /// It stands within another statement.
+    Nested,
+    /// Another reason why the build leaves it, in words.
+    Refused(String),
+}
+
+/// Rulings by place, `file:line` relative to the tree.
+pub type Rulings = BTreeMap<String, Ruling>;
+
+/// The ruling on a line; `None` where nobody has looked. What another statement loads anyway does not wait either.
+pub(crate) fn ruling(trace: &Trace, rulings: &Rulings, line: &Line) -> Option<Ruling> {
+    let own = rulings.get(&line.place)?;
+    let loads_too = trace.imports.iter().find(|import| {
+        import.status == Status::Cached
+            && import.phase == Phase::Init
+            && import.importer != line.place
+            && line.asks_for.contains(&import.module)
+            && rulings.get(&import.importer) != Some(&Ruling::MayWait)
+    });
+    Some(match (own, loads_too) {
+        (Ruling::MayWait, Some(other)) => Ruling::Refused(format!("{} imports it too", other.importer)),
+        _ => own.clone(),
+    })
+}
+
+/// Names of the events that a trace speaks of, those included that ended before anybody saw what they use.
+pub fn event_names(trace: &Trace) -> BTreeSet<&str> {
+    let mut names: BTreeSet<&str> = trace.phases.first_invoke.keys().map(String::as_str).collect();
+    names.extend(trace.imports.iter().filter_map(|import| import.event.as_deref()));
+    if trace.phases.init.is_some() {
+        names.extend(cut_off(trace));
+    }
+    names
+}
+
+/// Whether every event was seen to its end: only then unused is more than not known.
+pub fn is_usage_known(trace: &Trace) -> bool {
+    let invoked = |event: &&str| matches!(trace.phases.first_invoke.get(*event), Some(Some(_)));
+    // An event that fails in an orderly way was seen to its end.
+    let ended = trace.failure.as_deref().is_none_or(|failure| failure.starts_with("first invoke, "));
+    let names = event_names(trace);
+    !names.is_empty() && ended && names.iter().all(invoked)
+}
+
+/// The event that a failure of the function's process names.
+fn cut_off(trace: &Trace) -> Option<&str> {
+    let (_, rest) = trace.failure.as_deref()?.split_once("event `")?;
+    rest.split('`').next()
+}
 
 /// The events of a trace and their shares of first requests.
 #[derive(Debug)]
@@ -31,12 +87,10 @@ pub(crate) struct Deferral {
 }
 
 impl<'a> Events<'a> {
-    /// The events that the trace speaks of; without weights all weigh the same.
+    /// The events that the trace speaks of, none where it does not know what all of them use; without weights all
+    /// weigh the same.
     pub(crate) fn of(trace: &'a Trace, weights: &BTreeMap<String, f64>) -> Self {
-        let mut names: BTreeSet<&str> = trace.phases.first_invoke.keys().map(String::as_str).collect();
-        for import in &trace.imports {
-            names.extend(import.used_by.iter().chain(&import.event).map(String::as_str));
-        }
+        let names = if is_usage_known(trace) { event_names(trace) } else { BTreeSet::new() };
         let given =
             |name: &str| if weights.is_empty() { 1.0 } else { weights.get(name).copied().unwrap_or(0.0) };
         let sum: f64 = names.iter().map(|name| given(name)).sum();
@@ -67,106 +121,17 @@ impl<'a> Events<'a> {
             .then_some(Deferral { saved_part: 1.0 - weight, for_speed: !by_default })
     }
 
-    /// `used by 1 of 3 events`.
+    /// `used by 1 of 3 events`. That nothing of it ran is all that is known of what no event uses: its names may have
+    /// been read.
     pub(crate) fn usage(&self, used: &BTreeSet<&str>) -> String {
         let count = used.iter().filter(|event| self.weights.contains_key(**event)).count();
         match (count, self.weights.len()) {
             (0, 1) => {
                 let name = self.weights.keys().next().copied().unwrap_or_default();
-                format!("not used by the only event, `{name}`")
+                format!("the only event, `{name}`, ran nothing of it")
             }
-            (0, all) => format!("used by none of {all} events"),
+            (0, all) => format!("none of {all} events ran anything of it"),
             (count, all) => format!("used by {count} of {all} events"),
         }
-    }
-}
-
-/// The first statement that uses a name which the import of `line` binds, while the module loads.
-pub(crate) fn used_while_loading<'a>(trace: &'a Trace, line: &Line) -> Option<&'a Statement> {
-    loading_uses(trace, line).next()
-}
-
-/// Whether that statement is among them.
-pub(crate) fn is_used_by(trace: &Trace, line: &Line, statement: &Statement) -> bool {
-    loading_uses(trace, line).any(|found| std::ptr::eq(found, statement))
-}
-
-fn loading_uses<'a>(trace: &'a Trace, line: &Line) -> impl Iterator<Item = &'a Statement> {
-    let (file, at) = split_place(&line.place);
-    let import = trace.statements.iter().find(|statement| statement.place == line.place);
-    let names: Vec<String> = import.map(|import| bound_names(&import.text)).unwrap_or_default();
-    let file = file.to_owned();
-    trace.statements.iter().filter(move |statement| {
-        let (in_file, line) = place_of(statement);
-        in_file == file
-            && line > at
-            && !is_import(&statement.text)
-            && names.iter().any(|name| mentions(&statement.text, name))
-    })
-}
-
-/// Whether the line is inside another statement: its file's statements are known, and none starts there.
-pub(crate) fn is_nested(trace: &Trace, line: &Line) -> bool {
-    let file = split_place(&line.place).0;
-    let mut same_file = trace.statements.iter().filter(|statement| place_of(statement).0 == file).peekable();
-    same_file.peek().is_some() && !same_file.any(|statement| statement.place == line.place)
-}
-
-/// Whether the statement only defines or imports: there is nothing to make later.
-pub(crate) fn is_definition(text: &str) -> bool {
-    let begins = |word: &str| text.starts_with(word);
-    is_import(text) || begins("def ") || begins("async def ") || begins("class ") || begins("@")
-}
-
-fn is_import(text: &str) -> bool {
-    text.starts_with("import ") || text.starts_with("from ")
-}
-
-/// The names that the first line of an import statement binds.
-fn bound_names(text: &str) -> Vec<String> {
-    let list = match text.strip_prefix("from ") {
-        Some(rest) => rest.split_once(" import ").map_or("", |(_, names)| names),
-        None => text.strip_prefix("import ").unwrap_or(""),
-    };
-    let list = list.split('#').next().unwrap_or("");
-    let name = |part: &str| {
-        let part = part.trim_matches(|c: char| c.is_whitespace() || c == '(' || c == ')' || c == ';');
-        let bound =
-            part.rsplit_once(" as ").map_or_else(|| part.split('.').next().unwrap_or(""), |(_, alias)| alias);
-        bound.trim().to_owned()
-    };
-    list.split(',').map(name).filter(|name| !name.is_empty() && name != "*").collect()
-}
-
-/// Whether `name` stands in the code of a statement's first line: as a word of its own, not after a dot, not in a
-/// string that is all there is.
-fn mentions(text: &str, name: &str) -> bool {
-    if text.starts_with(['"', '\'']) {
-        return false;
-    }
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(name).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + name.len()..].chars().next();
-        !before.is_some_and(|c| word(c) || c == '.') && !after.is_some_and(word)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_an_import_binds() {
-        assert_eq!(bound_names("import os.path, numpy as np"), ["os", "np"]);
-        assert_eq!(bound_names("from a.b import (c, d as e,  # why"), ["c", "e"]);
-        assert_eq!(bound_names("from a import *"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn words_not_parts_of_words() {
-        assert!(mentions("client = boto3.client('s3')", "boto3"));
-        assert!(!mentions("x = my.boto3", "boto3") && !mentions("boto3_client = None", "boto3"));
-        assert!(!mentions("\"\"\"About boto3.\"\"\"", "boto3"));
     }
 }

@@ -1,22 +1,21 @@
 //! The last lines: what to do next, what saves most first.
 
 use glowplug_core::format_ms;
-use glowplug_trace::advise;
 
 use crate::style::Style;
-use crate::text::{width, wrap};
+use crate::text::width;
 
-use super::{NOTHING, Subject};
+use super::{NOTHING, Subject, folded};
 
 /// Columns of the figure before each advice.
 const FIGURE: usize = 8;
 /// Entries that are shown.
 const SHOWN: usize = 6;
 
-/// The advice of the document; of one that has none, for it may be older than advice, what it gives.
+/// The advice of the document: whoever made it knew the events' weights and the sources.
 pub(super) fn advice(subject: &Subject<'_>) -> String {
     let Subject { trace, view, .. } = subject;
-    let advice = if trace.advice.is_empty() { &advise(trace) } else { &trace.advice };
+    let advice = &trace.advice;
     if advice.is_empty() {
         return match trace.failure {
             Some(_) => String::new(),
@@ -29,7 +28,7 @@ pub(super) fn advice(subject: &Subject<'_>) -> String {
     let indent = FIGURE + 2;
     for advice in shown {
         let figure = if advice.saves_ms > 0.0 { format_ms(advice.saves_ms) } else { NOTHING.to_owned() };
-        let text = wrap(&advice.text, view.width.saturating_sub(indent), 0);
+        let text = folded(&advice.text, view.width.saturating_sub(indent), 0);
         let text = text.replace('\n', &format!("\n{}", " ".repeat(indent)));
         let pad = " ".repeat(FIGURE.saturating_sub(width(&figure)));
         out += &format!("{pad}{}  {text}\n", Style::paint(view.style.good, &figure));

@@ -5,9 +5,9 @@ use glowplug_trace::{Blame, Cause, Comparison, Difference, DistributionChange, P
 
 use crate::grid::{Cell, Grid};
 use crate::style::Style;
-use crate::text::{plural, shorten, times, width as columns_of, wrap};
+use crate::text::{plural, shorten, times, width as columns_of};
 
-use super::NOTHING;
+use super::{NOTHING, folded};
 
 /// Columns of the figure before each cause.
 const FIGURE: usize = 9;
@@ -61,11 +61,11 @@ impl Page<'_> {
                 }
             }
         };
-        let mut out = Style::paint(look, &wrap(&text, self.width, 2)) + "\n";
+        let mut out = Style::paint(look, &folded(&text, self.width, 2)) + "\n";
         for condition in &self.comparison.conditions {
             out += &Style::paint(
                 self.style.warning,
-                &wrap(&format!("not measured alike: {condition}"), self.width, 2),
+                &folded(&format!("not measured alike: {condition}"), self.width, 2),
             );
             out.push('\n');
         }
@@ -119,7 +119,7 @@ impl Page<'_> {
         let mut line = |ms: f64, text: &str| {
             let figure = signed(ms);
             let indent = FIGURE + 2;
-            let text = wrap(text, self.width.saturating_sub(indent), 0);
+            let text = folded(text, self.width.saturating_sub(indent), 0);
             let text = text.replace('\n', &format!("\n{}", " ".repeat(indent)));
             let look = if ms > 0.0 { self.style.warning } else { self.style.good };
             let pad = " ".repeat(FIGURE.saturating_sub(columns_of(&figure)));

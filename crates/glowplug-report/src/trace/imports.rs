@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_core::format_ms;
-use glowplug_trace::{Bytecode, Import, Phase, Status, failing_import};
+use glowplug_trace::{
+    Bytecode, Phase, Status, event_names, failing_import, failing_index, is_usage_known, timed_out,
+};
 
 use crate::grid::{Cell, Grid};
 use crate::style::Style;
@@ -212,7 +214,7 @@ fn table(subject: &Subject<'_>, chosen: &BTreeSet<usize>, rows: &[Row]) -> Strin
         };
         let look = if import.status == Status::Failed { view.style.bad } else { anstyle::Style::new() };
         grid.push(vec![
-            Cell::styled(indent(depth) + &name(import), look),
+            Cell::styled(indent(depth) + &name(subject, index), look),
             Cell::new(format_ms(import.total_ms)),
             Cell::new(format_ms(import.self_ms)),
             used::cell(trace, users, import.phase, &view.style),
@@ -227,10 +229,12 @@ fn indent(depth: usize) -> String {
 }
 
 /// The module, and what is special about it.
-fn name(import: &Import) -> String {
+fn name(subject: &Subject<'_>, index: usize) -> String {
+    let import = &subject.trace.imports[index];
     let mut marks = Vec::new();
     if import.status == Status::Failed {
-        marks.push("failed".to_owned());
+        let under_way = timed_out(subject.trace) && leads_to_failing(subject, index);
+        marks.push(if under_way { "timed out" } else { "failed" }.to_owned());
     }
     if import.runtime_provided {
         marks.push("the runtime's".to_owned());
@@ -242,6 +246,15 @@ fn name(import: &Import) -> String {
         marks.push(import.thread.clone());
     }
     if marks.is_empty() { import.module.clone() } else { format!("{} ({})", import.module, marks.join(", ")) }
+}
+
+/// Whether it is the import that kept the function from starting, or one that led to that.
+fn leads_to_failing(subject: &Subject<'_>, index: usize) -> bool {
+    let mut at = failing_index(subject.trace);
+    while let Some(below) = at.filter(|at| *at != index) {
+        at = subject.tree.parent(below);
+    }
+    at.is_some()
 }
 
 /// What the marks mean, where there are any.
@@ -265,7 +278,7 @@ fn legend(subject: &Subject<'_>, rows: &[Row]) -> String {
         }
         Row::Folded { .. } => false,
     });
-    if unused && !used::events(trace).is_empty() {
+    if unused && is_usage_known(trace) {
         said.push("none: paid for at init, and no event ran anything of it".to_owned());
     }
     if said.is_empty() { String::new() } else { view.paragraph(view.style.dim, &said.join("; ")) }
@@ -274,8 +287,11 @@ fn legend(subject: &Subject<'_>, rows: &[Row]) -> String {
 /// What init pays for and no event uses: the topmost modules, with all below them.
 fn unused(subject: &Subject<'_>, chosen: &BTreeSet<usize>) -> String {
     let Subject { trace, view, .. } = subject;
-    if used::events(trace).is_empty() {
+    if event_names(trace).is_empty() {
         return "no event was traced, so nobody knows what is used\n".to_owned();
+    }
+    if !is_usage_known(trace) {
+        return "an event was not seen to its end, so nobody knows what is not used\n".to_owned();
     }
     let cost = |index: usize| {
         let below = subject.tree.unused_below(index);
@@ -303,7 +319,7 @@ fn unused(subject: &Subject<'_>, chosen: &BTreeSet<usize>) -> String {
     for (index, ms, modules) in tops.iter().take(view.top) {
         let import = &trace.imports[*index];
         grid.push(vec![
-            Cell::new(name(import)),
+            Cell::new(name(subject, *index)),
             Cell::new(format_ms(*ms)),
             Cell::new(modules.to_string()),
             Cell::styled(shorten(&import.importer, place), view.style.dim),

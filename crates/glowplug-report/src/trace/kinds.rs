@@ -3,10 +3,10 @@
 use glowplug_core::format_ms;
 
 use crate::style::Style;
-use crate::text::{width, wrap};
+use crate::text::width;
 
-use super::Subject;
 use super::bars::stacked;
+use super::{Subject, folded};
 
 /// How the dearest kinds are filled in the bar, and all others.
 const FILLS: [char; 4] = ['█', '▓', '▒', '░'];
@@ -33,6 +33,10 @@ pub(super) fn kinds(subject: &Subject<'_>) -> String {
     let sum: f64 = known.iter().map(|(_, ms)| ms).sum();
     if known.len() < 2 || sum <= 0.0 {
         return String::new();
+    }
+    // Measured apart, the parts may be more than the whole: then nothing is left to explain.
+    for (_, ms) in &mut known {
+        *ms = ms.max(0.0);
     }
     known.sort_by(|a, b| b.1.total_cmp(&a.1));
     let fill = |place: usize| FILLS.get(place).copied().unwrap_or(OTHER);
@@ -66,9 +70,9 @@ fn flowing(entries: &[String], limit: usize) -> String {
             Some(line) if width(line) + 3 + width(entry) <= limit => *line += &format!(", {entry}"),
             Some(line) => {
                 line.push(',');
-                lines.push(wrap(entry, limit, 2));
+                lines.push(folded(entry, limit, 2));
             }
-            None => lines.push(wrap(entry, limit, 2)),
+            None => lines.push(folded(entry, limit, 2)),
         }
     }
     lines.join("\n")

@@ -14,6 +14,7 @@ mod tables;
 mod used;
 
 use glowplug_trace::{ImportTree, Trace};
+use unicode_width::UnicodeWidthChar;
 
 use crate::style::Style;
 use crate::text::wrap;
@@ -65,8 +66,28 @@ impl TraceView {
 
     /// A paragraph with hanging lines, ended.
     fn paragraph(&self, look: anstyle::Style, text: &str) -> String {
-        Style::paint(look, &wrap(text, self.width, 2)) + "\n"
+        Style::paint(look, &folded(text, self.width, 2)) + "\n"
     }
+}
+
+/// As [`wrap`], and words that no line has room for are broken too: names of modules and addresses are not ours.
+fn folded(text: &str, limit: usize, indent: usize) -> String {
+    let room = limit.saturating_sub(indent).max(1);
+    let mut broken = String::new();
+    for word in text.split_whitespace() {
+        let mut used = 0;
+        for character in word.chars() {
+            let wide = character.width().unwrap_or(1);
+            if used + wide > room {
+                broken.push(' ');
+                used = 0;
+            }
+            used += wide;
+            broken.push(character);
+        }
+        broken.push(' ');
+    }
+    wrap(&broken, limit, indent)
 }
 
 /// A trace and what several sections read off it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use glowplug_core::format_ms;
-use glowplug_trace::{Asker, Phase, Status, failing_import};
+use glowplug_trace::{Asker, Phase, Status, failing_import, failing_statement, failure_text, timed_out};
 
 use crate::style::Style;
 use crate::text::shorten;
@@ -16,10 +16,15 @@ const TELLING: f64 = 0.1;
 /// Why there is not more, and which import it was.
 pub(super) fn failure(subject: &Subject<'_>) -> String {
     let Subject { trace, view, .. } = subject;
-    let Some(failure) = &trace.failure else { return String::new() };
+    let Some(failure) = failure_text(trace) else { return String::new() };
     let mut out = view.paragraph(view.style.bad, &format!("the function failed: {failure}"));
     if let Some(import) = failing_import(trace) {
-        let text = format!("it failed as {} imported `{}`", import.importer, import.module);
+        let how = if timed_out(trace) { "timed out in" } else { "failed in" };
+        let text = format!("it {how} the import of `{}` by {}", import.module, import.importer);
+        out += &view.paragraph(view.style.bad, &text);
+    }
+    if let Some(statement) = failing_statement(trace) {
+        let text = format!("at {}: `{}`", statement.place, shorten(&statement.text, 60));
         out += &view.paragraph(view.style.bad, &text);
     }
     out
@@ -61,7 +66,8 @@ fn dearest<'a>(subject: &Subject<'a>) -> Option<(String, f64, Option<BTreeSet<&'
         let what = format!("{} at {}", shorten(&line.asks_for.join(", "), 32), line.place);
         (what, line.total_ms, Some(line.used_by.iter().map(String::as_str).collect()))
     });
-    let statements = trace.statements.iter().enumerate().map(|(index, statement)| {
+    let statements = trace.statements.iter().enumerate().filter(|(_, s)| s.phase == Phase::Init);
+    let statements = statements.map(|(index, statement)| {
         let below = subject.tree.asked_by(Asker::Statement(index));
         let importing: f64 = below.iter().map(|index| trace.imports[*index].self_ms).sum();
         let users = (!below.is_empty()).then(|| subject.tree.users(&below));

@@ -16,6 +16,8 @@ const COLD: usize = 12;
 const WIDEST: usize = 32;
 /// Events that are shown one by one.
 const EVENTS: usize = 4;
+/// Medians of fewer runs have no interval to speak of.
+const FEWEST_RUNS: usize = 3;
 /// Parts of an invoke are shown where imports or connections are this part of it.
 const TELLING: f64 = 0.05;
 
@@ -65,11 +67,17 @@ fn table(rows: &[Row], bar: usize, cold: bool, view: &TraceView) -> String {
         if cold {
             cells.push(Cell::new(row.cold.map_or(String::new(), |stat| format_ms(stat.median))));
         }
-        let several = row.stat.filter(|_| row.note.is_none());
-        let mut figures = vec![row.note.map_or(several.map_or(String::new(), interval), str::to_owned)];
+        let measured = row.stat.filter(|_| row.note.is_none());
+        // One run has no interval.
+        let figure = |form: fn(Stat) -> String| match measured {
+            None => String::new(),
+            Some(stat) if stat.runs < 2 => NOTHING.to_owned(),
+            Some(stat) => form(stat),
+        };
+        let mut figures = vec![row.note.map_or_else(|| figure(interval), str::to_owned)];
         if is_wide(view) {
-            figures.push(several.map_or(String::new(), |stat| format_ms(stat.spread)));
-            figures.push(several.map_or(String::new(), |stat| stat.runs.to_string()));
+            figures.push(figure(|stat| format_ms(stat.spread)));
+            figures.push(measured.map_or(String::new(), |stat| stat.runs.to_string()));
         }
         cells.extend(figures.into_iter().map(|text| Cell::styled(text, view.style.dim)));
         if !is_wide(view) {
@@ -202,7 +210,11 @@ fn conditions(subject: &Subject<'_>) -> String {
     let wall = environment.agent_overhead.map(|stat| overhead(stat, format_ms));
     let processor =
         environment.agent_overhead_cpu.map(|stat| overhead(stat, |part| format!("{:.1} %", part * 100.0)));
+    let measured = environment.agent_overhead.or(environment.agent_overhead_cpu);
     match (wall, processor) {
+        _ if measured.is_some_and(|stat| stat.runs < FEWEST_RUNS) => {
+            text += "; what tracing itself takes: too few runs to tell";
+        }
         (Some(None), None | Some(None)) => text += "; tracing itself: no measurable cost",
         (Some(Some(ms)), None) => text += &format!("; tracing itself took {ms} more of init"),
         (wall, Some(processor)) => {

@@ -1,7 +1,7 @@
 //! Tables beside the imports: by line, by statement, by distribution.
 
 use glowplug_core::{format_bytes, format_ms};
-use glowplug_trace::{Asker, DistributionUse, Line, Phase};
+use glowplug_trace::{Asker, DistributionUse, Line, Phase, failing_statement, is_usage_known};
 
 use crate::grid::{Cell, Grid};
 use crate::text::shorten;
@@ -53,25 +53,35 @@ pub(super) fn statements(subject: &Subject<'_>) -> String {
         let below = subject.tree.asked_by(Asker::Statement(index));
         below.iter().map(|index| trace.imports[*index].self_ms).sum::<f64>()
     };
+    let failing = failing_statement(trace);
+    let raised =
+        |index: usize| failing.is_some_and(|one| std::ptr::eq(one, &raw const trace.statements[index]));
     let mut slow: Vec<(usize, f64)> = trace
         .statements
         .iter()
         .enumerate()
         .map(|(index, statement)| (index, statement.self_ms + importing(index)))
-        .filter(|(_, ms)| *ms >= FLOOR_MS)
+        .filter(|(index, ms)| *ms >= FLOOR_MS || raised(*index))
         .collect();
     if slow.is_empty() {
         return String::new();
     }
-    slow.sort_by(|a, b| b.1.total_cmp(&a.1));
+    slow.sort_by(|a, b| raised(b.0).cmp(&raised(a.0)).then(b.1.total_cmp(&a.1)));
     let mut grid = Grid::default();
     grid.push(titles(view, &["statements of your code", "time", "imports", ""]));
     let text = view.width.saturating_sub(50).max(16);
     for (index, ms) in slow.iter().take(view.rows()) {
         let statement = &trace.statements[*index];
         let within = ms - statement.self_ms;
+        let mut place = statement.place.clone();
+        if raised(*index) {
+            place += " (failed)";
+        }
+        if let Some(event) = &statement.event {
+            place += &format!(" (in {event})");
+        }
         grid.push(vec![
-            Cell::new(&statement.place),
+            Cell::new(place),
             Cell::new(format_ms(*ms)),
             Cell::new(if within > 0.0 { format_ms(within) } else { String::new() }),
             Cell::new(shorten(&statement.text, text)),
@@ -84,7 +94,7 @@ pub(super) fn statements(subject: &Subject<'_>) -> String {
 /// What each distribution costs.
 pub(super) fn distributions(subject: &Subject<'_>) -> String {
     let Subject { trace, view, .. } = subject;
-    let unused = view.order == TraceOrder::Unused;
+    let unused = view.order == TraceOrder::Unused && is_usage_known(trace);
     let imported =
         |d: &DistributionUse| trace.imports.iter().any(|i| i.distribution.as_ref() == Some(&d.name));
     // What a function that did not start would have imported is not known.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use glowplug_core::Stat;
-use glowplug_trace::{Advice, Statement, Trace, advise, advise_weighted, failing_import};
+use glowplug_trace::{
+    Advice, Import, Phase, Ruling, Rulings, Statement, Status, Trace, advise_weighted, failing_import,
+    failing_statement, is_usage_known,
+};
 use insta::assert_snapshot;
 
 use crate::samples::{broken, laid_out, node, sample, stat, trace_of, troubled};
@@ -14,14 +17,42 @@ fn told(advice: &[Advice]) -> String {
     lines.join("\n")
 }
 
+/// What static analysis would say of the sample's sources.
+fn ruled() -> Rulings {
+    [("app.py:7", Ruling::UsedAt(15)), ("app.py:8", Ruling::MayWait), ("app.py:9", Ruling::MayWait)]
+        .map(|(place, ruling)| (place.to_owned(), ruling))
+        .into()
+}
+
+fn advise(trace: &Trace) -> Vec<Advice> {
+    advise_weighted(trace, &BTreeMap::new(), &ruled())
+}
+
+fn about<'a>(advice: &'a [Advice], subject: &str) -> &'a Advice {
+    advice.iter().find(|one| one.subject == subject).unwrap_or_else(|| panic!("{subject}: {advice:?}"))
+}
+
+fn statement(place: &str, text: &str, self_ms: f64) -> Statement {
+    Statement {
+        place: place.to_owned(),
+        text: text.to_owned(),
+        start_ms: 45.0,
+        self_ms,
+        cpu_ms: Some(self_ms),
+        imports_ms: None,
+        phase: Phase::Init,
+        event: None,
+    }
+}
+
 #[test]
 fn what_saves_most_first() {
     assert_snapshot!(told(&advise(&sample())), @r#"
     464.4 requirements: no event imports polars (110 MB of 270 MB): leave out of the requirements what nothing else needs
-    102.6 pandas: pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build` defers it
-     58.0 boto3: boto3 (app.py:7): 58.0 ms, used by none of 2 events: app.py:15 uses it as the module loads; it can wait once that use stands in a function
-     35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
-     31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
+    102.6 pandas: pandas (app.py:8): 205 ms, used by 1 of 2 events: `glowplug build` defers it where that pays
+     58.0 boto3: boto3 (app.py:7): 58.0 ms, none of 2 events ran anything of it: app.py:15 uses it as the module loads; it can wait once that use stands in a function
+     35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms of every cold start, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
+     31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms of every cold start, mostly waiting: do it on first use, unless every request needs it
       0.0 package: the dependencies hold 270 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
     "#);
 }
@@ -31,7 +62,10 @@ fn what_a_build_has_made_is_not_sent_to_the_build_again() {
     let mut trace = sample();
     trace.function.built = true;
     let subjects: Vec<String> = advise(&trace).into_iter().map(|advice| advice.subject).collect();
-    assert!(!subjects.is_empty() && subjects.iter().all(|s| s != "requirements" && s != "package"), "{subjects:?}");
+    assert!(
+        !subjects.is_empty() && subjects.iter().all(|s| s != "requirements" && s != "package"),
+        "{subjects:?}"
+    );
 }
 
 #[test]
@@ -41,10 +75,10 @@ fn compiling_is_promised_once() {
     assert_snapshot!(told(&advice), @r#"
     1124.1 bytecode: 43 modules have no bytecode, and compiling takes 1124 ms of every cold start: `glowplug build` ships it
      464.4 requirements: no event imports polars (110 MB of 270 MB): leave out of the requirements what nothing else needs
-     102.6 pandas: pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: `glowplug build` defers it
-      58.0 boto3: boto3 (app.py:7): 58.0 ms besides compiling, used by none of 2 events: app.py:15 uses it as the module loads; it can wait once that use stands in a function
-      35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms besides compiling, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
-      31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms, mostly waiting, used by none of 2 events: do it on first use
+     102.6 pandas: pandas (app.py:8): 205 ms besides compiling, used by 1 of 2 events: `glowplug build` defers it where that pays
+      58.0 boto3: boto3 (app.py:7): 58.0 ms besides compiling, none of 2 events ran anything of it: app.py:15 uses it as the module loads; it can wait once that use stands in a function
+      35.0 app.py:13: app.py:13 `model = pickle.loads(MODEL)`: 70.0 ms of every cold start besides compiling, 60.0 ms of it imports, used by 1 of 2 events: do it on first use
+      31.0 app.py:15: app.py:15 `client = boto3.client("s3")`: 31.0 ms of every cold start, mostly waiting: do it on first use, unless every request needs it
        0.0 package: the dependencies hold 270 MB, and the package takes 1140 ms to fetch and unpack: `glowplug build` leaves out what no code reads
        0.0 processes: init starts `git rev-parse HEAD`: find out while packaging what does not change between starts
     "#);
@@ -60,7 +94,7 @@ fn compiling_is_promised_once() {
 fn events_weigh_what_they_are_said_to() {
     let saved = |weights: &[(&str, f64)]| {
         let weights: BTreeMap<String, f64> = weights.iter().map(|(e, w)| ((*e).to_owned(), *w)).collect();
-        let advice = advise_weighted(&sample(), &weights);
+        let advice = advise_weighted(&sample(), &weights, &ruled());
         advice.iter().find(|a| a.subject == "pandas").map(|a| (a.saves_ms, a.command.clone()))
     };
     let rare = saved(&[("health", 0.9), ("process_data", 0.1)]).unwrap();
@@ -86,7 +120,8 @@ fn what_every_event_needs_is_left_alone() {
         distribution.used_by = vec!["health".to_owned(), "process_data".to_owned()];
     }
     let subjects: Vec<String> = advise(&trace).into_iter().map(|a| a.subject).collect();
-    assert_eq!(subjects, ["requirements", "package"]);
+    // Who needs the client nobody knows.
+    assert_eq!(subjects, ["requirements", "app.py:15", "package"]);
 }
 
 #[test]
@@ -98,7 +133,7 @@ fn without_events_nobody_knows_what_is_used() {
         import.event = None;
     }
     let subjects: Vec<String> = advise(&trace).into_iter().map(|a| a.subject).collect();
-    assert_eq!(subjects, ["package"]);
+    assert_eq!(subjects, ["app.py:13", "app.py:15", "package"]);
 }
 
 #[test]
@@ -147,13 +182,98 @@ fn a_slow_statement_of_an_unused_module_is_promised_once() {
 }
 
 #[test]
-fn an_import_within_another_statement_is_not_the_builds() {
+fn what_the_build_refuses_is_not_promised() {
+    let of = |ruling: Option<Ruling>, trace: &Trace| {
+        let mut rulings = ruled();
+        rulings.remove("app.py:8");
+        rulings.extend(ruling.map(|ruling| ("app.py:8".to_owned(), ruling)));
+        let advice = advise_weighted(trace, &BTreeMap::new(), &rulings);
+        let pandas = about(&advice, "pandas");
+        let remedy = pandas.text.rsplit_once("events: ").map(|(_, remedy)| remedy.to_owned()).unwrap();
+        (remedy, pandas.command.clone())
+    };
+    let trace = sample();
+    let (remedy, command) = of(Some(Ruling::MayWait), &trace);
+    assert_eq!(
+        (remedy.as_str(), command.as_deref()),
+        ("`glowplug build` defers it where that pays", Some("glowplug build"))
+    );
+    for (ruling, said) in [
+        (Some(Ruling::UsedAt(30)), "app.py:30 uses it as the module loads"),
+        (Some(Ruling::Nested), "within another statement"),
+        (
+            Some(Ruling::Refused("the name is bound again, line 9".to_owned())),
+            "leaves it: the name is bound again",
+        ),
+        (None, "where nothing uses it as the module loads"),
+    ] {
+        let (remedy, command) = of(ruling, &trace);
+        assert!(remedy.contains(said), "{remedy}");
+        assert_eq!(command, None, "{remedy}");
+    }
+    // A second import of it that stays loads it all the same.
+    let mut twice = sample();
+    let again = twice.imports.iter().find(|import| import.module == "pandas").unwrap().clone();
+    twice.imports.push(Import {
+        importer: "warm.py:2".to_owned(),
+        status: Status::Cached,
+        self_ms: 0.0,
+        ..again
+    });
+    let (remedy, command) = of(Some(Ruling::MayWait), &twice);
+    assert!(remedy.contains("warm.py:2 imports it too") && command.is_none(), "{remedy}");
+}
+
+#[test]
+fn who_needs_what_a_statement_makes_is_not_claimed() {
     let mut trace = sample();
-    trace.statements.retain(|statement| statement.place != "app.py:7");
+    trace.phases.first_invoke.remove("process_data");
+    trace.imports.retain(|import| import.event.is_none());
     let advice = advise(&trace);
-    let boto3 = advice.iter().find(|a| a.subject == "boto3").unwrap();
-    assert!(boto3.text.contains("within another statement"), "{}", boto3.text);
-    assert_eq!(boto3.command, None);
+    // No event ran boto3, and the client may be in every answer.
+    let client = about(&advice, "app.py:15");
+    assert!(client.text.ends_with("unless every request needs it"), "{}", client.text);
+    assert!(!client.text.contains("event"), "{}", client.text);
+}
+
+#[test]
+fn statements_of_a_first_invoke_are_not_init() {
+    let mut trace = sample();
+    let mut slow = statement("lazy.py:2", "busy(200)", 200.0);
+    (slow.phase, slow.event) = (Phase::FirstInvoke, Some("health".to_owned()));
+    trace.statements.push(slow);
+    assert!(advise(&trace).iter().all(|one| one.subject != "lazy.py:2"));
+}
+
+#[test]
+fn a_place_is_told_once() {
+    let mut trace = sample();
+    let text = "from util import busy; busy(15)";
+    for self_ms in [0.01, 15.0, 15.0] {
+        trace.statements.push(statement("plugins.py:1", text, self_ms));
+    }
+    let advice = advise(&trace);
+    assert_eq!(advice.iter().filter(|one| one.subject == "plugins.py:1").count(), 1);
+    assert!((about(&advice, "plugins.py:1").saves_ms - 30.01).abs() < 1e-9);
+}
+
+#[test]
+fn an_event_that_was_cut_off_may_use_anything() {
+    let told = |failure: &str| {
+        let mut trace = sample();
+        trace.failure = Some(failure.to_owned());
+        let subjects: Vec<String> = advise(&trace).into_iter().map(|one| one.subject).collect();
+        (is_usage_known(&trace), subjects)
+    };
+    let (known, subjects) =
+        told("the handler does not answer event `hang`: Task timed out (events/hang.json)");
+    assert!(!known && subjects.iter().all(|s| s != "pandas" && s != "requirements"), "{subjects:?}");
+    let (known, subjects) = told("first invoke, health: ValueError: boom");
+    assert!(known && subjects.contains(&"pandas".to_owned()), "{subjects:?}");
+    // What it imported until then says so too.
+    let mut trace = sample();
+    trace.phases.first_invoke.remove("process_data");
+    assert!(!is_usage_known(&trace));
 }
 
 #[test]
@@ -180,4 +300,23 @@ fn provisioning_that_nobody_measured_is_not_advised_about() {
     assert!(advise(&trace).iter().all(|a| !["requirements", "package"].contains(&a.subject.as_str())));
     trace.phases.init = Some(Stat { median: 1e6, ..stat(1.0, 0.1) });
     assert!(advise(&trace).is_empty());
+}
+
+#[test]
+fn the_statement_that_raised_is_named() {
+    let failed = |import: &mut Import| import.status = Status::Failed;
+    let caught = node("brotli", "app.py:2", 0.1, Vec::new()).with(failed);
+    let app = node("app", "bootstrap.py:53", 5.0, vec![caught]).with(failed);
+    let mut trace = broken();
+    trace.failure = Some("init: KeyError: KeyError: 'missing'".to_owned());
+    trace.imports = laid_out(vec![app]);
+    trace.statements = vec![statement("app.py:4", "Z = {}['missing']", 0.01)];
+    // It ran after the import that was caught.
+    assert_eq!(failing_import(&trace).unwrap().module, "app");
+    assert_eq!(failing_statement(&trace).unwrap().place, "app.py:4");
+    assert_snapshot!(told(&advise(&trace)), @"    0.0 app: app.py:4 `Z = {}['missing']` fails, so the function cannot start: correct that first");
+    trace.failure =
+        Some("init: Sandbox.Timedout: RequestId: 1 Error: Task timed out after 10.00 seconds".to_owned());
+    assert_eq!(failing_statement(&trace), None);
+    assert!(advise(&trace)[0].text.contains("does not end in the time that init has"));
 }

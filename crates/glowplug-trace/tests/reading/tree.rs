@@ -1,6 +1,6 @@
 //! Which import led to which, and who asked.
 
-use glowplug_trace::{Asker, ImportTree};
+use glowplug_trace::{Asker, ImportTree, Phase, Trace};
 
 use crate::samples::{laid_out, node, sample};
 
@@ -44,4 +44,18 @@ fn a_module_that_leads_to_itself_ends_nowhere() {
     for index in 0..3 {
         assert!(tree.subtree(index).len() <= 2);
     }
+}
+
+#[test]
+fn a_statement_of_another_phase_asks_for_nothing_of_init() {
+    let mut trace = sample();
+    let index = trace.imports.iter().position(|import| import.module == "sklearn.tree").unwrap();
+    let asker = |trace: &Trace| ImportTree::new(trace).asker(index);
+    let before = asker(&trace);
+    assert!(matches!(before, Some(Asker::Statement(_))), "{before:?}");
+    let mut later = trace.statements[3].clone();
+    later.start_ms = trace.imports[index].start_ms;
+    (later.phase, later.event) = (Phase::FirstInvoke, Some("health".to_owned()));
+    trace.statements.push(later);
+    assert_eq!(asker(&trace), before);
 }

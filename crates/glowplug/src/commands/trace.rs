@@ -4,11 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::Utf8Path;
 use fs_err as fs;
-use glowplug_cli::TraceArgs;
+use glowplug_cli::{Cpu, Toggle, TraceArgs};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_report::{Page, TraceView, render_comparison, render_trace};
 use glowplug_trace::export::{Export, ExportOptions, Format, Otlp, check, export};
-use glowplug_trace::{Comparison, Trace, compare, read_trace};
+use glowplug_trace::{Comparison, Trace, compare, failure_text, read_trace};
 
 use crate::commands::{check_page, json, load, write_page};
 use crate::console::Console;
@@ -16,9 +16,16 @@ use crate::printer::Printer;
 use crate::settings::Trace as Settings;
 
 /// Traces and shows the trace. What the function did until it failed is shown too, and then the failure is an error.
+/// What cannot be written keeps nothing else from being shown and written.
 pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
+    if args.common.init_boost == Toggle::Off && args.common.cpu == Cpu::Unlimited {
+        console.progress.note("`--init-boost off` changes nothing without `--cpu share`");
+    }
     let settings = Settings::new(args, &console.common);
     // What cannot be read or written is told before anything is measured.
+    if settings.filter.as_ref().is_some_and(String::is_empty) {
+        return Err(Error::usage("`--filter` names no module").hint("for example `--filter pandas`"));
+    }
     let exports = Exports::new(&settings.export)?;
     settings.html.as_deref().map(check_page).transpose()?;
     let old = settings.compare.as_deref().map(|path| Old::find(console, path, &settings)).transpose()?;
@@ -26,22 +33,30 @@ pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
     let trace = measure(console, &function, &settings)?;
     let comparison = old.map(|old| old.against(console, &trace, &settings)).transpose()?;
     console.progress.clear();
-    exports.write(console, &trace)?;
+    let mut errors = Vec::new();
+    errors.extend(show(console, &trace, comparison.as_ref(), &settings).err());
     if let Some(path) = &settings.html {
         let traces = vec![("trace".to_owned(), &trace)];
-        write_page(
-            console,
-            path,
-            &Page { title: format!("{}, traced", function.name), traces, report: None },
-        )?;
+        let page = Page { title: format!("{}, traced", function.name), traces, report: None };
+        errors.extend(write_page(console, path, &page).err());
     }
-    show(console, &trace, comparison.as_ref(), settings)?;
-    match trace.failure {
-        None => Ok(()),
-        Some(failure) => Err(Error::input("the function failed while it was traced")
+    errors.extend(exports.write(console, &trace));
+    errors.extend(failure_text(&trace).map(|failure| {
+        Error::input("the function failed while it was traced")
             .cause(failure)
-            .hint("the trace shows what happened until then")),
-    }
+            .hint("the trace shows what happened until then")
+    }));
+    all_of(errors)
+}
+
+/// The first error with what the others say: its class decides the exit code.
+fn all_of(errors: Vec<Error>) -> Result<()> {
+    let mut errors = errors.into_iter();
+    let Some(first) = errors.next() else { return Ok(()) };
+    Err(errors.fold(first, |error, other| {
+        let error = error.cause(format!("beside that, {other}"));
+        other.hints().iter().fold(error, Error::hint)
+    }))
 }
 
 fn measure(console: &Console, function: &glowplug_function::Function, settings: &Settings) -> Result<Trace> {
@@ -57,19 +72,29 @@ enum Old {
 }
 
 impl Old {
+    /// # Errors
+    /// Usage: the path names nothing that could be compared with. Else as reading a trace or a function.
     fn find(console: &Console, path: &Utf8Path, settings: &Settings) -> Result<Self> {
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Error::input("cannot read the trace to compare with")
-                    .place(path.as_str())
-                    .cause(error)
-                    .hint("make one with `glowplug trace --format json > FILE.json`")
-            })?;
-            return read_trace(&text)
-                .map(|trace| Self::Trace(Box::new(trace)))
-                .map_err(|e| e.place(path.as_str()));
+        let named = |ending: &str| path.extension().is_some_and(|it| it.eq_ignore_ascii_case(ending));
+        let not_a_trace = |cause: &str| {
+            Error::usage("not a trace")
+                .place(path.as_str())
+                .cause(cause)
+                .hint("compare with a trace (`glowplug trace --format json > FILE.json`), a folder or a zip")
+        };
+        if !path.exists() {
+            return Err(not_a_trace("there is no such file or folder"));
         }
-        load(console, path, &settings.load).map(|function| Self::Function(Box::new(function)))
+        if path.is_dir() || named("zip") {
+            return load(console, path, &settings.load).map(|function| Self::Function(Box::new(function)));
+        }
+        if !named("json") {
+            return Err(not_a_trace("a trace's name ends in `.json`"));
+        }
+        let text = fs::read_to_string(path).map_err(|error| {
+            Error::input("cannot read the trace to compare with").place(path.as_str()).cause(error)
+        })?;
+        read_trace(&text).map(|trace| Self::Trace(Box::new(trace))).map_err(|e| e.place(path.as_str()))
     }
 
     fn against(self, console: &Console, new: &Trace, settings: &Settings) -> Result<Comparison> {
@@ -105,20 +130,29 @@ impl Exports {
         Ok(Self { wanted, otlp })
     }
 
-    fn write(self, console: &Console, trace: &Trace) -> Result<()> {
+    /// Every export is tried: the errors of those that failed.
+    fn write(self, console: &Console, trace: &Trace) -> Vec<Error> {
         let now = SystemTime::now();
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = since.as_nanos() as u64 ^ u64::from(std::process::id());
         let options = ExportOptions { otlp: self.otlp, ..ExportOptions::new(now, seed) };
+        let mut errors = Vec::new();
         for wanted in &self.wanted {
-            export(trace, wanted, &options)?;
-            console.progress.note(&format!("exported {wanted}"));
+            match export(trace, wanted, &options) {
+                Ok(()) => console.progress.note(&format!("exported {wanted}")),
+                Err(error) => errors.push(error),
+            }
         }
-        Ok(())
+        errors
     }
 }
 
-fn show(console: &Console, trace: &Trace, comparison: Option<&Comparison>, settings: Settings) -> Result<()> {
+fn show(
+    console: &Console,
+    trace: &Trace,
+    comparison: Option<&Comparison>,
+    settings: &Settings,
+) -> Result<()> {
     let Console { common, printer, .. } = console;
     let text = match comparison {
         _ if common.json => {
@@ -132,11 +166,9 @@ fn show(console: &Console, trace: &Trace, comparison: Option<&Comparison>, setti
         }
         Some(comparison) => render_comparison(comparison, &printer.style(), Printer::width(), settings.top),
         None => {
-            let Settings { top, order, filter, .. } = settings;
-            render_trace(
-                trace,
-                &TraceView { style: printer.style(), width: Printer::width(), top, order, filter },
-            )
+            let Settings { top, order, filter, .. } = settings.clone();
+            let (style, width) = (printer.style(), Printer::width());
+            render_trace(trace, &TraceView { style, width, top, order, filter })
         }
     };
     printer.data(&text)

@@ -160,8 +160,17 @@ fn what_cannot_be_compared_with_is_refused_before_anything_is_measured() {
         assert!(outcome.stderr.contains(said) && outcome.stderr.contains("hint: "), "{outcome:?}");
         assert!(!outcome.stderr.contains("Tracing"), "{outcome:?}");
     }
-    let missing = project.run(&["trace", "function", "--compare", "none.json"]);
-    assert_eq!(missing.code, Some(1), "{missing:?}");
+    project.write("old.txt", "nothing");
+    for other in ["none", "none.json", "old.txt"] {
+        let outcome = project.run(&["trace", "function", "--compare", other]);
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        assert!(
+            outcome.stderr.contains("error: not a trace") && outcome.stderr.contains(other),
+            "{outcome:?}"
+        );
+    }
+    let nothing = project.run(&["trace", "function", "--filter", ""]);
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
     let unknown = project.run(&["trace", "function", "--export", "jaeger=x"]);
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
     assert!(unknown.stderr.contains("speedscope"), "{unknown:?}");
@@ -259,4 +268,56 @@ fn a_zip_is_traced_as_it_is_with_what_the_build_has_deferred() {
     assert!(!imports.iter().any(|import| import["module"] == "unittest.mock"), "{imports:?}");
     // What a build ships is not compiled.
     assert_eq!((&trace["compiled"]["missing"], &trace["kinds"]["compile"]), (&0.into(), &0.0.into()));
+}
+
+#[test]
+fn what_cannot_be_exported_keeps_nothing_else_from_being_told() {
+    let project = Project::new(APP);
+    let event = project.event("one", r#"{"n": "1.5"}"#);
+    project.configure(&event);
+    // Nothing listens at port 9, and nobody makes folders below /proc.
+    let outcome = project.run(&[
+        "trace",
+        "function",
+        "--runs",
+        "1",
+        "--init-boost",
+        "off",
+        "--html",
+        "page.html",
+        "--export",
+        "otlp=http://127.0.0.1:9",
+        "--export",
+        "chrome=/proc/none/trace.json",
+        "--export",
+        "speedscope=s.json",
+    ]);
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    assert!(outcome.stdout.contains("sqlite3"), "{outcome:?}");
+    assert!(!project.read("s.json").is_empty() && !project.read("page.html").is_empty());
+    for told in ["127.0.0.1:9", "/proc/none", "`--init-boost off` changes nothing without `--cpu share`"] {
+        assert!(outcome.stderr.contains(told), "{told}: {outcome:?}");
+    }
+}
+
+#[test]
+fn the_build_is_not_named_for_what_it_refuses() {
+    let app = "import asyncio\nimport unittest.mock as um\nfrom xml.dom import (\n    minidom,\n    pulldom,\n)\nimport \
+               sqlite3\n\n\nclass Box:\n    lock = asyncio.Lock\n\n\n@um.patch.dict('os.environ', {})\ndef \
+               decorated():\n    return 1\n\n\nOPTIONS = dict(\n    dom=minidom.Document,\n)\n\n\ndef \
+               handler(event, context):\n    return 1\n";
+    let project = Project::new(app);
+    let events = project.event("one", "{}") + &project.event("two", "{}");
+    project.configure(&events);
+    let trace = project.run(&["trace", "function", "--runs", "1", "--format", "json"]).json();
+    let advice = trace["advice"].as_array().unwrap();
+    let about = |place: &str| advice.iter().find(|one| one["text"].as_str().unwrap().contains(place));
+    let dear = about("(app.py:1)").unwrap_or_else(|| panic!("{advice:?}"));
+    assert!(dear["text"].as_str().unwrap().contains("app.py:11 uses it"), "{dear}");
+    // What little costs has no line at all; none that is refused has the command.
+    for place in ["(app.py:1)", "(app.py:2)", "(app.py:3)"] {
+        if let Some(one) = about(place) {
+            assert_eq!(one["command"], Value::Null, "{one}");
+        }
+    }
 }
