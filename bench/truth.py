@@ -127,7 +127,8 @@ def by_importtime(python, module, site, source, environment):
     for line in told.splitlines():
         columns = line.partition("import time:")[2].split("|")
         if len(columns) == 3 and columns[0].strip().isdigit() and columns[2].strip() not in before:
-            times[columns[2].strip()] = float(columns[0])
+            name = columns[2].strip()
+            times[name] = times.get(name, 0) + float(columns[0])  # some are imported twice
     return times
 
 
@@ -143,7 +144,7 @@ def by_agent(python, module, site, source, environment):
         length = int.from_bytes(data[4:8], "little")
         for packed in marshal.loads(data[8 : 8 + length])["imports"]:
             row = marshal.loads(packed)
-            times[row[0]] = (row[9] / 1e3, row[1])
+            times[row[0]] = (times.get(row[0], (0, ""))[0] + row[9] / 1e3, row[1])
         data = data[8 + length :]
     return times, int(took.split()[0])
 

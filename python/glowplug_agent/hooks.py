@@ -98,7 +98,11 @@ def _hook_find(tracer):
         if record is None or record.name != name or record.state != _WAITING:
             record = None
         else:
+            entered = _clock()
             tracer.start(record, thread)
+            begin = _clock()
+            thread.skew += begin - entered
+            begin -= thread.skew
         try:
             spec = find(name, path, target)
         except BaseException as error:
@@ -106,7 +110,7 @@ def _hook_find(tracer):
             raise
         if record is not None:
             now = _clock()
-            record.find = now - thread.skew - record.begin - record.child
+            record.find = now - thread.skew - begin - record.child
             record.origin = getattr(spec, "origin", None)
             thread.skew += _clock() - now
         return spec

@@ -203,13 +203,12 @@ class _Tracer:
         return record
 
     def start(self, record, thread):
-        """The search begins: what the import of a parent package took is not counted."""
+        """The search begins."""
         record.state = _LOADING
         if self.statm is not None:
             record.memory = self.memory()
             record.wait = _queued(thread)
             record.begin_cpu = _cpu_clock() - thread.cpu_skew
-        record.begin = _clock() - thread.skew
         if self.immediate:
             self.tell(record)
 
@@ -233,6 +232,11 @@ class _Tracer:
             (self.rows if failed else _used).append(record)
             return
         total = record.total = ended - thread.skew - record.begin
+        # Those that wait for this one, their package, begin when it is there.
+        for waiting in reversed(stack):
+            if waiting.state != _WAITING:
+                break
+            waiting.begin += total
         above = record.above
         if above is not None:
             above.child += total

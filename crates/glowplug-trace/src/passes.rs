@@ -140,12 +140,11 @@ impl Passes<'_> {
                 *options = whole;
             }
         }
-        match unlike {
-            Some(why) => seen.unlike = seen.unlike.take().or(Some(why)),
-            None => {
-                seen.compare(&start.init, &observation.init);
-                seen.timed.push(observation);
-            }
+        if unlike.is_some() {
+            seen.unlike = seen.unlike.take().or(unlike);
+        } else {
+            seen.compare(&start.init, &observation.init);
+            seen.timed.push(observation);
         }
         Ok(())
     }
