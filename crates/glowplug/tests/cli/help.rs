@@ -66,6 +66,10 @@ fn build_explains_its_options() {
           --no-verify              Do not replay the events; the report then says that nothing was
                                    proved
           --runs <N>               Interleaved pairs of runs behind each figure [default: 8]
+          --html <FILE>            Write the report, with a trace of before and after, as one
+                                   self-contained HTML page
+          --bandwidth <MBIT>       For the page: add the time to fetch the package at this bandwidth to
+                                   provisioning, in Mbit/s
           --diff                   Print the edits as a diff of the sources and build nothing
           --explain <MODULE>       Print what the plan decides about a module, and why, and build
                                    nothing
