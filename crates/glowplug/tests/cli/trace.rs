@@ -140,7 +140,9 @@ fn a_trace_is_compared_with_an_earlier_one_and_with_another_function() {
     let same = run(&["old.json", "--format", "json"]).json();
     assert_eq!(same["schema"], "glowplug.trace/1");
     assert_eq!(same["comparison"]["schema"], "glowplug.comparison/1");
-    assert!(run(&["old.json"]).stdout.contains("no difference"));
+    // Whether it was as fast is the machine's to say; it imports what it imported.
+    let text = run(&["old.json"]).stdout;
+    assert!(text.contains("init ") && !text.contains(" imported "), "{text}");
 
     let other = run(&["other"]).stdout;
     assert!(other.contains("unittest.mock is not imported any more (app.py:2)"), "{other}");
