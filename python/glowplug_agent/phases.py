@@ -145,11 +145,6 @@ class _Phases:
         except OSError:
             self._output = None  # the function has closed it, and must not notice
 
-    def loaded(self, name):
-        """To be told of every module that has been loaded; waits for the runtime client."""
-        if name == _CLIENT:
-            self.attach(sys.modules[name])
-
     def attach(self, module):
         """To be called with the runtime client's module once it is loaded."""
         for found in list(vars(module).values()):

@@ -138,8 +138,8 @@ def _hook_locks(usage):
 
     def __exit__(self, failed, error, trace):
         leave(self)
-        if failed is None and self._name in sys.modules:
-            usage.phases.loaded(self._name)
+        if failed is None and self._name == _CLIENT and _CLIENT in sys.modules:
+            usage.phases.attach(sys.modules[_CLIENT])
 
     manager.__exit__ = __exit__
 

@@ -39,4 +39,5 @@ mod workshop;
 pub use engine::{Capabilities, Engine};
 pub use environment::Environment;
 pub use outcome::{Finished, Init, InitOutcome, Invocation, Outcome};
+pub use payload::error_message;
 pub use spec::{AgentSpec, Cpu, EnvironmentSpec, Network};

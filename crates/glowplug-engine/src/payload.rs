@@ -106,6 +106,18 @@ pub(crate) fn error_type(payload: &[u8], header: Option<&str>) -> String {
         .to_owned()
 }
 
+/// What an error payload says, for people: its message without request ids, which are the engine's own; the payload as
+/// text where it has none.
+pub fn error_message(payload: &[u8]) -> String {
+    let text = String::from_utf8_lossy(payload);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let message = value.get("errorMessage").and_then(serde_json::Value::as_str).unwrap_or(&text);
+    match message.split_once("Error: ") {
+        Some((start, rest)) if start.starts_with("RequestId: ") => rest.to_owned(),
+        _ => message.trim().to_owned(),
+    }
+}
+
 /// 64 random bits.
 pub(crate) fn random_u64() -> u64 {
     // Every `RandomState` has its own keys, seeded from the system's randomness.
@@ -171,6 +183,14 @@ mod tests {
         assert_eq!(error_type(br#"{"errorType":"ValueError"}"#, Some("Runtime.X")), "ValueError");
         assert_eq!(error_type(b"not json", Some("Runtime.X")), "Runtime.X");
         assert_eq!(error_type(b"{}", None), "Runtime.Unknown");
+    }
+
+    #[test]
+    fn request_ids_leave_the_message() {
+        let payload = exited("1-2", Exit::Status(1));
+        assert_eq!(error_message(&payload), "Runtime exited with error: exit status 1");
+        assert_eq!(error_message(br#"{"errorMessage":" no "}"#), "no");
+        assert_eq!(error_message(b"not json\n"), "not json");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 
 use glowplug_core::{Error, Progress, Result};
-use glowplug_engine::{Cpu, InitOutcome, Outcome};
+use glowplug_engine::{Cpu, InitOutcome, Outcome, error_message};
 use glowplug_lazy::Candidate;
 use glowplug_trace::Phase;
 
@@ -13,7 +13,7 @@ use crate::bisect::culprits;
 use crate::explore::{Explored, OWN, loaded, observe_event, outcome_kind, owner};
 use crate::mask::steady;
 use crate::subject::Subject;
-use crate::trial::{init_payload, message};
+use crate::trial::init_payload;
 use crate::variant::{Recipe, materialise};
 
 /// Files whose imports may turn out to break the function before the search keeps to the user's own code.
@@ -151,13 +151,13 @@ fn failure(
 /// What went another way than in the original, in the payload's words.
 fn deviation(init: &InitOutcome, outcome: Option<&Outcome>, expected: Option<u8>) -> Option<String> {
     if let Some(payload) = init_payload(init) {
-        return Some(steady(&message(payload)));
+        return Some(steady(&error_message(payload)));
     }
     let outcome = outcome.filter(|outcome| Some(outcome_kind(outcome)) != expected)?;
     Some(match outcome {
         Outcome::Success(_) => "an event that fails in the original succeeds".to_owned(),
         Outcome::HandlerError(payload) | Outcome::Exited(payload) | Outcome::TimedOut(payload) => {
-            steady(&message(payload))
+            steady(&error_message(payload))
         }
     })
 }

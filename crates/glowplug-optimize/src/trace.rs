@@ -9,7 +9,7 @@ use glowplug_core::{Cache, Error, Progress, Result, SUPPORT_MODULE};
 use glowplug_engine::Cpu;
 use glowplug_function::Function;
 use glowplug_package::{ArchiveEntry, Contents, PackageTree, unpack, write_zip};
-use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext, advise_weighted};
+use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext};
 
 use crate::ground::{Ground, runs_here};
 use crate::rulings::rulings;
@@ -150,7 +150,7 @@ fn context(ground: &Ground, package: &PackageTree, options: &TraceOptions) -> Tr
 
 fn advise(ground: &Ground, trace: &mut Trace) {
     let weights = ground.events.iter().map(|event| (event.name.clone(), event.weight)).collect();
-    trace.advice = advise_weighted(trace, &weights, &rulings(ground));
+    trace.advice = glowplug_trace::advise(trace, &weights, &rulings(ground));
 }
 
 /// Zips the tree and unpacks it as a plain unpacker does: the zip's bytes, and the times in ms.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use camino::Utf8Path;
 use glowplug_core::{Error, Progress, Result};
-use glowplug_engine::{Cpu, InitOutcome, Outcome};
+use glowplug_engine::{Cpu, InitOutcome, Outcome, error_message};
 use glowplug_function::Event;
 
 use crate::ground::Ground;
@@ -68,7 +68,7 @@ fn one(ground: &Ground, tree: &Utf8Path, event: &Event) -> Result<Option<Error>>
         Outcome::Exited(payload) => Some(exited(ground, event, &payload).place(place)),
         Outcome::TimedOut(payload) => {
             let error = Error::input(format!("the handler does not answer event `{}`", event.name))
-                .cause(message(&payload))
+                .cause(error_message(&payload))
                 .place(place)
                 .hint("raise `timeout` if it needs longer, or give it an event that it can answer here");
             Some(with_blocked(error, &blocked))
@@ -77,7 +77,7 @@ fn one(ground: &Ground, tree: &Utf8Path, event: &Event) -> Result<Option<Error>>
 }
 
 fn exited(ground: &Ground, event: &Event, payload: &[u8]) -> Error {
-    let cause = message(payload);
+    let cause = error_message(payload);
     let error = Error::input(format!("the function's process ends while it handles event `{}`", event.name))
         .cause(&cause);
     if cause.contains("killed") {
@@ -108,18 +108,6 @@ pub(crate) fn init_payload(outcome: &InitOutcome) -> Option<&[u8]> {
     }
 }
 
-/// The payload's own message; its text where there is none.
-pub(crate) fn message(payload: &[u8]) -> String {
-    let text = String::from_utf8_lossy(payload);
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    let message = value.get("errorMessage").and_then(Value::as_str).unwrap_or(&text);
-    // The engine's request ids mean nothing to a person.
-    match message.split_once("Error: ") {
-        Some((start, rest)) if start.starts_with("RequestId: ") => rest.to_owned(),
-        _ => message.trim().to_owned(),
-    }
-}
-
 /// The error of a function that does not start, as its author should see it. With the place where it was
 /// tried the hint can look at the source.
 pub(crate) fn init_failed(outcome: &InitOutcome, tried: Option<(&Ground, &Utf8Path)>) -> Error {
@@ -135,7 +123,7 @@ pub(crate) fn init_failed(outcome: &InitOutcome, tried: Option<(&Ground, &Utf8Pa
             ("the function ends while it starts".to_owned(), "")
         }
     };
-    let cause = message(payload);
+    let cause = error_message(payload);
     let value: Value = serde_json::from_slice(payload).unwrap_or_default();
     let frames = value.get("stackTrace").and_then(Value::as_array).into_iter().flatten();
     let stack: Vec<&str> = frames.filter_map(Value::as_str).map(str::trim_end).collect();
@@ -214,11 +202,5 @@ mod tests {
         fs::write(tree.join("app.py"), "import json\ndef handle(event, context):\n    def inner(): ...\nasync def other(): ...\ndef _private(): ...\n").unwrap();
         assert_eq!(functions_of(tree, "app"), ["`handle`", "`other`"]);
         assert!(functions_of(tree, "missing").is_empty());
-    }
-
-    #[test]
-    fn request_ids_leave_the_message() {
-        let payload = br#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 1-2 Error: Runtime exited with error: exit status 1"}"#;
-        assert_eq!(message(payload), "Runtime exited with error: exit status 1");
     }
 }

@@ -32,15 +32,10 @@ const BUILD: &str = "glowplug build";
 /// The same where only the middle request gains.
 const BUILD_FOR_SPEED: &str = "glowplug build --objective speed";
 
-/// What to do next, every event weighing the same and nobody having looked at the sources: what saves most first, after what keeps the function from
-/// starting; at the end what cannot be told in ms, with `saves_ms` 0.
-pub fn advise(trace: &Trace) -> Vec<Advice> {
-    advise_weighted(trace, &BTreeMap::new(), &Rulings::new())
-}
-
-/// The same with each event's share of first requests, and what is known of the user's import statements. An event
-/// that is not named weighs nothing, unless none is; only what may wait is promised to be deferred.
-pub fn advise_weighted(trace: &Trace, weights: &BTreeMap<String, f64>, rulings: &Rulings) -> Vec<Advice> {
+/// What to do next: what saves most first, after what keeps the function from starting; at the end what cannot be told
+/// in ms, with `saves_ms` 0. An event that `weights`, the shares of first requests, does not name weighs nothing, unless
+/// none is named: then all weigh the same. Only what `rulings` say may wait is promised to be deferred.
+pub fn advise(trace: &Trace, weights: &BTreeMap<String, f64>, rulings: &Rulings) -> Vec<Advice> {
     if trace.phases.init.is_none() && trace.failure.is_some() {
         return failing(trace).into_iter().collect();
     }

@@ -44,6 +44,9 @@ pub struct Trace {
     pub connections: Vec<ConnectionUse>,
     /// Processes that the function started.
     pub subprocesses: Vec<TraceSubprocess>,
+    /// Events that hang or end the process: what they use is not known.
+    #[serde(default)]
+    pub cut_off: Vec<String>,
     /// Why there is not more: the phase, the error's type and its message.
     pub failure: Option<String>,
     /// What to do next, what saves most first.

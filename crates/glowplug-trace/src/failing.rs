@@ -4,33 +4,6 @@ use crate::document::{Import, Statement, Trace};
 use crate::records::{Phase, Status};
 use crate::tree::{ImportTree, place_of};
 
-/// Parts of a failure's text between which the error's type may stand twice.
-const SAID_TWICE: usize = 4;
-
-/// The failure as a person says it: the type of the error once, and no request ids.
-pub fn failure_text(trace: &Trace) -> Option<String> {
-    trace.failure.as_deref().map(told)
-}
-
-fn told(failure: &str) -> String {
-    if let Some((before, rest)) = failure.split_once("RequestId: ")
-        && let Some((_, message)) = rest.split_once(" Error: ")
-    {
-        let before = before.strip_suffix("Sandbox.Timedout: ").unwrap_or(before);
-        return format!("{before}{message}");
-    }
-    let mut parts: Vec<&str> = failure.splitn(SAID_TWICE, ": ").collect();
-    // A message may begin with the type that stands before it.
-    for index in 1..parts.len() {
-        let (kind, text) = (parts[index - 1], parts[index]);
-        if kind == text {
-            parts.remove(index);
-            break;
-        }
-    }
-    parts.join(": ")
-}
-
 /// Whether init ended because its time was up.
 pub fn timed_out(trace: &Trace) -> bool {
     let failure = trace.failure.as_deref().unwrap_or_default();
@@ -83,23 +56,4 @@ fn last_statement<'a>(trace: &'a Trace, import: &Import) -> Option<&'a Statement
     let file = import.file.as_deref()?.as_str();
     let own = trace.statements.iter().filter(|s| s.phase == Phase::Init && place_of(s).0 == file);
     own.max_by(|a, b| a.start_ms.total_cmp(&b.start_ms))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_type_stands_once_and_no_request_id() {
-        assert_eq!(told("init: KeyError: KeyError: 'x'"), "init: KeyError: 'x'");
-        assert_eq!(told("init: KeyError: 'x: x: x'"), "init: KeyError: 'x: x: x'");
-        assert_eq!(
-            told("first invoke, a: ValueError: ValueError: ValueError: x"),
-            "first invoke, a: ValueError: ValueError: x"
-        );
-        assert_eq!(
-            told("init: Sandbox.Timedout: RequestId: 1-2 Error: Task timed out after 10.00 seconds"),
-            "init: Task timed out after 10.00 seconds"
-        );
-    }
 }

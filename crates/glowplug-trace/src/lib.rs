@@ -30,7 +30,7 @@ mod trace;
 mod tree;
 mod users;
 
-pub use advice::{advise, advise_weighted};
+pub use advice::advise;
 pub use compare::{
     Blame, Cause, Comparison, Difference, DistributionChange, ModuleChange, PhaseChange, Ratio,
     SCHEMA_COMPARISON, StatementChange, compare, read_trace,
@@ -39,7 +39,7 @@ pub use document::{
     Advice, ColdCache, Compiled, ConnectionUse, DistributionUse, Environment, FileUse, FunctionUse, Import,
     InvokeParts, Kinds, Line, Phases, RuntimeParts, Statement, Trace, TraceSubprocess,
 };
-pub use failing::{failing_import, failing_index, failing_statement, failure_text, timed_out};
+pub use failing::{failing_import, failing_index, failing_statement, timed_out};
 pub use observe::{Observation, ObserveOptions, Usage, observe, observe_with, usage};
 pub use package::Distribution;
 pub use records::{
@@ -47,5 +47,5 @@ pub use records::{
     Subprocess,
 };
 pub use trace::{TraceContext, trace};
-pub use tree::{Asker, ImportTree};
+pub use tree::{Asker, ImportTree, MAIN_THREAD};
 pub use users::{Ruling, Rulings, event_names, is_usage_known};

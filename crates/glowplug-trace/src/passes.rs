@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_core::{Error, Progress, Result};
-use glowplug_engine::{Engine, EnvironmentSpec, Init, InitOutcome, Outcome};
+use glowplug_engine::{Engine, EnvironmentSpec, Init, InitOutcome, Outcome, error_message};
 
 use crate::cold::Files;
 use crate::observe::{Observation, ObserveOptions, Usage, observe_with, usage};
@@ -241,34 +241,30 @@ impl Seen {
 fn init_failure(outcome: &InitOutcome) -> Option<String> {
     match outcome {
         InitOutcome::Ready => None,
-        InitOutcome::Error { error_type, payload } => {
-            Some(format!("init: {error_type}: {}", message(payload)))
-        }
-        InitOutcome::Exited { payload } | InitOutcome::TimedOut { payload } => {
-            Some(format!("init: {}", message(payload)))
-        }
+        InitOutcome::Error { payload, .. }
+        | InitOutcome::Exited { payload }
+        | InitOutcome::TimedOut { payload } => Some(format!("init: {}", told(payload))),
     }
 }
 
 /// The failure, if it is one, and whether the environment can take another event.
 fn invoke_failure(event: &str, outcome: &Outcome) -> (Option<String>, bool) {
-    let told = |payload: &[u8]| Some(format!("first invoke, {event}: {}", message(payload)));
+    let failure = |payload: &[u8]| Some(format!("first invoke, {event}: {}", told(payload)));
     match outcome {
         Outcome::Success(_) => (None, true),
-        Outcome::HandlerError(payload) => (told(payload), true),
-        Outcome::Exited(payload) | Outcome::TimedOut(payload) => (told(payload), false),
+        Outcome::HandlerError(payload) => (failure(payload), true),
+        Outcome::Exited(payload) | Outcome::TimedOut(payload) => (failure(payload), false),
     }
 }
 
-/// Lambda's error payload as a person says it.
-fn message(payload: &[u8]) -> String {
+/// Lambda's error payload as a person says it: the type, once, and the message.
+fn told(payload: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
-    match (value["errorType"].as_str(), value["errorMessage"].as_str()) {
+    let message = error_message(payload);
+    match value["errorType"].as_str() {
         // The runtime client's own errors carry the type in the message too.
-        (Some(kind), Some(text)) if text.starts_with(&format!("{kind}: ")) => text.to_owned(),
-        (Some(kind), Some(text)) => format!("{kind}: {text}"),
-        (None, Some(text)) => text.to_owned(),
-        _ => String::from_utf8_lossy(payload).into_owned(),
+        Some(kind) if !message.starts_with(&format!("{kind}: ")) => format!("{kind}: {message}"),
+        _ => message,
     }
 }
 
@@ -283,7 +279,7 @@ mod tests {
         assert_eq!(failure.as_deref(), Some("first invoke, health: ValueError: boom"));
         assert!(alive);
         let twice = br#"{"errorMessage":"OSError: no","errorType":"OSError"}"#.to_vec();
-        assert_eq!(message(&twice), "OSError: no");
+        assert_eq!(told(&twice), "OSError: no");
         let exited = Outcome::Exited(br#"{"errorMessage":"Runtime exited"}"#.to_vec());
         assert_eq!(invoke_failure("x", &exited), (Some("first invoke, x: Runtime exited".to_owned()), false));
         assert_eq!(init_failure(&InitOutcome::Ready), None);

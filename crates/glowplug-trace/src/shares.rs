@@ -1,12 +1,13 @@
 //! What the imports of a trace add up to: by kind of work, by line of the user's own code, by missing bytecode.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::successors;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::document::{Compiled, Import, Kinds, Line};
 use crate::records::{Bytecode, Phase, Status};
-use crate::tree::MAIN_THREAD;
+use crate::tree::{MAIN_THREAD, parents};
 
 /// Init by kind of work, on the thread that init waits for; the imports that the runtime brings are not the function's.
 pub(crate) fn kinds(imports: &[Import]) -> Kinds {
@@ -125,18 +126,17 @@ impl<'a> Tops<'a> {
         };
         let user_module =
             |import: &Import| import.file.as_deref().is_some_and(|file| user_files.contains(file));
-        let mut last: BTreeMap<(Option<&str>, Phase, &str), usize> = BTreeMap::new();
-        let mut tops: Vec<Option<usize>> = Vec::with_capacity(imports.len());
-        for (index, import) in imports.iter().enumerate() {
-            let place = (import.event.as_deref(), import.phase);
-            let above = import.parent.as_deref().and_then(|name| last.get(&(place.0, place.1, name)));
-            tops.push(match above.and_then(|above| tops[*above]) {
-                _ if user_module(import) || import.runtime_provided || import.thread != MAIN_THREAD => None,
-                Some(top) => Some(top),
-                None => own(&import.importer).then_some(index),
-            });
-            last.insert((place.0, place.1, &import.module), index);
-        }
+        let parents = parents(imports);
+        let top = |index: usize| {
+            let chain: Vec<usize> = successors(Some(index), |at| parents[*at]).collect();
+            // From the outermost on: what an import brings in belongs to the line that asked for it.
+            chain.into_iter().rev().fold(None, |top, at| {
+                let import = &imports[at];
+                let apart = user_module(import) || import.runtime_provided || import.thread != MAIN_THREAD;
+                if apart { None } else { top.or_else(|| own(&import.importer).then_some(at)) }
+            })
+        };
+        let tops = (0..imports.len()).map(top).collect();
         Self { imports, by_index: tops, by_distribution }
     }
 

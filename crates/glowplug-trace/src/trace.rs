@@ -145,6 +145,7 @@ impl Assembly<'_> {
             files: files(&seen.files),
             unexplained_ms: if seen.failed_init { None } else { summary::unexplained(&seen.timed) },
             subprocesses: subprocesses(&seen.files),
+            cut_off: self.context.unfit.iter().map(|(name, _)| name.clone()).collect(),
             failure: seen.failure.clone().or_else(|| {
                 let why = seen.unlike.as_deref()?;
                 Some(format!("only while it was traced: {why}; phases are right, what is traced is missing"))

@@ -6,7 +6,7 @@ use crate::document::{Import, Statement, Trace};
 use crate::records::{Phase, Status};
 
 /// Python's name of the thread that loads the handler's module.
-pub(crate) const MAIN_THREAD: &str = "MainThread";
+pub const MAIN_THREAD: &str = "MainThread";
 
 /// What in the user's own code made an import happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,13 +191,14 @@ pub(crate) fn split_place(place: &str) -> (&str, u32) {
     parts.unwrap_or((place, 0))
 }
 
-/// Index of each import's parent: the last of that name that began before, in the same process and thread.
-fn parents(imports: &[Import]) -> Vec<Option<usize>> {
+/// Index of each import's parent: the last of that name that began before, in the same process and thread. Nobody
+/// walks in circles, whoever made the document.
+pub(crate) fn parents(imports: &[Import]) -> Vec<Option<usize>> {
     let key = |import: &'_ Import, module: &str| {
         (import.phase, import.event.clone(), import.thread.clone(), module.to_owned())
     };
     let mut all: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (index, import) in imports.iter().enumerate() {
+    for (index, import) in imports.iter().enumerate().filter(|(_, i)| i.status != Status::Cached) {
         all.entry(key(import, &import.module)).or_default().push(index);
     }
     let mut found: Vec<Option<usize>> = Vec::with_capacity(imports.len());

@@ -44,27 +44,15 @@ pub(crate) fn ruling(trace: &Trace, rulings: &Rulings, line: &Line) -> Option<Ru
 
 /// Names of the events that a trace speaks of, those included that ended before anybody saw what they use.
 pub fn event_names(trace: &Trace) -> BTreeSet<&str> {
-    let mut names: BTreeSet<&str> = trace.phases.first_invoke.keys().map(String::as_str).collect();
-    names.extend(trace.imports.iter().filter_map(|import| import.event.as_deref()));
-    if trace.phases.init.is_some() {
-        names.extend(cut_off(trace));
-    }
-    names
+    trace.phases.first_invoke.keys().chain(&trace.cut_off).map(String::as_str).collect()
 }
 
-/// Whether every event was seen to its end: only then unused is more than not known.
+/// Whether every event was seen to its end: only then unused is more than not known. One that fails in an orderly way
+/// was.
 pub fn is_usage_known(trace: &Trace) -> bool {
-    let invoked = |event: &&str| matches!(trace.phases.first_invoke.get(*event), Some(Some(_)));
-    // An event that fails in an orderly way was seen to its end.
     let ended = trace.failure.as_deref().is_none_or(|failure| failure.starts_with("first invoke, "));
-    let names = event_names(trace);
-    !names.is_empty() && ended && names.iter().all(invoked)
-}
-
-/// The event that a failure of the function's process names.
-fn cut_off(trace: &Trace) -> Option<&str> {
-    let (_, rest) = trace.failure.as_deref()?.split_once("event `")?;
-    rest.split('`').next()
+    let invoked = &trace.phases.first_invoke;
+    ended && trace.cut_off.is_empty() && !invoked.is_empty() && invoked.values().all(Option::is_some)
 }
 
 /// The events of a trace and their shares of first requests.

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use glowplug_core::format_ms;
-use glowplug_trace::{Import, Phase, Status};
+use glowplug_trace::{Import, MAIN_THREAD, Phase, Status};
 
 use crate::text::{plural, shorten};
 
 use super::{Subject, TraceView};
 
-/// Python's name of the thread that loads the handler's module.
-const MAIN_THREAD: &str = "MainThread";
 /// Lines of each kind.
 const SHOWN: usize = 3;
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_core::format_ms;
 use glowplug_trace::{
-    Bytecode, Phase, Status, event_names, failing_import, failing_index, is_usage_known, timed_out,
+    Bytecode, MAIN_THREAD, Phase, Status, event_names, failing_import, failing_index, is_usage_known,
+    timed_out,
 };
 
 use crate::grid::{Cell, Grid};
@@ -26,8 +27,6 @@ const WORTH_A_LINE: f64 = 0.02;
 const FOLDED: f64 = 0.004;
 /// Levels that are indented by two columns; those below by one.
 const WIDE_LEVELS: usize = 5;
-/// Python's name of the thread that loads the handler's module.
-const MAIN_THREAD: &str = "MainThread";
 
 /// One line of the table.
 enum Row {

@@ -34,10 +34,6 @@ pub(super) fn kinds(subject: &Subject<'_>) -> String {
     if known.len() < 2 || sum <= 0.0 {
         return String::new();
     }
-    // Measured apart, the parts may be more than the whole: then nothing is left to explain.
-    for (_, ms) in &mut known {
-        *ms = ms.max(0.0);
-    }
     known.sort_by(|a, b| b.1.total_cmp(&a.1));
     let fill = |place: usize| FILLS.get(place).copied().unwrap_or(OTHER);
     let parts: Vec<(f64, char)> =

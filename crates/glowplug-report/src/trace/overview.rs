@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use glowplug_core::format_ms;
-use glowplug_trace::{Asker, Phase, Status, failing_import, failing_statement, failure_text, timed_out};
+use glowplug_trace::{Asker, Phase, Status, failing_import, failing_statement, timed_out};
 
 use crate::style::Style;
-use crate::text::shorten;
+use crate::text::{plural, shorten};
 
 use super::{Subject, used};
 
@@ -16,7 +16,7 @@ const TELLING: f64 = 0.1;
 /// Why there is not more, and which import it was.
 pub(super) fn failure(subject: &Subject<'_>) -> String {
     let Subject { trace, view, .. } = subject;
-    let Some(failure) = failure_text(trace) else { return String::new() };
+    let Some(failure) = &trace.failure else { return String::new() };
     let mut out = view.paragraph(view.style.bad, &format!("the function failed: {failure}"));
     if let Some(import) = failing_import(trace) {
         let how = if timed_out(trace) { "timed out in" } else { "failed in" };
@@ -41,9 +41,9 @@ pub(super) fn headline(subject: &Subject<'_>) -> String {
         import.phase == Phase::Init && !import.runtime_provided && import.status == Status::Ok
     };
     let mut text = format!(
-        "{name} starts in {} and imports {} modules of its own",
+        "{name} starts in {} and imports {} of its own",
         format_ms(runtime.median + init.median),
-        trace.imports.iter().filter(own).count()
+        plural(trace.imports.iter().filter(own).count(), "module")
     );
     if let Some((what, ms, users)) = dearest(subject).filter(|(_, ms, _)| *ms >= TELLING * init.median) {
         let users = users.map(|users| used::cell(trace, users, Phase::Init, &Style::plain()).text);

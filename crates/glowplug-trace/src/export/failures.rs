@@ -38,16 +38,12 @@ pub(crate) fn of_import(import: &Import, ended: Option<&Failure>) -> Option<Fail
     (import.status == Status::Failed).then(|| ended.cloned().unwrap_or_else(unknown))
 }
 
-/// `Type: Type: text` or `text`.
+/// `Type: text` or `text`.
 fn read(text: &str) -> Failure {
-    let Some((kind, mut message)) =
-        text.split_once(": ").filter(|(kind, _)| !kind.contains(char::is_whitespace))
+    let Some((kind, message)) = text.split_once(": ").filter(|(kind, _)| !kind.contains(char::is_whitespace))
     else {
         return Failure { error_type: None, message: text.to_owned(), handled: false };
     };
-    while let Some(rest) = message.strip_prefix(kind).and_then(|rest| rest.strip_prefix(": ")) {
-        message = rest;
-    }
     Failure { error_type: Some(kind.to_owned()), message: message.to_owned(), handled: false }
 }
 
@@ -63,7 +59,6 @@ mod tests {
         };
         let of = |kind: &str, message: &str| (kind.to_owned(), message.to_owned());
         assert_eq!(told("ValueError: boom: twice"), of("ValueError", "boom: twice"));
-        assert_eq!(told("Runtime.X: Runtime.X: no"), of("Runtime.X", "no"));
         assert_eq!(told("RequestId: 1 Error: gone"), of("RequestId", "1 Error: gone"));
         assert_eq!(told("it was cut off: 3 s"), of("", "it was cut off: 3 s"));
     }

@@ -7,21 +7,27 @@ use fs_err as fs;
 use glowplug_core::{Error, Result};
 
 /// Refuses what cannot be written to, whatever will be written.
-pub(crate) fn check(path: &Utf8Path) -> Result<()> {
+///
+/// # Errors
+/// Usage: a folder, or a path below a file.
+pub fn check_file(path: &Utf8Path) -> Result<()> {
     let refused = |why: &str| Err(Error::usage(why).place(path.as_str()).hint("name another file"));
     if path.is_dir() {
-        return refused("an export's target is a folder");
+        return refused("the target is a folder");
     }
     match path.ancestors().skip(1).find(|above| above.exists()) {
-        Some(above) if !above.is_dir() => refused("an export's target is below a file"),
+        Some(above) if !above.is_dir() => refused("the target is below a file"),
         _ => Ok(()),
     }
 }
 
 /// Writes beside the file and renames. What is no plain file, such as `/dev/stdout` or a named pipe, is written to
-/// as it is.
-pub(crate) fn write(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
-    check(path)?;
+/// as it is; a missing folder is made.
+///
+/// # Errors
+/// As [`check_file`]; surroundings where it cannot be written.
+pub fn write_file(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+    check_file(path)?;
     if path.exists() && !path.is_file() {
         let mut device = fs::OpenOptions::new().write(true).open(path)?;
         return Ok(device.write_all(bytes)?);
@@ -53,19 +59,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
         let file = root.join("deep/trace.json");
-        write(&file, b"old").unwrap();
+        write_file(&file, b"old").unwrap();
         let link = root.join("link.json");
         fs::os::unix::fs::symlink(&file, &link).unwrap();
-        write(&link, b"new").unwrap();
+        write_file(&link, b"new").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         assert!(link.is_symlink());
         assert_eq!(fs::read_dir(root.join("deep")).unwrap().count(), 1);
-        assert!(write(&root, b"x").unwrap_err().to_string().contains("a folder"));
+        assert!(write_file(&root, b"x").unwrap_err().to_string().contains("a folder"));
         // A file where a folder should be: nothing is left behind.
-        assert!(write(&file.join("below/x"), b"x").unwrap_err().to_string().contains("below a file"));
+        assert!(write_file(&file.join("below/x"), b"x").unwrap_err().to_string().contains("below a file"));
         assert_eq!(fs::read_dir(root.join("deep")).unwrap().count(), 1);
-        check(Utf8Path::new("new.json")).unwrap();
-        write(Utf8Path::new("/dev/null"), b"x").unwrap();
+        check_file(Utf8Path::new("new.json")).unwrap();
+        write_file(Utf8Path::new("/dev/null"), b"x").unwrap();
         assert!(!Utf8Path::new("/dev/null").is_file());
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::forest::Forest;
-use super::spans::MAIN_THREAD;
 use crate::document::Trace;
 use crate::records::{Phase, Status};
+use crate::tree::MAIN_THREAD;
 
 /// Every import of init, then what first invokes imported; what several events import is there once. Failed imports
 /// are there as the interpreter prints them, and those of loaded modules are not.

@@ -32,7 +32,7 @@ impl Draft {
             start,
             duration: at_least_zero(duration),
             clock: start,
-            thread: super::spans::MAIN_THREAD.to_owned(),
+            thread: crate::tree::MAIN_THREAD.to_owned(),
             place: None,
             failure: None,
             attributes: Vec::new(),

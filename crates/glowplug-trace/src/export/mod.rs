@@ -25,6 +25,7 @@ use std::time::SystemTime;
 
 use glowplug_core::{Error, Result};
 
+pub use file::{check_file, write_file};
 pub use target::{Export, Format, Target};
 pub use variables::{Encoding, Otlp};
 
@@ -60,7 +61,7 @@ impl ExportOptions {
 /// Usage: the file is a folder, or is to lie in something that is none.
 pub fn check(export: &Export) -> Result<()> {
     match &export.target {
-        Target::File(path) => file::check(path),
+        Target::File(path) => check_file(path),
         Target::Http(_) | Target::Udp(_) => Ok(()),
     }
 }
@@ -71,7 +72,7 @@ pub fn check(export: &Export) -> Result<()> {
 /// Surroundings: the file cannot be written, or whoever listens at the address cannot be reached or refuses.
 pub fn export(trace: &Trace, export: &Export, options: &ExportOptions) -> Result<()> {
     match &export.target {
-        Target::File(path) => file::write(path, &render(trace, export, options)?),
+        Target::File(path) => write_file(path, &render(trace, export, options)?),
         Target::Http(url) => {
             let spans = otlp::request(trace, options);
             send::post(url, &spans, &options.otlp)

@@ -11,9 +11,6 @@ use super::{attributes, failures};
 use crate::document::{Import, Trace};
 use crate::records::Phase;
 
-/// Python's name of the thread that imports the handler's module and handles events.
-pub(crate) const MAIN_THREAD: &str = "MainThread";
-
 /// One cold start for each event, in the order of their names; one without an invoke where there is no event.
 /// Imports and statements below `threshold_ms` are left out, except those whose failure ended init.
 pub(crate) fn cold_starts(trace: &Trace, threshold_ms: f64) -> Vec<ColdStart> {

@@ -6,8 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::ExportOptions;
 use super::span::{ColdStart, Span};
-use super::spans::{MAIN_THREAD, cold_starts};
+use super::spans::cold_starts;
 use crate::document::Trace;
+use crate::tree::MAIN_THREAD;
 
 /// The document.
 pub(crate) fn document(trace: &Trace, options: &ExportOptions) -> Json {

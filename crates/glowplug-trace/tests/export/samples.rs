@@ -182,6 +182,7 @@ pub(crate) fn trace() -> Trace {
             what: "uname".to_owned(),
             phase: Phase::Init,
         }],
+        cut_off: Vec::new(),
         failure: None,
         advice: Vec::new(),
     }
@@ -238,7 +239,7 @@ pub(crate) fn broken() -> Trace {
         connections: Vec::new(),
         subprocesses: Vec::new(),
         failure: Some(
-            "init: Runtime.ImportModuleError: Runtime.ImportModuleError: Unable to import module 'app': No module named 'nope'"
+            "init: Runtime.ImportModuleError: Unable to import module 'app': No module named 'nope'"
                 .to_owned(),
         ),
         ..trace()

@@ -316,6 +316,7 @@ pub(crate) fn trace_of(nodes: Vec<Node>) -> Trace {
         unexplained_ms: Some(1.0),
         connections: Vec::new(),
         subprocesses: Vec::new(),
+        cut_off: Vec::new(),
         failure: None,
         advice: Vec::new(),
         imports,

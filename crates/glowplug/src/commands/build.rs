@@ -4,9 +4,10 @@ use glowplug_cli::BuildArgs;
 use glowplug_core::{Decision, Error, Progress, Result};
 use glowplug_optimize::{Built, Preview, preview};
 use glowplug_report::{Page, View, render, render_decisions};
+use glowplug_trace::export::check_file;
 use serde_json::json;
 
-use crate::commands::{check_page, json, load, write_page};
+use crate::commands::{json, load, write_page};
 use crate::console::Console;
 use crate::printer::Printer;
 use crate::settings::{Build, Show};
@@ -17,7 +18,7 @@ const EXPLAINED: usize = 10;
 /// Builds and shows the report, or shows what a build would do.
 pub(crate) fn build(console: &Console, args: BuildArgs) -> Result<()> {
     let Build { path, load: options, options: build, html, show } = Build::new(args, &console.common);
-    html.as_deref().map(check_page).transpose()?;
+    html.as_deref().map(check_file).transpose()?;
     let Console { common, printer, progress } = console;
     let function = load(console, &path, &options)?;
     let python = common.python.as_deref();

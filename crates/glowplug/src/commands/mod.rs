@@ -6,14 +6,11 @@ mod trace;
 pub(crate) use build::build;
 pub(crate) use trace::trace;
 
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-
 use camino::Utf8Path;
 use glowplug_core::{Error, Progress, Result};
 use glowplug_function::{Function, LoadOptions};
 use glowplug_report::{Page, render_page};
+use glowplug_trace::export::write_file;
 use serde::Serialize;
 
 use crate::console::Console;
@@ -27,27 +24,9 @@ fn load(console: &Console, path: &Utf8Path, options: &LoadOptions) -> Result<Fun
     Ok(function)
 }
 
-/// A place where a page cannot be written is told before anything is measured.
-fn check_page(path: &Utf8Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    if path.is_dir() || !folder.is_dir() {
-        let cause = if path.is_dir() { "it is a folder" } else { "there is no such folder" };
-        return Err(Error::usage("cannot write the page")
-            .place(path.as_str())
-            .cause(cause)
-            .hint("name a file in a folder that is there: `--html trace.html`"));
-    }
-    Ok(())
-}
-
 /// Writes a page, which appears complete or not at all.
 fn write_page(console: &Console, path: &Utf8Path, page: &Page) -> Result<()> {
-    let text = render_page(page)?;
-    let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".glowplug-").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
-    file.persist(path).map_err(|error| Error::from(error.error).place(path.as_str()))?;
+    write_file(path, render_page(page)?.as_bytes())?;
     console.progress.note(&format!("wrote {path}"));
     Ok(())
 }

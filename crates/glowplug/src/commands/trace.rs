@@ -7,10 +7,10 @@ use fs_err as fs;
 use glowplug_cli::{Cpu, Toggle, TraceArgs};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_report::{Page, TraceView, render_comparison, render_trace};
-use glowplug_trace::export::{Export, ExportOptions, Format, Otlp, check, export};
-use glowplug_trace::{Comparison, Trace, compare, failure_text, read_trace};
+use glowplug_trace::export::{Export, ExportOptions, Format, Otlp, check, check_file, export};
+use glowplug_trace::{Comparison, Trace, compare, read_trace};
 
-use crate::commands::{check_page, json, load, write_page};
+use crate::commands::{json, load, write_page};
 use crate::console::Console;
 use crate::printer::Printer;
 use crate::settings::Trace as Settings;
@@ -27,7 +27,7 @@ pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
         return Err(Error::usage("`--filter` names no module").hint("for example `--filter pandas`"));
     }
     let exports = Exports::new(&settings.export)?;
-    settings.html.as_deref().map(check_page).transpose()?;
+    settings.html.as_deref().map(check_file).transpose()?;
     let old = settings.compare.as_deref().map(|path| Old::find(console, path, &settings)).transpose()?;
     let function = load(console, &settings.path, &settings.load)?;
     let trace = measure(console, &function, &settings)?;
@@ -41,7 +41,7 @@ pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
         errors.extend(write_page(console, path, &page).err());
     }
     errors.extend(exports.write(console, &trace));
-    errors.extend(failure_text(&trace).map(|failure| {
+    errors.extend(trace.failure.map(|failure| {
         Error::input("the function failed while it was traced")
             .cause(failure)
             .hint("the trace shows what happened until then")

@@ -37,6 +37,7 @@ fn the_document_has_the_fields_of_the_contract() {
             "unexplained_ms",
             "connections",
             "subprocesses",
+            "cut_off",
             "failure",
             "advice"
         ]
