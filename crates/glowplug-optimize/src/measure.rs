@@ -1,10 +1,12 @@
 //! Interleaved cold and warm starts of several trees: the figures of the report.
 
+use std::time::{Duration, Instant};
+
 use camino::Utf8Path;
 use indexmap::IndexMap;
 
 use glowplug_core::{Error, Progress, Result, Stat};
-use glowplug_engine::{Cpu, InitOutcome, Outcome};
+use glowplug_engine::{Cpu, Environment, Init, InitOutcome, Outcome};
 
 use glowplug_function::Event;
 
@@ -12,8 +14,10 @@ use crate::ground::Ground;
 use crate::profit::Profit;
 use crate::trial::init_failed;
 
-/// Warm invokes after each cold one; their median is one sample.
-const WARM: usize = 3;
+/// Warm invokes after each cold one, at least and at most; their median is one sample.
+const WARM: std::ops::RangeInclusive<usize> = 3..=25;
+/// How long the warm invokes of one environment go on beyond the least number. Quick ones vary most, and cost least.
+const WARM_BUDGET: Duration = Duration::from_millis(40);
 
 /// Samples of one tree. Index `r` of every list belongs to the same interleaved round.
 #[derive(Debug, Clone, Default)]
@@ -107,51 +111,106 @@ pub(crate) fn measure<const TREES: usize>(
     cpu: Cpu,
     progress: &dyn Progress,
 ) -> Result<[Samples; TREES]> {
+    let bench = Bench { ground, trees, cpu };
     let mut samples = std::array::from_fn(|_| Samples::default());
-    for tree in trees.iter().take(if runs > 0 { TREES } else { 0 }) {
-        one(ground, tree, &ground.events[0], cpu, &mut Samples::default())?;
+    for which in 0..if runs > 0 { TREES } else { 0 } {
+        let (first, _) = bench.start(which)?;
+        first.finish()?;
     }
     for round in 0..runs {
         for (number, event) in ground.events.iter().enumerate() {
+            let mut live: Vec<Live> = Vec::with_capacity(TREES);
             for step in 0..TREES {
                 if progress.interrupted() {
                     return Err(Error::interrupted());
                 }
                 let which = (round + number + step) % TREES;
-                one(ground, trees[which], event, cpu, &mut samples[which])?;
+                let next = match bench.cold(which, event, &mut samples[which]) {
+                    Ok(environment) => environment,
+                    // What another one holds, such as a port: this one starts when the others are gone.
+                    Err(_) if !live.is_empty() => {
+                        warm(std::mem::take(&mut live), event, &mut samples)?;
+                        bench.cold(which, event, &mut samples[which])?
+                    }
+                    Err(error) => return Err(error),
+                };
+                live.push(next);
                 progress.advance(1);
             }
+            warm(live, event, &mut samples)?;
         }
     }
     Ok(samples)
 }
 
-fn one(ground: &Ground, tree: &Utf8Path, event: &Event, cpu: Cpu, samples: &mut Samples) -> Result<()> {
-    let (mut environment, init) = ground.engine.start(&ground.spec(tree, cpu))?;
-    if !matches!(init.outcome, InitOutcome::Ready) {
-        return Err(init_failed(&init.outcome, Some((ground, tree))));
-    }
-    let init_ms = init.runtime_ms + init.init_ms;
-    let first = environment.invoke(&event.payload)?;
-    samples.init.push(init_ms);
-    samples.init_cpu.push(init.cpu_ms);
-    let push = |map: &mut IndexMap<String, Vec<f64>>, value: f64| {
-        map.entry(event.name.clone()).or_default().push(value);
-    };
-    push(&mut samples.cold, init_ms + first.duration_ms);
-    push(&mut samples.cold_cpu, init.cpu_ms + first.cpu_ms);
-    push(&mut samples.memory, first.peak_memory_kib as f64 * 1024.0 / 1e6);
-    if matches!(first.outcome, Outcome::Success(_) | Outcome::HandlerError(_)) {
-        let mut warm = Vec::with_capacity(WARM);
-        for _ in 0..WARM {
-            warm.push(environment.invoke(&event.payload)?.duration_ms);
+/// What is measured, and how.
+struct Bench<'a, const TREES: usize> {
+    ground: &'a Ground<'a>,
+    trees: [&'a Utf8Path; TREES],
+    cpu: Cpu,
+}
+
+/// An environment that has served its first event.
+struct Live {
+    which: usize,
+    environment: Environment,
+    /// Whether it is still the process that served the first event.
+    warm: bool,
+    /// Warm invokes, ms.
+    durations: Vec<f64>,
+}
+
+impl<const TREES: usize> Bench<'_, TREES> {
+    fn start(&self, which: usize) -> Result<(Environment, Init)> {
+        let (ground, tree) = (self.ground, self.trees[which]);
+        let (environment, init) = ground.engine.start(&ground.spec(tree, self.cpu))?;
+        if !matches!(init.outcome, InitOutcome::Ready) {
+            return Err(init_failed(&init.outcome, Some((ground, tree))));
         }
-        if let Some(stat) = Stat::of(&warm) {
-            push(&mut samples.warm, stat.median);
+        Ok((environment, init))
+    }
+
+    /// One cold start with its first event.
+    fn cold(&self, which: usize, event: &Event, samples: &mut Samples) -> Result<Live> {
+        let (mut environment, init) = self.start(which)?;
+        let init_ms = init.runtime_ms + init.init_ms;
+        let first = environment.invoke(&event.payload)?;
+        samples.init.push(init_ms);
+        samples.init_cpu.push(init.cpu_ms);
+        push(&mut samples.cold, event, init_ms + first.duration_ms);
+        push(&mut samples.cold_cpu, event, init.cpu_ms + first.cpu_ms);
+        push(&mut samples.memory, event, first.peak_memory_kib as f64 * 1024.0 / 1e6);
+        let warm = matches!(first.outcome, Outcome::Success(_) | Outcome::HandlerError(_));
+        Ok(Live { which, environment, warm, durations: Vec::new() })
+    }
+}
+
+/// Warm invokes in turns, so that what slows the machine for a while slows every tree.
+fn warm(mut live: Vec<Live>, event: &Event, samples: &mut [Samples]) -> Result<()> {
+    let started = Instant::now();
+    for turn in 0..*WARM.end() {
+        if turn >= *WARM.start() && started.elapsed() > WARM_BUDGET * live.len() as u32 {
+            break;
+        }
+        let count = live.len();
+        for step in 0..count {
+            let one = &mut live[(turn + step) % count];
+            if one.warm {
+                one.durations.push(one.environment.invoke(&event.payload)?.duration_ms);
+            }
         }
     }
-    environment.finish()?;
+    for one in live {
+        if let Some(stat) = Stat::of(&one.durations) {
+            push(&mut samples[one.which].warm, event, stat.median);
+        }
+        one.environment.finish()?;
+    }
     Ok(())
+}
+
+fn push(map: &mut IndexMap<String, Vec<f64>>, event: &Event, value: f64) {
+    map.entry(event.name.clone()).or_default().push(value);
 }
 
 #[cfg(test)]
