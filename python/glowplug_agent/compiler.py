@@ -9,13 +9,14 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
 
     {"support": "_glowplug_lazy",
      "names": [{"name": "pd", "clauses": [{"line": 7, "column": 0, "clause": 0, "submodule": null}],
-                "uses": [[12, 4]], "fstrings": [[13, 8]]}],
+                "statement": null, "uses": [[12, 4]], "fstrings": [[13, 8]]}],
      "submodules": ["errors"], "borrowed": [["urllib", "parse"]],
      "weakened": [{"line": 8, "column": 0, "clause": 0, "submodule": null}],
      "listings": [[20, 27]], "listed_globals": [[24, 11]], "signatures": [[11, 18]]}
 
 Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
 clause takes a submodule from its own package: asking the package for it would come back to us.
+`statement` is the place of an assignment that binds the name in the place of clauses.
 `weakened` clauses, `import a.b`, go on as `import a`. `listings` are calls of `dir()` in the module's
 body, `listed_globals` those of `globals()` in its `__dir__`: both must name what is deferred.
 `signatures` are functions whose annotations are evaluated when they are first read, each by the place
@@ -250,8 +251,12 @@ def take_clauses(tree, names, weakened):
                 raise EditError("the import at line %d does not bind `%s`" % (clause["line"], entry["name"]))
             gone.setdefault(id(node), set()).add(clause["clause"])
             taken.setdefault(entry["name"], []).append(own_statement(node, alias, clause["submodule"], entry["name"]))
+    assignments = take_assignments(tree, names, taken)
     body = []
     for node in tree.body:
+        node = assignments.get(id(node), node)
+        if node is None:
+            continue
         if id(node) in gone:
             node.names = [alias for index, alias in enumerate(node.names) if index not in gone[id(node)]]
             if not node.names:
@@ -259,6 +264,30 @@ def take_clauses(tree, names, weakened):
         body.append(node)
     tree.body = body
     return taken
+
+
+def take_assignments(tree, names, taken):
+    """Takes the assignments of deferred names: identity of the statement -> what is left of it."""
+    places = {tuple(entry["statement"]): entry["name"] for entry in names if entry["statement"]}
+    left = {}
+    for node in tree.body:
+        place = (node.lineno, node.col_offset)
+        if place not in places or not isinstance(node, (ast.Assign, ast.AnnAssign)):
+            continue
+        name = places.pop(place)
+        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+        if not isinstance(target, ast.Name) or target.id != name or node.value is None:
+            raise EditError("the statement at line %d does not bind `%s`" % (node.lineno, name))
+        made = ast.Assign(targets=[ast.copy_location(ast.Name(id=name, ctx=ast.Store()), target)], value=node.value)
+        taken[name] = [ast.copy_location(made, node)]
+        left[id(node)] = None
+        if isinstance(node, ast.AnnAssign):
+            # The annotation is the module's, and is evaluated where it stands.
+            node.value = None
+            left[id(node)] = node
+    for line, _ in sorted(places):
+        raise EditError("no assignment at line %d" % line)
+    return left
 
 
 def own_statement(node, alias, submodule, name):
@@ -280,6 +309,7 @@ def prologue(taken, edits, place):
         branch = ast.If(test=located(test, place), body=taken[name], orelse=branches)
         branches = [ast.copy_location(branch, place)]
     names = sorted(taken)
+    made = sorted(entry["name"] for entry in edits["names"] if entry["statement"])
     text = []
     for package, name in edits["borrowed"]:
         text.append("from %s import lend as %s" % (edits["support"], _LOAD))
@@ -287,8 +317,8 @@ def prologue(taken, edits, place):
     text.append("def %s(%s): pass" % (_IMPORT, _ARGUMENT))
     text.append("from %s import attach as %s, chain as %s" % (edits["support"], _LOAD, _CHAIN))
     text.append(
-        "%s, %s, __dir__ = %s(globals(), %s, %r, %r)"
-        % (_LOAD, "__getattr__", _LOAD, _IMPORT, tuple(names), tuple(edits["submodules"]))
+        "%s, %s, __dir__ = %s(globals(), %s, %r, %r, %r)"
+        % (_LOAD, "__getattr__", _LOAD, _IMPORT, tuple(names), tuple(edits["submodules"]), tuple(made))
     )
     text.append("%s, %s = __getattr__, __dir__" % (_OURS, _DIRECTORY))
     text.append("del " + _IMPORT)
@@ -346,6 +376,7 @@ def apply(tree, edits):
         signatures.visit(tree)
         signatures.check()
     lines = [clause["line"] for entry in names for clause in entry["clauses"]]
+    lines += [entry["statement"][0] for entry in names if entry["statement"]]
     taken = take_clauses(tree, names, edits["weakened"])
     place = ast.Pass(lineno=min(lines, default=1), col_offset=0, end_lineno=min(lines, default=1), end_col_offset=0)
     tree.body = with_chains(tree.body, sorted(taken) + list(edits["submodules"]))

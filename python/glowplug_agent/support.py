@@ -5,7 +5,11 @@ A module whose bytecode defers imports begins by calling `attach`. What was
     import pandas as pd
 
 is gone from its body; each use of `pd` has become `pd if __gp_pd__ else __gp_load__("pd")`, and
-the statement itself stands, with its own line, in the function `run` that `attach` is given.
+the statement itself stands, with its own line, in the function `run` that `attach` is given. So does
+
+    s3 = boto3.client("s3")
+
+where the client is made at its first use, once.
 
 Annotations of functions that use such a name wait too: `typed` makes the decorator that gives a
 function a dictionary which evaluates them when somebody looks into it.
@@ -19,12 +23,12 @@ _modules = sys.modules
 _PREFIX, _SUFFIX = "__gp_", "__"
 
 
-def attach(namespace, run, names, submodules=()):
+def attach(namespace, run, names, submodules=(), made=()):
     """The functions `__gp_load__`, `__getattr__` and `__dir__` of a module.
 
     `namespace` is its dictionary, `run(name)` executes the statement that binds a deferred name,
     `names` are those names, `submodules` are submodules of a package that others rely on without
-    importing them.
+    importing them, `made` are the names whose statements are no imports.
     """
     names = frozenset(names)
 
@@ -37,7 +41,10 @@ def attach(namespace, run, names, submodules=()):
             # A submodule that an import of this module no longer loads; nobody but a checker asks for it here.
             __import__(name)
             return _modules[name]
-        run(name)
+        if name in made:
+            _once(namespace, run, name)
+        else:
+            run(name)
         namespace[_PREFIX + name + _SUFFIX] = True
         return namespace[name]
 
@@ -59,6 +66,36 @@ def attach(namespace, run, names, submodules=()):
         return dict.fromkeys(visible) if as_dictionary else visible
 
     return load, __getattr__, __dir__
+
+
+# The lock that the import system has for each module: a thread may take it twice, and two threads that wait for
+# each other, for modules or for values, are found out.
+_Lock = _modules["_frozen_importlib"]._ModuleLock
+_Deadlock = _modules["_frozen_importlib"]._DeadlockError
+_locks = {}
+# (module, name) -> the value that was made. `mock.patch` deletes the name and asks for it again.
+_values = {}
+
+
+def _once(namespace, run, name):
+    """Runs the statement that makes a value, in one thread; others wait for what it makes."""
+    key = namespace["__name__"], name
+    if key in _values:
+        namespace[name] = _values[key]
+        return
+    lock = _locks.setdefault(key, _Lock("%s.%s" % key))
+    try:
+        lock.acquire()
+    except _Deadlock:
+        # As with modules that import each other in two threads: better twice than never.
+        run(name)
+        return
+    try:
+        if name not in namespace:
+            run(name)
+            _values[key] = namespace[name]
+    finally:
+        lock.release()
 
 
 def _tell(namespace, name):

@@ -9,10 +9,8 @@ use ruff_text_size::TextSize;
 
 use glowplug_core::{Error, PythonVersion, Result};
 
-use crate::facts::{
-    Binding, Hindrance, HindranceKind, Import, ModuleAnalysis, ModuleId, Place, Signature, Use, UseKind,
-};
-use crate::found::{Annotations, Clause, Fixed, Found, Read};
+use crate::facts::{Import, ModuleAnalysis, ModuleId, Place};
+use crate::found::{Annotations, Found};
 use crate::scopes::Meaning;
 use crate::walk::Walker;
 
@@ -65,6 +63,9 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let line_of = |offset: TextSize| place_of(offset).line;
     let (exports, dynamic_exports) = exports(suite);
     let waiting = crate::signatures::waiting(&found, &place_of);
+    let (bindings, others) = crate::bindings::bindings(&found, &waiting, &place_of);
+    let followed = crate::effects::effects(suite, &line_of, &crate::globals::starts(&found));
+    let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
     Ok(ModuleAnalysis {
         name: id.name.clone(),
         is_package: id.is_package,
@@ -83,8 +84,11 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .iter()
             .map(|(at, module)| (line_of(*at), module.clone()))
             .collect(),
-        effects: crate::effects::effects(suite, &line_of),
-        bindings: bindings(found, &waiting, &place_of),
+        effects: followed.effects,
+        configures: followed.configures,
+        environment_writes: found.environment_writes.iter().map(|(at, later)| (line_of(*at), *later)).collect(),
+        bindings,
+        globals,
         signatures: waiting.into_iter().flatten().collect(),
     })
 }
@@ -220,122 +224,10 @@ fn attribute_paths(found: &Found) -> BTreeSet<String> {
     paths
 }
 
-/// One binding for each name, in the order of the first clause.
-fn bindings(
-    found: Found,
-    waiting: &[Option<Signature>],
-    place_of: &dyn Fn(TextSize) -> Place,
-) -> Vec<Binding> {
-    let Found { scopes, reads, clauses, rebound, quoted, star, .. } = found;
-    let mut order: Vec<String> = Vec::new();
-    let mut by_name: BTreeMap<String, Binding> = BTreeMap::new();
-    let star = star.map(|at| place_of(at).line);
-    for clause in clauses {
-        add_clause(clause, star, &mut by_name, &mut order);
-    }
-    for (name, at) in &rebound {
-        hinder(&mut by_name, name, HindranceKind::Rebound, place_of(*at).line);
-    }
-    for read in &reads {
-        let waits = read.signature.is_some_and(|index| waiting[index].is_some());
-        let kind = if waits { UseKind::Signature } else { read.kind };
-        add_read(read, kind, scopes.resolve(read.scope, &read.name), &mut by_name, place_of);
-    }
-    for (name, at, kind) in quoted {
-        if let Some(binding) = by_name.get_mut(name.as_str()) {
-            binding.uses.push(Use { place: place_of(at), kind, within_fstring: None });
-        }
-    }
-    for (name, binding) in &mut by_name {
-        let line = binding.statements[0].place.line;
-        if scopes.declared_global(name) {
-            binding.hindrances.push(Hindrance { kind: HindranceKind::DeclaredGlobal, line });
-        }
-        if name.starts_with("__") && !name.ends_with("__") {
-            binding.hindrances.push(Hindrance { kind: HindranceKind::Mangled, line });
-        }
-    }
-    mark_shared_fstrings(&reads, &scopes, &mut by_name, place_of);
-    order.into_iter().filter_map(|name| by_name.remove(&name)).collect()
-}
-
-fn add_clause(
-    clause: Clause,
-    star: Option<u32>,
-    by_name: &mut BTreeMap<String, Binding>,
-    order: &mut Vec<String>,
-) {
-    let Clause { name, statement, nested } = clause;
-    if statement.module == "__future__" {
-        return;
-    }
-    let line = statement.place.line;
-    let binding = by_name.entry(name.clone()).or_insert_with(|| {
-        order.push(name.clone());
-        Binding { name, statements: Vec::new(), uses: Vec::new(), hindrances: Vec::new() }
-    });
-    binding.statements.push(statement);
-    if nested {
-        binding.hindrances.push(Hindrance { kind: HindranceKind::Nested, line });
-    }
-    if star.is_some_and(|star| star < line) {
-        binding.hindrances.push(Hindrance { kind: HindranceKind::FollowsStar, line });
-    }
-}
-
-fn hinder(by_name: &mut BTreeMap<String, Binding>, name: &str, kind: HindranceKind, line: u32) {
-    if let Some(binding) = by_name.get_mut(name) {
-        binding.hindrances.push(Hindrance { kind, line });
-    }
-}
-
-fn add_read(
-    read: &Read,
-    kind: UseKind,
-    meaning: Meaning,
-    by_name: &mut BTreeMap<String, Binding>,
-    place_of: &dyn Fn(TextSize) -> Place,
-) {
-    let Some(binding) = by_name.get_mut(read.name.as_str()) else { return };
-    let place = place_of(read.at);
-    let mut hinder = |kind| binding.hindrances.push(Hindrance { kind, line: place.line });
-    match meaning {
-        Meaning::Local => return,
-        Meaning::Either => hinder(HindranceKind::ClassScope),
-        Meaning::Global => {}
-    }
-    let evaluated = !matches!(kind, UseKind::Annotation | UseKind::ReadAnnotation);
-    match read.fixed.filter(|_| evaluated) {
-        Some(Fixed::Pattern) => hinder(HindranceKind::Pattern),
-        Some(Fixed::SelfDocumenting) => hinder(HindranceKind::SelfDocumentingFString),
-        Some(Fixed::Template) => hinder(HindranceKind::Ambiguous),
-        None => {}
-    }
-    binding.uses.push(Use { place, kind, within_fstring: read.fstring.map(place_of) });
-}
-
-/// All reads of a name in one f-string are replaced together: they must mean the same.
-fn mark_shared_fstrings(
-    reads: &[Read],
-    scopes: &crate::scopes::Scopes,
-    by_name: &mut BTreeMap<String, Binding>,
-    place_of: &dyn Fn(TextSize) -> Place,
-) {
-    for read in reads.iter().filter(|read| scopes.resolve(read.scope, &read.name) == Meaning::Local) {
-        let (Some(fstring), Some(binding)) =
-            (read.fstring.map(place_of), by_name.get_mut(read.name.as_str()))
-        else {
-            continue;
-        };
-        if binding.uses.iter().any(|used| used.within_fstring == Some(fstring)) {
-            binding.hindrances.push(Hindrance { kind: HindranceKind::Ambiguous, line: fstring.line });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::UseKind;
 
     fn read(source: &str, package: bool) -> ModuleAnalysis {
         let id = ModuleId { name: "pkg.mod".to_owned(), is_package: package, path: "pkg/mod.py".into() };

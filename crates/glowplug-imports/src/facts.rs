@@ -90,6 +90,8 @@ pub enum UseKind {
     AtImport,
     /// While the module's body runs, in an annotation that has to be evaluated there.
     EagerAnnotation,
+    /// While the module's body runs, in the value of a [`Global`].
+    Global,
     /// In the annotations of a [`Signature`]: while the module's body runs, but any later time would do.
     Signature,
     /// In an annotation that nothing evaluates by itself: a string, or any under the future import.
@@ -166,6 +168,50 @@ pub struct Binding {
     pub hindrances: Vec<Hindrance>,
 }
 
+/// A statement of the module's body that binds a name to what a call gives, and could do so at the first use of the
+/// name: `s3 = boto3.client("s3")`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Global {
+    /// The name, its uses and what stands against deferring it; no import statement.
+    pub binding: Binding,
+    /// Where the statement starts.
+    pub place: Place,
+    /// Its last line.
+    pub end_line: u32,
+    /// Start and end of the value.
+    pub value: (Place, Place),
+    /// The value's first line, as it is in the source.
+    pub text: String,
+    /// What making the value may do to others; empty where everything that it calls is known to act on nobody else.
+    pub effects: Vec<Effect>,
+    /// Why the value could be another later: a line and a sentence.
+    pub unsettled: Option<(u32, String)>,
+    /// Top-level packages of the clients, engines and the like that it makes.
+    pub makes: BTreeSet<String>,
+    /// What it reads.
+    pub reads: BTreeSet<Source>,
+}
+
+impl Global {
+    /// Whether something at `place` is part of the value.
+    pub fn is_around(&self, place: Place) -> bool {
+        (self.value.0..self.value.1).contains(&place)
+    }
+}
+
+/// What a value is made from beside the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Environment variables.
+    Environment,
+    /// Files.
+    Files,
+    /// The time.
+    Clock,
+    /// Random numbers, identifiers of the process.
+    Random,
+}
+
 /// Something that a module's body may do to others than itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
@@ -190,6 +236,12 @@ pub struct ModuleAnalysis {
     pub bindings: Vec<Binding>,
     /// Functions whose annotations may wait, in order.
     pub signatures: Vec<Signature>,
+    /// Statements of the body that could run at the first use of what they bind, in order.
+    pub globals: Vec<Global>,
+    /// Calls and assignments of the body that may configure a package: line and top-level package.
+    pub configures: Vec<(u32, String)>,
+    /// Changes of the environment variables: line, and whether it stands in a function.
+    pub environment_writes: Vec<(u32, bool)>,
     /// The literal `__all__`, if it is one.
     pub exports: Option<BTreeSet<String>>,
     /// Whether `__all__` is there but is more than a literal.
@@ -213,6 +265,11 @@ pub struct ModuleAnalysis {
 }
 
 impl ModuleAnalysis {
+    /// The statement among `globals` in whose value `place` is.
+    pub fn global_around(&self, place: Place) -> Option<&Global> {
+        self.globals.iter().find(|global| global.is_around(place))
+    }
+
     /// The function among `signatures` in whose annotations `place` is.
     pub fn signature_around(&self, place: Place) -> Option<&Signature> {
         let next = self.signatures.partition_point(|signature| signature.place() <= place);

@@ -61,6 +61,16 @@ pub(crate) struct AnyImport {
     pub(crate) conditional: bool,
 }
 
+/// A statement of the module's body that binds one name to what a call gives.
+#[derive(Debug)]
+pub(crate) struct GlobalFound {
+    pub(crate) name: Name,
+    /// Where the name stands that it binds.
+    pub(crate) target: TextSize,
+    pub(crate) statement: TextRange,
+    pub(crate) value: TextRange,
+}
+
 /// What the walk has found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -73,6 +83,9 @@ pub(crate) struct Found {
     /// Classes of the module's body, and where each ends and its name is bound.
     pub(crate) classes: Vec<(Name, TextSize)>,
     pub(crate) signatures: Vec<SignatureFound>,
+    pub(crate) globals: Vec<GlobalFound>,
+    /// Changes of the environment variables, and whether they stand in a function.
+    pub(crate) environment_writes: Vec<(TextSize, bool)>,
     /// The module binds names through `globals()`.
     pub(crate) writes_namespace: bool,
     /// Names inside strings in annotations.

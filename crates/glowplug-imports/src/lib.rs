@@ -4,10 +4,12 @@
 //! [`analyse`] states facts and judges nothing: whether an import may be deferred is decided in `glowplug-lazy`.
 
 mod analyse;
+mod bindings;
 mod clauses;
 mod effects;
 mod facts;
 mod found;
+mod globals;
 mod scopes;
 mod services;
 mod shapes;
@@ -16,7 +18,7 @@ mod walk;
 
 pub use analyse::analyse;
 pub use facts::{
-    Binding, Effect, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis, ModuleId, Place,
-    Signature, Use, UseKind,
+    Binding, Effect, Global, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis, ModuleId,
+    Place, Signature, Source, Use, UseKind,
 };
 pub use services::{ServiceCalls, service_calls};

@@ -3,19 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_imports::{Binding, ImportStatement, ModuleAnalysis};
+use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis};
 
 use crate::diff;
 use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, signatures_with};
+use crate::globals::{Judged, around, judge_all, unproved};
 use crate::graph::{Deferred, Graph};
 use crate::rules::{Refusal, judge, judge_submodule};
 use crate::world::World;
 
-/// One name bound by imports in one module.
+/// What is deferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CandidateKind {
+    /// A name that imports bind.
+    Import,
+    /// What `import a.b` loads beside binding `a`.
+    Submodule,
+    /// A name of the user's own code that a statement of the body binds to what a call gives.
+    Global,
+}
+
+/// One name bound by imports, or by a call, in one module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// `lazy:app.py:pd`; of a submodule alone `lazy:app.py:scipy.stats`.
+    /// `lazy:app.py:pd`; of a submodule alone `lazy:app.py:scipy.stats`; of a call's value `global:app.py:s3`.
     pub id: String,
+    /// What it is.
+    pub kind: CandidateKind,
     /// The module that holds the import.
     pub module: String,
     /// Its source, relative to the tree.
@@ -24,8 +38,15 @@ pub struct Candidate {
     pub name: String,
     /// Line of the first statement that binds it.
     pub line: u32,
-    /// Modules that the statements load by themselves; the packages around them go without saying.
+    /// Modules that the statements load by themselves; the packages around them go without saying. Of a call's value
+    /// those that its names are imported from.
     pub targets: Vec<String>,
+    /// Ids of the globals that must be deferred with it, because their values use the name.
+    pub requires: BTreeSet<String>,
+    /// Why only a replay can show that deferring it changes nothing; of globals alone.
+    pub unproved: Option<String>,
+    /// What the value is, as it is in the source; of globals alone.
+    pub text: String,
     /// Why it must stay as it is; `None` where it may be deferred.
     pub refusal: Option<Refusal>,
 }
@@ -46,8 +67,15 @@ impl Candidates {
         let world = World::new(analyses, user);
         let mut all: Vec<Candidate> = analyses
             .values()
-            .flat_map(|analysis| analysis.bindings.iter().map(move |binding| (analysis, binding)))
-            .flat_map(|(analysis, binding)| candidates_of(&world, analysis, binding))
+            .flat_map(|analysis| {
+                let judged = judge_all(&world, analysis);
+                let imports = analysis.bindings.iter();
+                let mut all: Vec<Candidate> =
+                    imports.flat_map(|binding| candidates_of(&world, analysis, binding, &judged)).collect();
+                let globals = analysis.globals.iter();
+                all.extend(globals.filter_map(|global| global_candidate(analysis, global, &judged)));
+                all
+            })
             .collect();
         all.sort_by(|a, b| (&a.path, a.line, &a.name).cmp(&(&b.path, b.line, &b.name)));
         let by_name =
@@ -97,13 +125,14 @@ impl Candidates {
             let new = || FileEdits::new(support, analysis);
             change(files.entry(analysis.path.clone()).or_insert_with(new));
         };
-        for Chosen { candidate, analysis, binding } in &chosen {
-            if candidate.is_submodule() {
+        for Chosen { candidate, analysis, binding, global } in &chosen {
+            if candidate.kind == CandidateKind::Submodule {
                 let clauses = candidate.statements(binding).map(clause_edit);
                 let clauses: Vec<ClauseEdit> = clauses.collect();
                 of(&mut files, analysis, &|edits| edits.weakened.extend(clauses.iter().cloned()));
             } else {
-                let edit = name_edit(analysis, binding, |module| self.analyses.contains_key(module));
+                let mut edit = name_edit(analysis, binding, |module| self.analyses.contains_key(module));
+                edit.statement = global.map(|global| (global.place.line, global.place.column));
                 of(&mut files, analysis, &|edits| {
                     edits.names.push(edit.clone());
                     edits.signatures.extend(signatures_with(analysis, binding));
@@ -149,13 +178,37 @@ impl Candidates {
         out
     }
 
+    /// Those of `lazy` that can be deferred together: what requires something that is not among them stays.
+    pub fn effective(&self, lazy: &BTreeSet<String>) -> BTreeSet<String> {
+        let known = self.deferrable().filter(|candidate| lazy.contains(&candidate.id));
+        let mut left: Vec<&Candidate> = known.collect();
+        loop {
+            let ids: BTreeSet<String> = left.iter().map(|candidate| candidate.id.clone()).collect();
+            let before = left.len();
+            left.retain(|candidate| candidate.requires.is_subset(&ids));
+            if left.len() == before {
+                return ids;
+            }
+        }
+    }
+
     fn chosen(&self, lazy: &BTreeSet<String>) -> Vec<Chosen<'_>> {
+        let lazy = self.effective(lazy);
         self.deferrable()
             .filter(|candidate| lazy.contains(&candidate.id))
             .filter_map(|candidate| {
                 let analysis = self.analyses.get(&candidate.module)?;
-                let binding = analysis.bindings.iter().find(|b| b.name == candidate.bound())?;
-                Some(Chosen { candidate, analysis, binding })
+                let global = match candidate.kind {
+                    CandidateKind::Global => {
+                        Some(analysis.globals.iter().find(|global| global.binding.name == candidate.name)?)
+                    }
+                    CandidateKind::Import | CandidateKind::Submodule => None,
+                };
+                let binding = match global {
+                    Some(global) => &global.binding,
+                    None => analysis.bindings.iter().find(|b| b.name == candidate.bound())?,
+                };
+                Some(Chosen { candidate, analysis, binding, global })
             })
             .collect()
     }
@@ -164,7 +217,12 @@ impl Candidates {
 impl Candidate {
     /// Whether it is not the name that is deferred, but what `import a.b` loads beside binding `a`.
     pub fn is_submodule(&self) -> bool {
-        self.name.contains('.')
+        self.kind == CandidateKind::Submodule
+    }
+
+    /// Whether it is a name that a call's value is bound to.
+    pub fn is_global(&self) -> bool {
+        self.kind == CandidateKind::Global
     }
 
     /// The name that the statements bind.
@@ -183,6 +241,7 @@ struct Chosen<'a> {
     candidate: &'a Candidate,
     analysis: &'a ModuleAnalysis,
     binding: &'a Binding,
+    global: Option<&'a Global>,
 }
 
 /// Whether a clause is `import <module>` with a dotted name, which binds only the first part.
@@ -205,8 +264,13 @@ fn clauses_of<'a>(chosen: &[Chosen<'a>]) -> (Vec<&'a ImportStatement>, Deferred<
 }
 
 /// The binding as a whole; where it may not be deferred, also the submodules that its clauses load.
-fn candidates_of(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Vec<Candidate> {
-    let whole = candidate(world, analysis, binding);
+fn candidates_of(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    judged: &Judged,
+) -> Vec<Candidate> {
+    let whole = candidate(world, analysis, binding, judged);
     let mut all = Vec::new();
     if whole.refusal.is_some() {
         let modules: BTreeSet<&str> = binding
@@ -219,6 +283,8 @@ fn candidates_of(world: &World, analysis: &ModuleAnalysis, binding: &Binding) ->
             let line = binding.statements.iter().find(|s| s.module == module).map_or(0, |s| s.place.line);
             all.push(Candidate {
                 id: format!("lazy:{}:{module}", analysis.path),
+                kind: CandidateKind::Submodule,
+                requires: BTreeSet::new(),
                 name: module.to_owned(),
                 line,
                 targets: vec![module.to_owned()],
@@ -231,7 +297,7 @@ fn candidates_of(world: &World, analysis: &ModuleAnalysis, binding: &Binding) ->
     all
 }
 
-fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Candidate {
+fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding, judged: &Judged) -> Candidate {
     let mut targets = Vec::new();
     for statement in &binding.statements {
         let submodule =
@@ -246,11 +312,44 @@ fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Can
     }
     Candidate {
         id: format!("lazy:{}:{}", analysis.path, binding.name),
+        kind: CandidateKind::Import,
+        requires: required(analysis, binding),
+        unproved: None,
+        text: String::new(),
         module: analysis.name.clone(),
         path: analysis.path.clone(),
         name: binding.name.clone(),
         line: binding.statements.first().map_or(0, |statement| statement.place.line),
         targets,
-        refusal: judge(world, analysis, binding),
+        refusal: judge(world, analysis, binding, judged),
     }
+}
+
+fn global_id(analysis: &ModuleAnalysis, name: &str) -> String {
+    format!("global:{}:{name}", analysis.path)
+}
+
+fn required(analysis: &ModuleAnalysis, binding: &Binding) -> BTreeSet<String> {
+    around(analysis, binding).map(|name| global_id(analysis, name)).collect()
+}
+
+/// The value of a statement, in the user's own code.
+fn global_candidate(analysis: &ModuleAnalysis, global: &Global, judged: &Judged) -> Option<Candidate> {
+    let binding = &global.binding;
+    let refusal = judged.get(&binding.name)?.clone();
+    let used = |import: &&Binding| import.uses.iter().any(|used| global.is_around(used.place));
+    let modules = analysis.bindings.iter().filter(used).flat_map(|import| &import.statements);
+    Some(Candidate {
+        id: global_id(analysis, &binding.name),
+        kind: CandidateKind::Global,
+        module: analysis.name.clone(),
+        path: analysis.path.clone(),
+        name: binding.name.clone(),
+        line: global.place.line,
+        targets: modules.map(|statement| statement.module.clone()).collect(),
+        requires: required(analysis, binding),
+        unproved: unproved(global),
+        text: global.text.clone(),
+        refusal,
+    })
 }

@@ -36,6 +36,12 @@ pub(crate) fn of_file(
     let mut lines: Vec<String> = source.lines().map(str::to_owned).collect();
     let quoted = quoted(analysis, names);
     let mut changes: Vec<Change> = imports(analysis, names);
+    for global in analysis.globals.iter().filter(|global| names.contains(global.binding.name.as_str())) {
+        // On the last line of the statement, which keeps its place.
+        if let Some(line) = lines.get_mut((global.end_line as usize).saturating_sub(1)) {
+            line.push_str("  # runs at the first use of the name");
+        }
+    }
     // From the end, so that columns before it stay what they are, and lines too.
     for (start, end) in quoted.into_iter().rev() {
         changes.extend(quote(&mut lines, start, end));

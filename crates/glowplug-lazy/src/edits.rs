@@ -33,6 +33,8 @@ pub struct NameEdit {
     pub name: String,
     /// The clauses that bind it.
     pub clauses: Vec<ClauseEdit>,
+    /// Where the assignment starts that binds it, if no import does.
+    pub statement: Option<(u32, u32)>,
     /// Line and column of every use outside of f-strings.
     pub uses: Vec<(u32, u32)>,
     /// Line and column of every f-string in which all uses are replaced.
@@ -98,7 +100,9 @@ pub(crate) fn name_edit(
     is_module: impl Fn(&str) -> bool,
 ) -> NameEdit {
     let evaluated =
-        || binding.uses.iter().filter(|used| matches!(used.kind, UseKind::Later | UseKind::Signature));
+        || binding.uses.iter().filter(|used| {
+            matches!(used.kind, UseKind::Later | UseKind::Signature | UseKind::Global)
+        });
     let mut uses: Vec<(u32, u32)> =
         evaluated().filter(|used| used.within_fstring.is_none()).map(|used| pair(used.place)).collect();
     let mut fstrings: Vec<(u32, u32)> =
@@ -119,6 +123,7 @@ pub(crate) fn name_edit(
     NameEdit {
         name: binding.name.clone(),
         clauses: binding.statements.iter().map(clause).collect(),
+        statement: None,
         uses,
         fstrings,
     }

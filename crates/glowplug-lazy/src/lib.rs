@@ -8,11 +8,12 @@
 mod candidates;
 mod diff;
 mod edits;
+mod globals;
 mod graph;
 mod rules;
 mod world;
 
-pub use candidates::{Candidate, Candidates};
+pub use candidates::{Candidate, CandidateKind, Candidates};
 pub use edits::{ClauseEdit, FileEdits, NameEdit};
 pub use rules::{Refusal, Rule};
 

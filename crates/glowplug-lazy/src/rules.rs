@@ -1,8 +1,9 @@
 //! The soundness rules: why an import must stay as it is.
 
-use glowplug_imports::{Binding, HindranceKind, ModuleAnalysis, Use, UseKind};
+use glowplug_imports::{Binding, HindranceKind, ModuleAnalysis, Place, Use, UseKind};
 use serde::Serialize;
 
+use crate::globals::Judged;
 use crate::world::World;
 
 /// Why an import stays eager.
@@ -58,19 +59,42 @@ pub enum Rule {
     ForeignPackage,
     /// Nothing uses it: it is imported for its effect.
     ForItsEffect,
+    /// What a value is made from may change before its first use.
+    Unsettled,
+    /// The package that makes a value may be configured after it.
+    ConfiguredLater,
+    /// The environment variables may change before the first use of a value.
+    EnvironmentChanges,
 }
 
 /// The first rule that forbids to defer a binding.
-pub(crate) fn judge(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+pub(crate) fn judge(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    globals: &Judged,
+) -> Option<Refusal> {
+    let last = binding.statements.last().map_or(Place { line: 0, column: 0 }, |statement| statement.place);
+    judge_name(world, analysis, binding, last, globals).or_else(|| of_effect(world, analysis, binding))
+}
+
+/// The first rule about the name that forbids to bind it later; `last` is where it is bound for the last time,
+/// `globals` the statements that may themselves wait.
+pub(crate) fn judge_name(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    last: Place,
+    globals: &Judged,
+) -> Option<Refusal> {
     of_module(analysis)
-        .or_else(|| of_name(world, analysis, binding))
-        .or_else(|| of_hindrances(world, analysis, binding))
-        .or_else(|| of_uses(world, analysis, binding))
-        .or_else(|| of_effect(world, analysis, binding))
+        .or_else(|| of_name(world, analysis, binding, last))
+        .or_else(|| of_hindrances(world, analysis, binding, last))
+        .or_else(|| of_uses(world, analysis, binding, globals))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every caller returns an option")]
-fn refused(rule: Rule, detail: impl Into<String>) -> Option<Refusal> {
+pub(crate) fn refused(rule: Rule, detail: impl Into<String>) -> Option<Refusal> {
     Some(Refusal { rule, detail: detail.into() })
 }
 
@@ -96,7 +120,7 @@ fn of_module(analysis: &ModuleAnalysis) -> Option<Refusal> {
     None
 }
 
-fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding, last: Place) -> Option<Refusal> {
     let name = &binding.name;
     if name.starts_with("__") && name.ends_with("__") {
         return refused(Rule::Dunder, format!("`{name}` is a name that the interpreter itself may ask for"));
@@ -106,15 +130,18 @@ fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Optio
             Some(attribute) => module == analysis.name && attribute == name,
             None => module == format!("{}.{name}", analysis.name),
         };
-        if !binding.statements.iter().all(|s| !s.binds_top && is_it(&s.module, s.attribute.as_deref())) {
+        let imports = &binding.statements;
+        if imports.is_empty()
+            || !imports.iter().all(|s| !s.binds_top && is_it(&s.module, s.attribute.as_deref()))
+        {
             return refused(
                 Rule::NamedLikeSubmodule,
                 format!("`{name}` is also a submodule of `{}`, which would take its place", analysis.name),
             );
         }
     }
-    if let (Some(listing), Some(last)) = (analysis.listings.first(), binding.statements.last())
-        && last.place > *listing
+    if let Some(listing) = analysis.listings.first()
+        && last > *listing
     {
         return refused(
             Rule::FollowsListing,
@@ -166,9 +193,8 @@ pub(crate) fn judge_submodule(
 }
 
 /// Whether every star import before the binding says by a literal `__all__` that it does not bind the name.
-fn stars_are_closed(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> bool {
-    let last = binding.statements.last().map_or(0, |statement| statement.place.line);
-    analysis.imports.iter().filter(|import| import.star && import.line < last).all(|import| {
+fn stars_are_closed(world: &World, analysis: &ModuleAnalysis, binding: &Binding, last: Place) -> bool {
+    analysis.imports.iter().filter(|import| import.star && import.line < last.line).all(|import| {
         world.analyses.get(&import.module).is_some_and(|starred| {
             let exports = starred.exports.as_ref().filter(|_| !starred.dynamic_exports);
             exports.is_some_and(|names| !names.contains(&binding.name))
@@ -176,8 +202,14 @@ fn stars_are_closed(world: &World, analysis: &ModuleAnalysis, binding: &Binding)
     })
 }
 
-fn of_hindrances(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
-    let excused = |kind| kind == HindranceKind::FollowsStar && stars_are_closed(world, analysis, binding);
+fn of_hindrances(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    last: Place,
+) -> Option<Refusal> {
+    let closed = || stars_are_closed(world, analysis, binding, last);
+    let excused = |kind| kind == HindranceKind::FollowsStar && closed();
     let first = binding.hindrances.iter().find(|hindrance| !excused(hindrance.kind))?;
     let line = first.line;
     let (rule, detail) = match first.kind {
@@ -194,8 +226,22 @@ fn of_hindrances(world: &World, analysis: &ModuleAnalysis, binding: &Binding) ->
     refused(rule, format!("{detail}, line {line}"))
 }
 
-fn of_uses(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
-    if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::AtImport) {
+fn of_uses(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    globals: &Judged,
+) -> Option<Refusal> {
+    let waits = |place: Place| {
+        let around = analysis.global_around(place);
+        around.is_some_and(|global| globals.get(&global.binding.name).is_some_and(Option::is_none))
+    };
+    let runs = |used: &&Use| match used.kind {
+        UseKind::AtImport => true,
+        UseKind::Global => !waits(used.place),
+        _ => false,
+    };
+    if let Some(used) = binding.uses.iter().find(runs) {
         return refused(Rule::UsedAtImport, format!("used while the module runs, line {}", used.place.line));
     }
     let at_once = |used: &&Use| match used.kind {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{ModuleAnalysis, Use, UseKind};
+use glowplug_imports::{Import, ModuleAnalysis, Use, UseKind};
 
 /// Facts that no module knows of itself.
 #[derive(Debug)]
@@ -54,8 +54,34 @@ impl<'a> World<'a> {
             })
     }
 
+    /// Where the user's own code changes the environment variables when, or after, line `line` of a module has run.
+    /// What stands before it in the same module has happened, and so has what a module does before it imports any
+    /// other of the user's own.
+    pub(crate) fn environment_written_after(
+        &self,
+        analysis: &ModuleAnalysis,
+        line: u32,
+    ) -> Option<(&'a str, u32)> {
+        let own = self.analyses.values().filter(|other| self.is_user(&other.name));
+        own.flat_map(|other| other.environment_writes.iter().map(move |write| (other, write)))
+            .find(|(other, (at, in_function))| {
+                let imports_own = || {
+                    let before = other.imports.iter().filter(|import| import.line < *at);
+                    before.flat_map(names_of).any(|module| self.is_user(&module))
+                };
+                *in_function || if other.name == analysis.name { *at > line } else { imports_own() }
+            })
+            .map(|(other, (at, _))| (other.path.as_str(), *at))
+    }
+
     /// Whether `module.name` is a module of the tree.
     pub(crate) fn is_submodule(&self, module: &str, name: &str) -> bool {
         self.analyses.contains_key(&format!("{module}.{name}"))
     }
+}
+
+/// The modules that an import may load.
+fn names_of(import: &Import) -> impl Iterator<Item = String> + '_ {
+    let inner = import.names.iter().map(|name| format!("{}.{name}", import.module));
+    std::iter::once(import.module.clone()).chain(inner)
 }

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use glowplug_core::{Decision, DecisionKind, DecisionState, Stat};
 use glowplug_lazy::Candidate;
 
-use crate::explore::Explored;
+use crate::explore::{Explored, node};
 use crate::frontier::WORTH_MS;
 use crate::profit::Profit;
 use crate::search::{Search, targets};
@@ -79,7 +79,8 @@ impl Found<'_> {
     fn refused(&self, candidate: &Candidate) -> Option<Decision> {
         let cost = self.cost(candidate);
         let counts = cost.is_some_and(|ms| ms >= WORTH_MS);
-        let own = self.subject.is_user(&candidate.module);
+        // Most values take no time worth a word.
+        let own = self.subject.is_user(&candidate.module) && !candidate.is_global();
         if !self.all && !own && (!counts || self.is_gone(candidate)) {
             return None;
         }
@@ -116,8 +117,11 @@ impl Found<'_> {
         targets(self.subject, candidate, &self.explored.self_ms)
     }
 
-    /// Time of the imports in the original's init, where this importer was the first.
+    /// Time of the imports in the original's init, where this importer was the first; of a value, to make it.
     fn cost(&self, candidate: &Candidate) -> Option<f64> {
+        if candidate.is_global() {
+            return self.explored.self_ms.get(&node(&candidate.module, &candidate.name)).copied();
+        }
         let total = |target: &String| self.explored.total_ms.get(&(candidate.module.clone(), target.clone()));
         self.targets(candidate).iter().filter_map(total).copied().reduce(|a, b| a + b)
     }
@@ -140,8 +144,12 @@ fn decision(
 ) -> Decision {
     Decision {
         id: candidate.id.clone(),
-        kind: DecisionKind::Lazy,
-        subject: candidate.targets.first().cloned().unwrap_or_else(|| candidate.name.clone()),
+        kind: if candidate.is_global() { DecisionKind::Global } else { DecisionKind::Lazy },
+        subject: if candidate.is_global() {
+            format!("{} = {}", candidate.name, candidate.text)
+        } else {
+            candidate.targets.first().cloned().unwrap_or_else(|| candidate.name.clone())
+        },
         place: format!("{}:{}", candidate.path, candidate.line),
         state,
         saves_ms,

@@ -7,11 +7,12 @@ use camino::Utf8Path;
 use glowplug_core::{Error, Progress, Result};
 use glowplug_engine::{Cpu, InitOutcome, Outcome, error_message};
 use glowplug_lazy::Candidate;
-use glowplug_trace::Phase;
+use glowplug_trace::{LazyLoad, Phase};
 
 use crate::bisect::culprits;
-use crate::explore::{Explored, OWN, loaded, observe_event, outcome_kind, owner};
+use crate::explore::{Explored, OWN, loaded, node, observe_event, outcome_kind, owner};
 use crate::mask::steady;
+use crate::options::LazyLevel;
 use crate::subject::Subject;
 use crate::trial::init_payload;
 use crate::variant::{Recipe, materialise};
@@ -26,12 +27,25 @@ pub(crate) fn loads_native(subject: &Subject, candidate: &Candidate) -> bool {
     !subject.is_user(&candidate.module) && candidate.targets.iter().any(native)
 }
 
+/// Whether the level does not allow to defer a value: `safe` none, and `balanced` none that the analysis does not know.
+pub(crate) fn is_unproved(candidate: &Candidate, level: LazyLevel) -> bool {
+    let allowed = match level {
+        LazyLevel::Off | LazyLevel::Safe => false,
+        LazyLevel::Balanced => candidate.unproved.is_none(),
+        LazyLevel::Aggressive => true,
+    };
+    candidate.is_global() && !allowed
+}
+
 /// Imports that are tried together: the user's own one by one, others by file.
 fn units(subject: &Subject, explored: &Explored) -> Vec<Vec<String>> {
     let mut own = Vec::new();
     let mut by_file: BTreeMap<&Utf8Path, Vec<String>> = BTreeMap::new();
     for candidate in subject.candidates.deferrable() {
-        if !explored.self_ms.contains_key(&candidate.module) || loads_native(subject, candidate) {
+        if !explored.self_ms.contains_key(&candidate.module)
+            || loads_native(subject, candidate)
+            || is_unproved(candidate, explored.level)
+        {
             continue;
         }
         if owner(subject, &candidate.path) == OWN {
@@ -108,6 +122,11 @@ fn full_deferral(
 ) -> Result<Option<(usize, String)>> {
     let tree = materialise(subject, &recipe(units), "explore")?;
     let mut need = BTreeMap::new();
+    let deferred: BTreeSet<&String> = units.iter().flatten().collect();
+    // A value that is made in init whatever comes is needed.
+    for global in subject.candidates.all().filter(|c| c.is_global() && !deferred.contains(&c.id)) {
+        need.insert(node(&global.module, &global.name), 1.0);
+    }
     for (index, event) in subject.ground.events.iter().enumerate() {
         if progress.interrupted() {
             return Err(Error::interrupted());
@@ -120,7 +139,18 @@ fn full_deferral(
         for module in loaded(&observation, Phase::Init) {
             need.insert(module, 1.0);
         }
-        for module in loaded(&observation, Phase::FirstInvoke) {
+        for load in &observation.lazy_loads {
+            if load.phase == Phase::Init && is_value(subject, load) {
+                need.insert(node(&load.module, &load.name), 1.0);
+            }
+        }
+        let made: BTreeSet<String> = observation
+            .lazy_loads
+            .iter()
+            .filter(|load| load.phase == Phase::FirstInvoke && is_value(subject, load))
+            .map(|load| node(&load.module, &load.name))
+            .collect();
+        for module in loaded(&observation, Phase::FirstInvoke).into_iter().chain(made) {
             let share: &mut f64 = need.entry(module).or_insert(0.0);
             *share = (*share + event.weight).min(1.0);
         }
@@ -128,6 +158,10 @@ fn full_deferral(
     }
     explored.need = need;
     Ok(None)
+}
+
+fn is_value(subject: &Subject, load: &LazyLoad) -> bool {
+    subject.candidates.named(&load.module, &load.name).is_some_and(Candidate::is_global)
 }
 
 /// How one event fails with these units deferred, if it does.

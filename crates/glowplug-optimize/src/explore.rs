@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_core::{Error, Progress, Result};
 use glowplug_engine::{InitOutcome, Outcome};
-use glowplug_trace::{Observation, Phase};
+use glowplug_lazy::Candidate;
+use glowplug_trace::{ImportRecord, Observation, ObserveOptions, Phase, StatementRecord};
 
 use crate::deferral::find_needed;
+use crate::options::LazyLevel;
 use crate::subject::Subject;
 use crate::trial::init_failed;
 
@@ -16,7 +18,10 @@ const PASSES: usize = 3;
 /// What the traced starts have shown.
 #[derive(Debug, Default)]
 pub(crate) struct Explored {
-    /// Module → own time in the original's init, ms; 0 where the runtime had loaded it.
+    /// The level that it was explored for.
+    pub(crate) level: LazyLevel,
+    /// Module → own time in the original's init, ms; 0 where the runtime had loaded it. The values of modules are
+    /// among them, as [`node`] calls them, here and below.
     pub(crate) self_ms: BTreeMap<String, f64>,
     /// Module → its total time in the original's init, ms, by who imported it first.
     pub(crate) total_ms: BTreeMap<(String, String), f64>,
@@ -31,13 +36,17 @@ pub(crate) struct Explored {
 }
 
 /// Traces the original, then the tree with everything deferred, with every event.
+/// Values that only a replay can support wait at `level` aggressive alone.
 pub(crate) fn explore(
     subject: &Subject,
     original: &camino::Utf8Path,
+    level: LazyLevel,
     progress: &dyn Progress,
 ) -> Result<Explored> {
-    let mut explored = Explored::default();
+    let mut explored = Explored { level, ..Explored::default() };
     let events = subject.ground.events.len();
+    let user_files: BTreeSet<camino::Utf8PathBuf> =
+        subject.candidates.all().filter(|c| c.is_global()).map(|c| c.path.clone()).collect();
     let count = PASSES.max(events);
     progress.start("Tracing imports", Some((count + events) as u64));
     let mut outcomes = Vec::new();
@@ -47,11 +56,12 @@ pub(crate) fn explore(
             return Err(Error::interrupted());
         }
         let event = &subject.ground.events[pass % events];
-        let observation = observe(subject, original, Some(event))?;
+        let options = ObserveOptions { user_files: user_files.clone(), ..ObserveOptions::default() };
+        let observation = observe(subject, original, Some(event), &options)?;
         if !matches!(observation.init.outcome, InitOutcome::Ready) {
             return Err(init_failed(&observation.init.outcome, Some((&subject.ground, original))));
         }
-        read_original(&observation, &mut explored, &mut passes);
+        read_original(subject, &observation, &mut explored, &mut passes);
         explored.loaded.extend(loaded(&observation, Phase::FirstInvoke));
         if pass < events {
             outcomes
@@ -83,17 +93,19 @@ fn observe(
     subject: &Subject,
     tree: &camino::Utf8Path,
     event: Option<&glowplug_function::Event>,
+    options: &ObserveOptions,
 ) -> Result<Observation> {
-    glowplug_trace::observe(
+    glowplug_trace::observe_with(
         &subject.ground.engine,
         &subject.ground.spec_for_agent(tree, None),
         event.map(|event| (event.name.as_str(), event.payload.as_slice())),
+        options,
     )
 }
 
 /// One traced start of any tree with one event.
 pub(crate) fn observe_event(subject: &Subject, tree: &camino::Utf8Path, event: usize) -> Result<Observation> {
-    observe(subject, tree, Some(&subject.ground.events[event]))
+    observe(subject, tree, Some(&subject.ground.events[event]), &ObserveOptions::default())
 }
 
 /// How an invoke ended, whatever its payload says.
@@ -106,7 +118,13 @@ pub(crate) fn outcome_kind(outcome: &Outcome) -> u8 {
     }
 }
 
+/// What a value of a module is called among the modules: it has a time of its own, is needed or not, and loads others.
+pub(crate) fn node(module: &str, name: &str) -> String {
+    format!("{module}:{name}")
+}
+
 fn read_original(
+    subject: &Subject,
     observation: &Observation,
     explored: &mut Explored,
     passes: &mut BTreeMap<String, Vec<f64>>,
@@ -114,11 +132,43 @@ fn read_original(
     for record in observation.imports.iter().filter(|r| r.phase == Phase::Init && r.loaded()) {
         let ms = if record.runtime_provided { 0.0 } else { record.self_ms };
         passes.entry(record.module.clone()).or_default().push(ms);
-        if let Some(parent) = &record.parent {
+        let maker = record.parent.as_ref().and_then(|parent| making(subject, observation, parent, record));
+        if let Some(maker) = maker {
+            explored.imports.entry(maker).or_default().insert(record.module.clone());
+        } else if let Some(parent) = &record.parent {
             explored.imports.entry(parent.clone()).or_default().insert(record.module.clone());
             explored.total_ms.insert((parent.clone(), record.module.clone()), record.total_ms);
         }
     }
+    for global in subject.candidates.all().filter(|candidate| candidate.is_global()) {
+        let ms = statement(observation, global).map_or(0.0, |statement| statement.self_ms);
+        passes.entry(node(&global.module, &global.name)).or_default().push(ms);
+    }
+}
+
+/// The value whose making loaded a module that its module's body does not ask for.
+fn making(
+    subject: &Subject,
+    observation: &Observation,
+    parent: &str,
+    record: &ImportRecord,
+) -> Option<String> {
+    let of_parent = |candidate: &&Candidate| candidate.is_global() && candidate.module == parent;
+    let within = |candidate: &&Candidate| {
+        statement(observation, candidate).is_some_and(|statement| {
+            let end = statement.start_ms + statement.self_ms + statement.imports_ms;
+            (statement.start_ms..end).contains(&record.start_ms)
+        })
+    };
+    let found = subject.candidates.all().filter(of_parent).find(within)?;
+    Some(node(parent, &found.name))
+}
+
+/// The traced statement that makes a value, where init ran it.
+fn statement<'o>(observation: &'o Observation, global: &Candidate) -> Option<&'o StatementRecord> {
+    observation.statements.iter().find(|statement| {
+        statement.phase == Phase::Init && statement.file == global.path && statement.line == global.line
+    })
 }
 
 /// Modules that are there at the end of a phase.

@@ -19,6 +19,8 @@ pub(crate) struct Edge {
     pub(crate) module: String,
     /// Every module that binding the name loads, re-exports followed.
     pub(crate) targets: BTreeSet<String>,
+    /// Ids of the edges without which this one cannot be deferred.
+    pub(crate) requires: BTreeSet<String>,
 }
 
 /// What is known about the original's init and about what the events need.
@@ -158,13 +160,23 @@ fn attribute(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -
         .iter()
         .map(|edge| {
             let node = graph.add_node(0.0);
-            graph.add_edge(root, node, ());
             for target in edge.targets.iter().filter_map(|t| nodes.get(t.as_str())) {
                 graph.add_edge(node, *target, ());
             }
             node
         })
         .collect();
+    // What requires another edge hangs on it.
+    for (edge, node) in chosen.iter().zip(&edge_nodes) {
+        let above = |id: &String| chosen.iter().position(|other| other.id == *id).map(|at| edge_nodes[at]);
+        let mut required = edge.requires.iter().filter_map(above).peekable();
+        if required.peek().is_none() {
+            graph.add_edge(root, *node, ());
+        }
+        for above in required {
+            graph.add_edge(above, *node, ());
+        }
+    }
     let tree = dominators::simple_fast(&graph, root);
     let mut controlled: BTreeMap<NodeIndex, f64> = BTreeMap::new();
     for node in graph.node_indices() {
@@ -198,7 +210,7 @@ mod tests {
     }
 
     fn edge(id: &str, module: &str, targets: &[&str]) -> Edge {
-        Edge { id: id.into(), module: module.into(), targets: set(targets) }
+        Edge { id: id.into(), module: module.into(), targets: set(targets), requires: BTreeSet::new() }
     }
 
     fn measured(self_ms: &[(&str, f64)], imports: &[(&str, &[&str])], need: &[(&str, f64)]) -> Measured {

@@ -90,8 +90,10 @@ fn misfit(subject: &Subject, plan: &Plan) -> Option<String> {
     }
     let known: BTreeSet<&str> = subject.candidates.ids().collect();
     plan.applied()
-        .find(|d| d.kind == DecisionKind::Lazy && !known.contains(d.id.as_str()))
-        .map(|d| format!("`{}` is no import that can be deferred", d.id))
+        .find(|d| {
+            matches!(d.kind, DecisionKind::Lazy | DecisionKind::Global) && !known.contains(d.id.as_str())
+        })
+        .map(|d| format!("`{}` is nothing that can be deferred", d.id))
 }
 
 /// Reads a plan file.
@@ -128,7 +130,7 @@ pub(crate) fn recipe(plan: &Plan) -> Recipe {
     let mut recipe = Recipe::before();
     for decision in plan.applied() {
         match decision.kind {
-            DecisionKind::Lazy => {
+            DecisionKind::Lazy | DecisionKind::Global => {
                 recipe.lazy.insert(decision.id.clone());
             }
             DecisionKind::Drop => {

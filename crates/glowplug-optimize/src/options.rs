@@ -5,9 +5,10 @@ use glowplug_engine::Cpu;
 use glowplug_package::TrimLevel;
 
 /// How much evidence the rule on import effects asks for before an import is deferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LazyLevel {
     /// No import is deferred.
+    #[default]
     Off,
     /// The user's own code, and third-party imports whose targets are proven free of effects.
     Safe,

@@ -43,6 +43,7 @@ impl Draft {
         pinned: &BTreeMap<String, String>,
         all: bool,
     ) -> Vec<Decision> {
+        let pinned = &with_dependants(subject, &self.recipe.lazy, pinned);
         let mut decisions = if let Some(plan) = &self.given {
             plan.decisions.clone()
         } else {
@@ -64,6 +65,21 @@ impl Draft {
     }
 }
 
+/// What was pinned, and what cannot be deferred without it.
+fn with_dependants(
+    subject: &Subject,
+    lazy: &BTreeSet<String>,
+    pinned: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let left: BTreeSet<String> = lazy.iter().filter(|id| !pinned.contains_key(*id)).cloned().collect();
+    let effective = subject.candidates.effective(&left);
+    let mut all = pinned.clone();
+    for id in left.difference(&effective) {
+        all.insert(id.clone(), "used by a value that is made while the module runs after all".to_owned());
+    }
+    all
+}
+
 /// Makes the draft. `before` is the original tree with valid bytecode; `replayed` says whether a replay follows.
 ///
 /// # Errors
@@ -79,11 +95,11 @@ pub(crate) fn draft(
     if let Some(plan) = lock::find(subject, &options.plan)? {
         return from_plan(subject, profit, plan);
     }
-    let explored =
-        if subject.ground.runs_here() { explore(subject, before, progress)? } else { Explored::default() };
     // Without events, or without a replay to support them, only what the analysis proves.
     let evidence = replayed && !subject.ground.function.events.is_empty();
     let level = if evidence { options.lazy } else { options.lazy.min(LazyLevel::Safe) };
+    let explored =
+        if subject.ground.runs_here() { explore(subject, before, level, progress)? } else { Explored::default() };
     let search = search(subject, level, profit, &explored, progress)?;
     progress.start("Choosing files", None);
     let trimmed = trimming(subject, options.trim, &imported(subject, &explored))?;

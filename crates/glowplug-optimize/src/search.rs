@@ -9,9 +9,9 @@ use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::Candidate;
 use glowplug_trace::{LazyLoad, Observation, Phase};
 
-use crate::deferral::loads_native;
+use crate::deferral::{is_unproved, loads_native};
 use crate::effects;
-use crate::explore::{Explored, OWN, loaded, observe_event, owner};
+use crate::explore::{Explored, OWN, loaded, node, observe_event, owner};
 use crate::frontier::{Edge, Frontier, Measured, WORTH_MS, frontier};
 use crate::options::LazyLevel;
 use crate::profit::Profit;
@@ -126,6 +126,7 @@ fn confirm(
 fn force(id: &str, measured: &mut Measured, edges: &mut Vec<Edge>) {
     if let Some(at) = edges.iter().position(|edge| edge.id == id) {
         measured.forced.extend(edges.remove(at).targets);
+        *edges = without_dangling(std::mem::take(edges));
     }
 }
 
@@ -134,13 +135,22 @@ fn import_graph(subject: &Subject, explored: &Explored) -> BTreeMap<String, BTre
     let mut graph = explored.imports.clone();
     for (module, analysis) in &subject.analyses {
         if explored.self_ms.contains_key(module) {
-            graph.entry(module.clone()).or_default().extend(body_imports(subject, analysis));
+            graph.entry(module.clone()).or_default().extend(body_imports(subject, analysis, explored));
         }
+    }
+    // A value is made by its module's body, and needs what it is made from.
+    for global in subject.candidates.all().filter(|candidate| candidate.is_global()) {
+        let node = node(&global.module, &global.name);
+        graph.entry(global.module.clone()).or_default().insert(node.clone());
+        let inputs = subject.candidates.all().filter(|input| input.requires.contains(&global.id));
+        let needed: Vec<BTreeSet<String>> =
+            inputs.map(|input| targets(subject, input, &explored.self_ms)).collect();
+        graph.entry(node).or_default().extend(needed.into_iter().flatten());
     }
     graph
 }
 
-fn body_imports(subject: &Subject, analysis: &ModuleAnalysis) -> BTreeSet<String> {
+fn body_imports(subject: &Subject, analysis: &ModuleAnalysis, explored: &Explored) -> BTreeSet<String> {
     let mut targets = BTreeSet::new();
     for import in analysis.imports.iter().filter(|import| import.runs_at_import()) {
         add_with_parents(&import.module, &mut targets);
@@ -148,6 +158,10 @@ fn body_imports(subject: &Subject, analysis: &ModuleAnalysis) -> BTreeSet<String
             let submodule = format!("{}.{name}", import.module);
             if subject.modules.contains_key(&submodule) {
                 targets.insert(submodule);
+            }
+            let value = node(&import.module, name);
+            if explored.self_ms.contains_key(&value) {
+                targets.insert(value);
             }
         }
     }
@@ -174,6 +188,12 @@ fn edges(
         if !measured.self_ms.contains_key(&candidate.module) {
             continue;
         }
+        if is_unproved(candidate, level) {
+            let why = candidate.unproved.clone();
+            let why = why.unwrap_or_else(|| "a value waits from level `balanced` on".to_owned());
+            refused.insert(candidate.id.clone(), why);
+            continue;
+        }
         if loads_native(subject, candidate) {
             let why = "it loads native code, which may import in an order of its own";
             refused.insert(candidate.id.clone(), why.to_owned());
@@ -190,9 +210,22 @@ fn edges(
             refused.insert(candidate.id.clone(), why);
             continue;
         }
-        edges.push(Edge { id: candidate.id.clone(), module: candidate.module.clone(), targets });
+        let requires = candidate.requires.clone();
+        edges.push(Edge { id: candidate.id.clone(), module: candidate.module.clone(), targets, requires });
     }
-    edges
+    without_dangling(edges)
+}
+
+/// What is used by a value that stays is used while the module runs.
+fn without_dangling(mut edges: Vec<Edge>) -> Vec<Edge> {
+    loop {
+        let ids: BTreeSet<String> = edges.iter().map(|edge| edge.id.clone()).collect();
+        let before = edges.len();
+        edges.retain(|edge| edge.requires.is_subset(&ids));
+        if edges.len() == before {
+            return edges;
+        }
+    }
 }
 
 /// Every module that binding the name loads: its targets, and through re-exports what those names are. `loaded`
@@ -203,6 +236,10 @@ pub(crate) fn targets<V>(
     loaded: &BTreeMap<String, V>,
 ) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
+    if candidate.is_global() {
+        all.insert(node(&candidate.module, &candidate.name));
+        return all;
+    }
     for target in &candidate.targets {
         add_with_parents(target, &mut all);
     }
@@ -223,6 +260,11 @@ pub(crate) fn targets<V>(
                 continue;
             }
             add_with_parents(&statement.module, &mut all);
+            let value = node(&statement.module, attribute);
+            if loaded.contains_key(&value) {
+                all.insert(value);
+                continue;
+            }
             let submodule = format!("{}.{attribute}", statement.module);
             if subject.modules.contains_key(&submodule) || loaded.contains_key(&submodule) {
                 all.insert(submodule);

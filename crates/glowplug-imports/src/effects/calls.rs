@@ -56,11 +56,16 @@ impl<'a> Walker<'a, '_> {
 
     fn unknown_call(&mut self, call: &'a ExprCall) -> Value {
         self.effect(call.start(), format!("calls `{}()`", written(&call.func)));
+        let called = root(&call.func).map(|name| self.lookup(name));
+        if let Some(value) = called {
+            self.configured(&value);
+        }
         Value::Foreign
     }
 
     fn call_path(&mut self, call: &'a ExprCall, path: &str, given: &Given<'a>) -> Value {
-        if let Some(value) = self.special(call, path, given) {
+        let made = self.constructor(call.start(), path);
+        if let Some(value) = made.or_else(|| self.special(call, path, given)) {
             return value;
         }
         if let Some((position, keyword)) = table::callbacks(path)
@@ -174,6 +179,10 @@ impl<'a> Walker<'a, '_> {
             }
             Value::Handle(Handle::Variable) if name == "get" => Value::Foreign,
             Value::Handle(Handle::Logger { own }) => self.call_logger(call, *own, name),
+            Value::Made => {
+                let made = self.made_method(call.start(), name);
+                made.unwrap_or_else(|| self.unknown_call(call))
+            }
             _ if table::is_text_method(name) => Value::Own,
             _ => self.unknown_call(call),
         }
@@ -247,5 +256,16 @@ impl<'a> Walker<'a, '_> {
                 self.run(at, function, Some(Value::Instance(class)), what);
             }
         }
+    }
+}
+
+/// The name that a chain of attributes and calls begins with.
+fn root(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Name(name) => Some(name.id.as_str()),
+        Expr::Attribute(attribute) => root(&attribute.value),
+        Expr::Call(call) => root(&call.func),
+        Expr::Subscript(subscript) => root(&subscript.value),
+        _ => None,
     }
 }

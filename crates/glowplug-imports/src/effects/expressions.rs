@@ -14,7 +14,11 @@ impl<'a> Walker<'a, '_> {
             Expr::Name(name) => self.lookup(name.id.as_str()),
             Expr::Attribute(attribute) => {
                 let owner = self.value(&attribute.value);
-                self.attribute(&owner, attribute.attr.as_str())
+                let value = self.attribute(&owner, attribute.attr.as_str());
+                if let Value::Imported(path) = &value {
+                    self.read_path(path);
+                }
+                value
             }
             Expr::Subscript(subscript) => {
                 self.value(&subscript.slice);

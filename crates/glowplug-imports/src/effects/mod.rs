@@ -7,8 +7,10 @@
 //! common sense have it; imports are no effect by themselves: the imported module is asked on its own.
 
 mod calls;
+mod constructors;
 mod definitions;
 mod expressions;
+mod making;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,13 +25,30 @@ use crate::Effect;
 use crate::shapes::{is_main, is_type_checking};
 use definitions::{Class, Function};
 use expressions::written;
+pub(crate) use making::Making;
 use value::Value;
 
 /// Statements followed for one module, calls included: enough for any real one, and an end for all others.
 const MOST_STATEMENTS: u32 = 50_000;
 
-/// What the body `suite` may do to others; `line_of` gives a position's line, from 1.
-pub(crate) fn effects(suite: &[Stmt], line_of: &dyn Fn(TextSize) -> u32) -> Vec<Effect> {
+/// What following a module's body has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    /// What the body may do to others.
+    pub(crate) effects: Vec<Effect>,
+    /// Start of a statement that was asked about → what making its value may do, and needs.
+    pub(crate) globals: BTreeMap<TextSize, Making>,
+    /// Calls and assignments of the body that may configure a package: line and top-level package.
+    pub(crate) configures: Vec<(u32, String)>,
+}
+
+/// What the body `suite` may do to others; `line_of` gives a position's line, from 1. The assignments that start at
+/// `asked` are told apart.
+pub(crate) fn effects(
+    suite: &[Stmt],
+    line_of: &dyn Fn(TextSize) -> u32,
+    asked: &BTreeSet<TextSize>,
+) -> Followed {
     let mut walker = Walker {
         line_of,
         found: Vec::new(),
@@ -42,9 +61,14 @@ pub(crate) fn effects(suite: &[Stmt], line_of: &dyn Fn(TextSize) -> u32) -> Vec<
         star: false,
         blurred: false,
         left: MOST_STATEMENTS,
+        asked,
+        making: None,
+        made: BTreeMap::new(),
+        configures: Vec::new(),
+        current: TextSize::default(),
     };
     walker.body(suite);
-    walker.found
+    Followed { effects: walker.found, globals: walker.made, configures: walker.configures }
 }
 
 /// Which kind of names a scope holds.
@@ -90,6 +114,14 @@ struct Walker<'a, 'l> {
     /// Something wrote to the module's namespace as a whole.
     blurred: bool,
     left: u32,
+    /// Starts of the assignments that are told apart.
+    asked: &'l BTreeSet<TextSize>,
+    /// What is known of the value that is being followed, if it is one of those.
+    making: Option<Making>,
+    made: BTreeMap<TextSize, Making>,
+    configures: Vec<(u32, String)>,
+    /// Start of the statement of the module's body that is followed.
+    current: TextSize,
 }
 
 impl<'a> Walker<'a, '_> {
@@ -117,6 +149,9 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn statement(&mut self, statement: &'a Stmt) {
+        if self.running.is_empty() && self.scopes.len() == 1 {
+            self.current = statement.start();
+        }
         match statement {
             Stmt::FunctionDef(definition) => self.define_function(definition),
             Stmt::ClassDef(definition) => self.define_class(definition),
@@ -130,7 +165,7 @@ impl<'a> Walker<'a, '_> {
                 self.value(&expression.value);
             }
             Stmt::Assign(assignment) => {
-                let value = self.value(&assignment.value);
+                let value = self.assigned(assignment.start(), &assignment.value);
                 for target in &assignment.targets {
                     self.assign(target, value.clone(), Some(&assignment.value));
                 }
@@ -138,7 +173,7 @@ impl<'a> Walker<'a, '_> {
             Stmt::AnnAssign(assignment) => {
                 self.value(&assignment.annotation);
                 if let Some(value) = &assignment.value {
-                    let known = self.value(value);
+                    let known = self.assigned(assignment.start(), value);
                     self.assign(&assignment.target, known, Some(value));
                 }
             }
@@ -359,6 +394,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn changed(&mut self, value: &Value, at: TextSize, otherwise: &str) {
+        self.configured(value);
         let known = if let Value::Imported(path) = value { table::shared(path) } else { None };
         self.effect(at, known.unwrap_or(otherwise));
     }
@@ -391,14 +427,18 @@ impl<'a> Walker<'a, '_> {
         self.scopes[here].names.insert(name, value);
     }
 
-    fn lookup(&self, name: &str) -> Value {
+    fn lookup(&mut self, name: &str) -> Value {
         let last = self.scopes.len() - 1;
         for (index, scope) in self.scopes.iter().enumerate().rev() {
             if scope.kind == ScopeKind::Class && index != last {
                 continue;
             }
             if let Some(value) = scope.names.get(name) {
-                return if self.blurred && index == 0 { Value::Foreign } else { value.clone() };
+                let value = if self.blurred && index == 0 { Value::Foreign } else { value.clone() };
+                if index == 0 {
+                    self.needed(name, &value);
+                }
+                return value;
             }
         }
         match name {

@@ -173,7 +173,7 @@ const PATH_METHODS: &str = "
     read_text relative_to resolve rglob stat with_name with_stem with_suffix
 ";
 
-fn within(list: &str, path: &str) -> bool {
+pub(super) fn within(list: &str, path: &str) -> bool {
     list.split_ascii_whitespace().any(|known| match known.strip_suffix(".*") {
         // A module's own contents, not those of the modules below it.
         Some(module) => path

@@ -1,5 +1,7 @@
 //! What counts as an effect, and what does not.
 
+use std::collections::BTreeSet;
+
 use ruff_text_size::TextSize;
 
 use super::effects;
@@ -8,7 +10,7 @@ use crate::Effect;
 fn of(source: &str) -> Vec<Effect> {
     let parsed = ruff_python_parser::parse_module(source).unwrap();
     let line_of = |at: TextSize| source[..at.to_usize()].matches('\n').count() as u32 + 1;
-    effects(parsed.suite(), &line_of)
+    effects(parsed.suite(), &line_of, &BTreeSet::new()).effects
 }
 
 #[track_caller]

@@ -19,6 +19,8 @@ pub(super) enum Value {
     Instance(usize),
     /// An object of the standard library whose methods may reach others.
     Handle(Handle),
+    /// A client, an engine or the like, which a known constructor made: it reaches beyond the module when it is used.
+    Made,
     /// Anything else: it may be anybody's.
     Foreign,
 }
@@ -47,7 +49,7 @@ impl Value {
             | Self::Function(_)
             | Self::Class(_)
             | Self::Instance(_) => true,
-            Self::Imported(_) | Self::Handle(_) | Self::Foreign => false,
+            Self::Imported(_) | Self::Handle(_) | Self::Made | Self::Foreign => false,
         }
     }
 

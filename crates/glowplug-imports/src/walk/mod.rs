@@ -1,6 +1,7 @@
 //! One walk over a module: scopes, reads of names, imports, and reads of whole namespaces.
 
 mod annotations;
+mod globals;
 mod namespaces;
 
 use ruff_python_ast::name::Name;
@@ -317,6 +318,7 @@ impl<'a> Walker<'a> {
 
 impl<'a> Visitor<'a> for Walker<'a> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        self.global(stmt);
         match stmt {
             Stmt::FunctionDef(function) => self.function(function),
             Stmt::ClassDef(class) => self.class(class),
@@ -441,8 +443,15 @@ impl<'a> Visitor<'a> for Walker<'a> {
                 }
                 walk_expr(self, expr);
             }
+            Expr::Subscript(subscript)
+                if subscript.ctx != ExprContext::Load && globals::is_environment(&subscript.value) =>
+            {
+                self.environment_written(expr.start());
+                walk_expr(self, expr);
+            }
             Expr::Call(call) => {
                 self.call(call);
+                self.environment_call(call);
                 walk_expr(self, expr);
             }
             _ => walk_expr(self, expr),

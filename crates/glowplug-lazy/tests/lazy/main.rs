@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they ran on")]
 
 mod corpus;
+mod globals;
 mod properties;
 mod pyodide;
 mod refusals;

@@ -1,0 +1,119 @@
+//! What making one value of a module's body needs and does, told apart from the rest of the body.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruff_python_ast::Expr;
+use ruff_text_size::TextSize;
+
+use super::value::{Handle, Value};
+use super::{Walker, constructors, table};
+use crate::{Effect, Source};
+
+/// What is known of one value.
+#[derive(Debug, Default)]
+pub(crate) struct Making {
+    /// What making it may do to others, known constructors apart.
+    pub(crate) effects: Vec<Effect>,
+    /// Names of the module that it is made from, and whether each is a thing that does not change by itself.
+    pub(crate) inputs: BTreeMap<String, bool>,
+    /// Top-level packages of the known constructors among its calls.
+    pub(crate) makes: BTreeSet<String>,
+    /// What it reads beside the program.
+    pub(crate) reads: BTreeSet<Source>,
+    /// The known constructors, as effects of the module's body.
+    excused: Vec<Effect>,
+}
+
+impl<'a> Walker<'a, '_> {
+    /// The value of an assignment; one that was asked about is told apart.
+    pub(super) fn assigned(&mut self, start: TextSize, value: &'a Expr) -> Value {
+        if !self.asked.contains(&start) || self.making.is_some() || self.scopes.len() > 1 {
+            return self.value(value);
+        }
+        let outer = std::mem::take(&mut self.found);
+        self.making = Some(Making::default());
+        let given = self.value(value);
+        let mut making = self.making.take().unwrap_or_default();
+        making.effects = std::mem::replace(&mut self.found, outer);
+        for effect in making.effects.iter().chain(&making.excused) {
+            if !self.found.contains(effect) {
+                self.found.push(effect.clone());
+            }
+        }
+        self.made.insert(start, making);
+        given
+    }
+
+    /// A name of the module was read.
+    pub(super) fn needed(&mut self, name: &str, value: &Value) {
+        let fixed = match value {
+            Value::Text
+            | Value::PlainClass
+            | Value::Imported(_)
+            | Value::Function(_)
+            | Value::Class(_)
+            | Value::Made
+            | Value::Handle(Handle::Path) => true,
+            Value::Own | Value::Instance(_) | Value::Handle(_) | Value::Foreign => false,
+        };
+        if let Some(making) = &mut self.making {
+            let known = making.inputs.entry(name.to_owned()).or_insert(true);
+            *known &= fixed;
+        }
+    }
+
+    /// A call of something imported: what it makes, if the table knows it as a client or the like.
+    pub(super) fn constructor(&mut self, at: TextSize, path: &str) -> Option<Value> {
+        if let (Some(making), Some(source)) = (&mut self.making, constructors::source(path)) {
+            making.reads.insert(source);
+        }
+        if !constructors::is_constructor(path) || table::pure_call(path).is_some() {
+            return None;
+        }
+        let effect = Effect { line: (self.line_of)(at), what: format!("calls `{path}()`") };
+        match &mut self.making {
+            Some(making) => {
+                making.makes.insert(top(path));
+                making.excused.push(effect);
+            }
+            None if !self.found.contains(&effect) => self.found.push(effect),
+            None => {}
+        }
+        Some(Value::Made)
+    }
+
+    /// A method of something that a known constructor made.
+    pub(super) fn made_method(&mut self, at: TextSize, name: &str) -> Option<Value> {
+        if !constructors::is_factory(name) {
+            return None;
+        }
+        let effect = Effect { line: (self.line_of)(at), what: format!("calls a client's `{name}`") };
+        match &mut self.making {
+            Some(making) => making.excused.push(effect),
+            None if !self.found.contains(&effect) => self.found.push(effect),
+            None => {}
+        }
+        Some(Value::Made)
+    }
+
+    /// Something was read by its path.
+    pub(super) fn read_path(&mut self, path: &str) {
+        if let (Some(making), true) = (&mut self.making, path.starts_with("os.environ")) {
+            making.reads.insert(Source::Environment);
+        }
+    }
+
+    /// Something of a package is changed, or called for what it does, while the body runs.
+    pub(super) fn configured(&mut self, value: &Value) {
+        if let Value::Imported(path) = value {
+            let known = ((self.line_of)(self.current), top(path));
+            if !self.configures.contains(&known) {
+                self.configures.push(known);
+            }
+        }
+    }
+}
+
+fn top(path: &str) -> String {
+    path.split('.').next().unwrap_or(path).to_owned()
+}

@@ -1,0 +1,169 @@
+//! Statements of a module's body whose value may as well be made when somebody asks for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruff_text_size::{TextRange, TextSize};
+
+use crate::effects::{Followed, Making};
+use crate::facts::{Binding, Global, Place};
+use crate::found::{Found, GlobalFound};
+use crate::scopes::Meaning;
+use crate::signatures::last_bound;
+
+/// Where the statements start that are asked about.
+pub(crate) fn starts(found: &Found) -> BTreeSet<TextSize> {
+    found.globals.iter().map(|global| global.statement.start()).collect()
+}
+
+/// The facts about each statement whose name is among `bindings`.
+pub(crate) fn globals(
+    source: &str,
+    found: &Found,
+    bindings: Vec<Binding>,
+    followed: &Followed,
+    place_of: &dyn Fn(TextSize) -> Place,
+) -> Vec<Global> {
+    let last = last_bound(found, place_of);
+    let by_name: BTreeMap<&str, &GlobalFound> =
+        found.globals.iter().rev().map(|global| (global.name.as_str(), global)).collect();
+    let mut all = Vec::new();
+    for binding in bindings {
+        let Some(global) = by_name.get(binding.name.as_str()) else { continue };
+        let Some(making) = followed.globals.get(&global.statement.start()) else { continue };
+        let span = |range: TextRange| (place_of(range.start()), place_of(range.end()));
+        let (place, end) = span(global.statement);
+        let value = &source[global.value];
+        all.push(Global {
+            place,
+            end_line: end.line,
+            value: span(global.value),
+            text: value.lines().next().unwrap_or(value).to_owned(),
+            effects: making.effects.clone(),
+            unsettled: unsettled(found, global, making, &last, place_of),
+            makes: making.makes.clone(),
+            reads: making.reads.clone(),
+            binding,
+        });
+    }
+    all
+}
+
+/// The first name that the value is made from and that may mean something else later.
+fn unsettled(
+    found: &Found,
+    global: &GlobalFound,
+    making: &Making,
+    last: &BTreeMap<&str, Place>,
+    place_of: &dyn Fn(TextSize) -> Place,
+) -> Option<(u32, String)> {
+    let start = place_of(global.statement.start());
+    if found.star.is_some() || found.writes_namespace {
+        return Some((start.line, "any name of the module may be bound again".to_owned()));
+    }
+    for (name, fixed) in &making.inputs {
+        if let Some(at) = last.get(name.as_str()).filter(|at| **at >= start) {
+            return Some((at.line, format!("`{name}` is bound again")));
+        }
+        if found.scopes.declared_global(name) {
+            return Some((start.line, format!("a function may bind `{name}` again")));
+        }
+        let elsewhere = found.reads.iter().find(|read| {
+            read.name.as_str() == name
+                && found.scopes.resolve(read.scope, name) != Meaning::Local
+                && !found.globals.iter().any(|global| global.value.contains(read.at))
+        });
+        if let Some(read) = elsewhere.filter(|_| !fixed) {
+            return Some((place_of(read.at).line, format!("`{name}` may be changed")));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use glowplug_core::PythonVersion;
+
+    use crate::{Global, ModuleAnalysis, ModuleId, Source, UseKind, analyse};
+
+    fn read(source: &str) -> ModuleAnalysis {
+        let id = ModuleId { name: "app".to_owned(), is_package: false, path: "app.py".into() };
+        analyse(source, &id, PythonVersion::new(3, 12)).unwrap()
+    }
+
+    fn global(source: &str, name: &str) -> Global {
+        read(source).globals.into_iter().find(|global| global.binding.name == name).unwrap()
+    }
+
+    /// Effects, and why its value may change.
+    fn problems(source: &str, name: &str) -> Vec<String> {
+        let global = global(source, name);
+        let unsettled = global.unsettled.map(|(_, why)| why);
+        global.effects.into_iter().map(|effect| effect.what).chain(unsettled).collect()
+    }
+
+    #[test]
+    fn clients_and_what_they_are_made_from_are_free() {
+        let source = "import os, boto3\nfrom botocore.config import Config\nREGION = os.environ['R']\ns = boto3.Session()\nc: object = s.client('s3', region_name=REGION, config=Config())\nt = boto3.resource('dynamodb').Table(os.getenv('T'))\n";
+        for name in ["s", "c", "t"] {
+            assert_eq!(problems(source, name), [""; 0], "{name}");
+        }
+        assert_eq!(global(source, "t").reads.into_iter().collect::<Vec<_>>(), [Source::Environment]);
+        let made = global(source, "c").makes;
+        assert_eq!(made.into_iter().collect::<Vec<_>>(), ["botocore"]);
+    }
+
+    #[test]
+    fn functions_of_the_module_are_followed() {
+        let free = "import boto3\ndef make(name):\n    return boto3.client(name)\nc = make('s3')\n";
+        assert_eq!(problems(free, "c"), [""; 0]);
+        let loud = "import boto3\ndef make():\n    print('made')\n    return boto3.client('s3')\nc = make()\nd = make()\n";
+        assert_eq!(problems(loud, "c"), ["calls `make()`, which prints in line 3"]);
+        assert_eq!(problems(loud, "d"), ["calls `make()`, which prints in line 3"]);
+        assert_eq!(problems("import x\nc = x.connect()\n", "c"), ["calls `x.connect()`"]);
+    }
+
+    #[test]
+    fn what_may_be_another_value_later_is_told() {
+        let again = "import boto3\nR = 'a'\nc = boto3.client('s3', region_name=R)\nR = 'b'\n";
+        assert_eq!(problems(again, "c"), ["`R` is bound again"]);
+        let inside = "import boto3\nR = 'a'\ndef m():\n    return boto3.client(R)\nc = m()\nR = 'b'\n";
+        assert_eq!(problems(inside, "c"), ["`R` is bound again"]);
+        let declared = "import boto3\nR = 'a'\nc = boto3.client(R)\ndef f():\n    global R\n    R = 'b'\n";
+        assert_eq!(problems(declared, "c"), ["a function may bind `R` again"]);
+        let changed = "import boto3\nO = {'a': 1}\nc = boto3.client(**O)\ndef f():\n    O['a'] = 2\n";
+        assert_eq!(problems(changed, "c"), ["`O` may be changed"]);
+        assert_eq!(problems("import boto3\nO = {'a': 1}\nc = boto3.client(**O)\n", "c"), [""; 0]);
+    }
+
+    #[test]
+    fn only_movable_calls_of_one_name_count() {
+        let names = |source: &str| -> Vec<String> {
+            read(source).globals.into_iter().map(|global| global.binding.name).collect()
+        };
+        assert_eq!(names("a = 1\nb = c = f()\nd, e = f()\nif x:\n    g = f()\nh = f(lambda: 1)\n"), [""; 0]);
+        assert_eq!(names("a = f()\nb: int = f()\nc = [f() for x in y]\nclass C:\n    d = f()\n"), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn uses_in_a_value_are_told_apart() {
+        let analysis = read("import x\na = x.f(x)\nb = x\nc = x.g(a)\ndef later():\n    return x, a\n");
+        let kinds = |binding: &crate::Binding| binding.uses.iter().map(|used| used.kind).collect::<Vec<_>>();
+        assert_eq!(
+            kinds(&analysis.bindings[0]),
+            [UseKind::Global, UseKind::Global, UseKind::AtImport, UseKind::Global, UseKind::Later]
+        );
+        assert_eq!(kinds(&analysis.globals[0].binding), [UseKind::Global, UseKind::Later]);
+        let inner = analysis.bindings[0].uses[3].place;
+        assert_eq!(analysis.global_around(inner).map(|global| global.binding.name.as_str()), Some("c"));
+    }
+
+    #[test]
+    fn what_configures_a_package_and_the_environment_is_told() {
+        let analysis = read(
+            "import boto3, os\nboto3.setup_default_session()\nos.environ['A'] = 'b'\ndef f():\n    os.environ.pop('A')\nboto3.x = 1\n",
+        );
+        let boto3 = |line| (line, "boto3".to_owned());
+        assert!(analysis.configures.contains(&boto3(2)) && analysis.configures.contains(&boto3(6)));
+        assert_eq!(analysis.environment_writes, [(3, false), (5, true)]);
+    }
+}

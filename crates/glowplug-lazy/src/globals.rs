@@ -1,0 +1,66 @@
+//! Which statements of the user's own code may wait until the first use of what they bind: `s3 = boto3.client("s3")`.
+
+use std::collections::BTreeMap;
+
+use glowplug_imports::{Binding, Global, ModuleAnalysis, Source};
+
+use crate::rules::{Refusal, Rule, judge_name, refused};
+use crate::world::World;
+
+/// Name → why the statement stays as it is, for every statement of a module that is asked about. Empty for modules
+/// that are not the user's own.
+pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
+
+/// Judges the statements of a module. One may use what another binds only where it waits itself, so the last comes
+/// first.
+pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
+    let mut judged = Judged::new();
+    if world.is_user(&analysis.name) {
+        for global in analysis.globals.iter().rev() {
+            let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
+                .or_else(|| of_value(world, analysis, global));
+            judged.insert(global.binding.name.clone(), refusal);
+        }
+    }
+    judged
+}
+
+/// Why the value could be another one later, or somebody could notice that it is made later.
+fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option<Refusal> {
+    if let Some((line, why)) = &global.unsettled {
+        return refused(Rule::Unsettled, format!("what it is made from may change: {why}, line {line}"));
+    }
+    let later = |(line, package): &&(u32, String)| *line > global.end_line && global.makes.contains(package);
+    if let Some((line, package)) = analysis.configures.iter().find(later) {
+        return refused(
+            Rule::ConfiguredLater,
+            format!("`{package}` may be configured after it is made, line {line}"),
+        );
+    }
+    if let Some((path, line)) = world.environment_written_after(analysis, global.end_line) {
+        return refused(Rule::EnvironmentChanges, format!("the environment variables change, {path}:{line}"));
+    }
+    None
+}
+
+/// What a deferral of the value can only be tried, not proved: an effect on others, the time, random numbers.
+pub(crate) fn unproved(global: &Global) -> Option<String> {
+    if let Some(effect) = global.effects.first() {
+        return Some(format!("its value may act on others: line {}: {}", effect.line, effect.what));
+    }
+    if global.reads.contains(&Source::Clock) {
+        return Some("its value depends on the time".to_owned());
+    }
+    global.reads.contains(&Source::Random).then(|| "its value depends on random numbers".to_owned())
+}
+
+/// Names of the statements in whose values a name is used.
+pub(crate) fn around<'a>(
+    analysis: &'a ModuleAnalysis,
+    binding: &'a Binding,
+) -> impl Iterator<Item = &'a str> {
+    let places = binding.uses.iter().filter(|used| used.kind == glowplug_imports::UseKind::Global);
+    places
+        .filter_map(|used| analysis.global_around(used.place))
+        .map(|global| global.binding.name.as_str())
+}

@@ -1,0 +1,175 @@
+//! Values of the user's own modules that are made at their first use: `client = maker.Client("s3")`.
+
+use glowplug_core::PythonVersion;
+use glowplug_lazy::Rule;
+
+use crate::support::{Tree, pythons};
+
+/// In the place of boto3, whose constructors are known: it says when it is loaded and when something is made of it.
+const MAKER: &str = "print('maker is loaded')\nclass Client:\n    def __init__(self, name, **options):\n        if name == 'broken':\n            raise ValueError('no such service')\n        print('made', name, sorted(options))\n        self.name = name\n    def call(self):\n        return self.name.upper()\n    def Table(self, name):\n        return Client(self.name + '.' + name)\nresource = Client\n";
+
+const APP: &str = "import os\nimport boto3 as maker\n\nREGION = os.environ.get('NO_SUCH', 'north')\nOPTIONS = {'region': REGION}\nclient = maker.resource('s3', **OPTIONS)\ntable: object = client.Table(\n    'orders',\n)\n\ndef light():\n    return 1\n\ndef use():\n    return client.call(), table.call(), [table.name for _ in range(2)], f'{client.name!r}'\n";
+
+#[test]
+fn a_value_is_made_at_its_first_use_and_once_with_what_it_needs() {
+    let tree = Tree::new(&[("boto3.py", MAKER), ("app.py", APP)]);
+    let script = "import app, sys\nprint(app.light(), 'boto3' in sys.modules)\nprint(app.use(), app.use() == app.use(), app.__annotations__)\n";
+    for (before, after) in tree.compare(None, script) {
+        let made = "maker is loaded\nmade s3 ['region']\nmade s3.orders []\n";
+        let used =
+            "('S3', 'S3.ORDERS', ['s3.orders', 's3.orders'], \"'s3'\") True {'table': <class 'object'>}\n";
+        assert_eq!(before, format!("{made}1 True\n{used}"));
+        assert_eq!(after, format!("1 False\n{made}{used}"));
+    }
+}
+
+#[test]
+fn an_import_that_only_a_value_uses_waits_with_it_or_not_at_all() {
+    let tree = Tree::new(&[("boto3.py", MAKER), ("app.py", APP)]);
+    let script = "import app, sys\nprint('boto3' in sys.modules)\n";
+    let loaded = |names: &[&str]| tree.compare(Some(names), script).remove(0).1.ends_with("True\n");
+    assert!(!loaded(&["app:maker", "app:client", "app:table"]));
+    assert!(loaded(&["app:maker"]), "nothing else waits");
+    assert!(loaded(&["app:maker", "app:client"]), "`table` is made of `client` at once");
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    let ids = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let all = ids(&["global:app.py:client", "global:app.py:table", "lazy:app.py:maker"]);
+    assert_eq!(candidates.effective(&all), all);
+    assert_eq!(
+        candidates.effective(&ids(&["global:app.py:client", "lazy:app.py:maker"])),
+        ids(&[]),
+        "both hang on `table`"
+    );
+    assert_eq!(candidates.effective(&ids(&["global:app.py:table"])), ids(&["global:app.py:table"]));
+}
+
+#[test]
+fn others_see_the_value_through_the_module_and_may_replace_it() {
+    let tree = Tree::new(&[
+        ("boto3.py", MAKER),
+        ("app.py", APP),
+        ("other.py", "from app import table\nimport app\nprint(app.client is app.client, table is app.table)\n"),
+    ]);
+    let names = ["app:client", "app:table"];
+    tree.same(Some(&names), "import other\n");
+    let mocked = "import app\nfrom unittest import mock\nwith mock.patch('app.table') as table:\n    table.call.return_value = 'fake'\n    table.name = 'n'\n    print(app.use())\nprint(app.use(), 'client' in dir(app), hasattr(app, 'table'), hasattr(app, 'no'))\n";
+    tree.same(Some(&names), mocked);
+    // An assignment from outside wins, and nothing is made.
+    let assigned = "import app, types\napp.client = app.table = types.SimpleNamespace(name='x', call=lambda: 'y')\nprint(app.use())\n";
+    for (_, after) in tree.compare(Some(&names), assigned) {
+        assert_eq!(after, "maker is loaded\n('y', 'y', ['x', 'x'], \"'x'\")\n");
+    }
+}
+
+#[test]
+fn a_value_that_fails_fails_at_each_use_with_its_own_error_and_shows_both_places() {
+    let app = "import boto3\nclient = boto3.resource('broken')\n\ndef use():\n    return client\n";
+    let tree = Tree::new(&[("boto3.py", MAKER), ("app.py", app)]);
+    for python in pythons() {
+        tree.compile(python, &tree.edits(python.version, None));
+        let script = "import app, traceback\nfor _ in range(2):\n    try:\n        app.use()\n    except ValueError:\n        print(traceback.format_exc())\n";
+        let output = String::from_utf8(tree.run(python, script).stdout).unwrap();
+        assert_eq!(output.matches("ValueError: no such service").count(), 2, "{output}");
+        for place in ["line 5, in use\n    return client", "line 2, in", "    client = boto3.resource('broken')"] {
+            assert_eq!(output.matches(place).count(), 2, "{place}: {output}");
+        }
+    }
+}
+
+#[test]
+fn threads_that_race_for_a_first_use_share_one_value() {
+    let maker = "import time\nclass Client:\n    def __init__(self):\n        print('made')\n        time.sleep(0.05)\n";
+    let app = "import maker\nclient = maker.Client()\nother = maker.Client()\n\ndef use(n):\n    return (client, other)[n % 2]\n";
+    let tree = Tree::new(&[("maker.py", maker), ("app.py", app)]);
+    let script = "import app\nfrom concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(8) as pool:\n    print(len(set(map(id, pool.map(app.use, range(32))))))\n";
+    for (before, after) in tree.compare(None, script) {
+        assert_eq!(before, "made\nmade\n2\n");
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn a_value_and_a_module_that_wait_for_each_other_in_two_threads_are_found_out() {
+    let app = "import maker\nLATE = False\nvalue = maker.make()\n";
+    let maker = "import time\ndef make():\n    import app\n    if app.LATE:\n        time.sleep(0.2)\n        import slow\n    return 7\n";
+    let slow = "import time, app\ntime.sleep(0.4)\nseen = app.value\n";
+    let tree = Tree::new(&[("maker.py", maker), ("app.py", app), ("slow.py", slow)]);
+    let script = "import app, threading\napp.LATE = True\ndef load():\n    import slow\nthreads = [threading.Thread(target=t, daemon=True) for t in (lambda: app.value, load)]\n[t.start() for t in threads]\n[t.join(60) for t in threads]\nprint([t.is_alive() for t in threads], app.value)\n";
+    for (_, after) in tree.compare(Some(&["app:value"]), script) {
+        assert_eq!(after, "[False, False] 7\n");
+    }
+}
+
+fn rule(app: &str, name: &str) -> Option<Rule> {
+    let tree = Tree::new(&[("app.py", app), ("boto3.py", ""), ("x.py", "")]);
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    candidates.named("app", name).unwrap().refusal.as_ref().map(|refusal| refusal.rule)
+}
+
+#[test]
+fn each_rule_refuses_a_value() {
+    for (expected, app) in [
+        (None, "import boto3\nc = boto3.client('s3')\ndef f():\n    return c\n"),
+        (None, "import boto3\nc = boto3.client('s3')\n"),
+        (Some(Rule::UsedAtImport), "import boto3\nc = boto3.client('s3')\nd = c\n"),
+        (Some(Rule::UsedAtImport), "import boto3\nc = boto3.client('s3')\ndef f(c=c):\n    pass\n"),
+        (Some(Rule::UsedAtImport), "import boto3\nc = boto3.client('s3')\n@c.on('x')\ndef f():\n    pass\n"),
+        (Some(Rule::Rebound), "import boto3\nc = boto3.client('s3')\nc = boto3.client('sqs')\n"),
+        (Some(Rule::Rebound), "import boto3\nc = boto3.client('s3')\nif boto3:\n    c = None\n"),
+        (Some(Rule::DeclaredGlobal), "import boto3\nc = boto3.client('s3')\ndef f():\n    global c\n    c = 1\n"),
+        (Some(Rule::SelfDocumentingFString), "import boto3\nc = boto3.client('s3')\ndef f():\n    return f'{c=}'\n"),
+        (Some(Rule::ReadsNamespace), "import boto3\nc = boto3.client('s3')\ndef f():\n    return globals()['c']\n"),
+        (Some(Rule::Unsettled), "import boto3\nR = 1\nc = boto3.client(R)\nR = 2\n"),
+        (Some(Rule::Unsettled), "import boto3\nO = {}\nc = boto3.client(O)\ndef f():\n    O['a'] = 1\n"),
+        (Some(Rule::FollowsStar), "import boto3\nfrom x import *\nc = boto3.client()\n"),
+        (Some(Rule::ConfiguredLater), "import boto3\nc = boto3.client('s3')\nboto3.setup_default_session()\n"),
+        (None, "import boto3\nboto3.setup_default_session()\nc = boto3.client('s3')\n"),
+        (Some(Rule::EnvironmentChanges), "import boto3, os\nc = boto3.client('s3')\nos.environ['A'] = 'b'\n"),
+        (None, "import boto3, os\nos.environ.setdefault('A', 'b')\nc = boto3.client('s3')\n"),
+        (
+            Some(Rule::EnvironmentChanges),
+            "import boto3, os\nc = boto3.client('s3')\ndef f(e):\n    os.environ['R'] = e\n",
+        ),
+    ] {
+        assert_eq!(rule(app, "c"), expected, "{app}");
+    }
+}
+
+#[test]
+fn what_only_a_replay_can_support_is_told() {
+    let unproved = |app: &str| {
+        let tree = Tree::new(&[("app.py", app), ("boto3.py", ""), ("x.py", "")]);
+        tree.candidates(PythonVersion::new(3, 12)).named("app", "c").unwrap().unproved.clone()
+    };
+    assert_eq!(unproved("import boto3\nc = boto3.client('s3')\n"), None);
+    assert!(unproved("import x\nc = x.connect()\n").unwrap().contains("x.connect()"));
+    assert!(unproved("import time\nc = time.time()\n").unwrap().contains("time"));
+    assert!(unproved("import uuid\nc = str(uuid.uuid4())\n").unwrap().contains("random"));
+}
+
+#[test]
+fn libraries_make_their_values_at_once() {
+    let tree = Tree::new(&[("lib.py", "import boto3\nc = boto3.client('s3')\n"), ("boto3.py", "")]);
+    assert!(tree.candidates(PythonVersion::new(3, 12)).named("lib", "c").is_none());
+}
+
+#[test]
+fn the_diff_says_when_a_value_is_made() {
+    let source = "import boto3\n\ns3 = boto3.client(\n    's3',\n)\n\n\ndef f():\n    return s3\n";
+    let tree = Tree::new(&[("app.py", source), ("boto3.py", "")]);
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    let lazy = candidates.ids().map(str::to_owned).collect();
+    insta::assert_snapshot!(candidates.diff(&lazy, &|_| source.to_owned()), @r"
+    --- a/app.py
+    +++ b/app.py
+    @@ -1,2 +1,2 @@
+    -import boto3
+    +lazy import boto3
+     
+    @@ -4,3 +4,3 @@
+         's3',
+    -)
+    +)  # runs at the first use of the name
+     
+    ");
+}
