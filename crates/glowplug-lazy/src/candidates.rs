@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis};
+use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source};
 
 use crate::diff;
 use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, signatures_with};
@@ -47,6 +47,8 @@ pub struct Candidate {
     pub unproved: Option<String>,
     /// What the value is, as it is in the source; of globals alone.
     pub text: String,
+    /// What the value is made from beside the program; of globals alone.
+    pub reads: BTreeSet<Source>,
     /// Why it must stay as it is; `None` where it may be deferred.
     pub refusal: Option<Refusal>,
 }
@@ -316,6 +318,7 @@ fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding, judged
         requires: required(analysis, binding),
         unproved: None,
         text: String::new(),
+        reads: BTreeSet::new(),
         module: analysis.name.clone(),
         path: analysis.path.clone(),
         name: binding.name.clone(),
@@ -350,6 +353,7 @@ fn global_candidate(analysis: &ModuleAnalysis, global: &Global, judged: &Judged)
         requires: required(analysis, binding),
         unproved: unproved(global),
         text: global.text.clone(),
+        reads: global.reads.clone(),
         refusal,
     })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use glowplug_core::{Decision, DecisionKind, DecisionState, Stat};
+use glowplug_imports::Source;
 use glowplug_lazy::Candidate;
 
 use crate::explore::{Explored, node};
@@ -69,7 +70,7 @@ impl Found<'_> {
         if let Some(ms) = saves {
             let fired = self.search.fired.get(&candidate.id).into_iter().flatten();
             let events: Vec<String> = fired.cloned().collect();
-            let reason = applied_reason(&events);
+            let reason = format!("{}{}", applied_reason(&events), reads(candidate));
             let applied = decision(candidate, DecisionState::Applied, Some(ms), &reason, self.evidence);
             return Some(Decision { events, ..applied });
         }
@@ -125,6 +126,18 @@ impl Found<'_> {
         let total = |target: &String| self.explored.total_ms.get(&(candidate.module.clone(), target.clone()));
         self.targets(candidate).iter().filter_map(total).copied().reduce(|a, b| a + b)
     }
+}
+
+/// What a value is made from at its first use that may be something else then.
+fn reads(candidate: &Candidate) -> String {
+    let named = candidate.reads.iter().map(|source| match source {
+        Source::Environment => "environment variables",
+        Source::Files => "files",
+        Source::Clock => "the time",
+        Source::Random => "random numbers",
+    });
+    let named: Vec<&str> = named.collect();
+    if named.is_empty() { String::new() } else { format!("; it reads {} then", named.join(" and ")) }
 }
 
 fn applied_reason(events: &[String]) -> String {

@@ -6,9 +6,13 @@ use petgraph::algo::dominators;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::profit::Profit;
+use crate::smallest::smallest;
 
 /// Below this an import stays eager: its gain is smaller than the noise of a start, ms.
 pub(crate) const WORTH_MS: f64 = 0.5;
+
+/// The share of what could be saved that the smallest set of edits must save.
+const WORTHWHILE_SHARE: f64 = 0.95;
 
 /// A deferrable import binding, as the planner sees it.
 #[derive(Debug, Clone)]
@@ -75,6 +79,10 @@ pub(crate) fn frontier(measured: &Measured, edges: &[Edge], profit: Profit) -> F
         }
         chosen = crossing(edges, measured, &needed);
     }
+    // Most of the rest save next to nothing, and each is an edit that something may notice.
+    let found = smallest(measured, &chosen, &needed, WORTHWHILE_SHARE);
+    needed = found.needed;
+    chosen.retain(|edge| found.kept.contains(&edge.id));
     let saves_ms = measured.self_ms.iter().filter(|(m, _)| !needed.contains(*m)).map(|(_, ms)| ms).sum();
     let edges = attribute(measured, &chosen, &needed);
     Frontier { edges, needed, saves_ms }
