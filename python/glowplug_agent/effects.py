@@ -216,6 +216,14 @@ def _renamed(label, place, names, old, new, standard):
     return out
 
 
+def _is_another(place, before, after):
+    """Whether the name at a place inside of a namespace has another value than it had."""
+    holder, now = before.get(place[:-1]), after.get(place[:-1])
+    if holder is None or now is None:
+        return False
+    return holder[0].names.get(place[-1]) is not now[0].names.get(place[-1])
+
+
 def _sentences(before, after, new, deferred, user):
     out = []
     for place, (space, held) in after.items():
@@ -224,7 +232,9 @@ def _sentences(before, after, new, deferred, user):
             continue
         label, standard = ".".join(place), _standard(place[0])
         was = before.get(place)
-        if was is None or was[0] is not space:
+        # What another object than before holds is told with the name that holds it, or is nobody's affair (`None`).
+        told = was is None and len(place) > 1 and _is_another(place, before, after)
+        if not told and (was is None or was[0] is not space):
             names = space.names
             if len(place) == 1:
                 names = {name: value for name, value in names.items() if (place[0], name) not in deferred}

@@ -102,7 +102,13 @@ impl Found<'_> {
     /// Why an import that the rules allow to defer stays eager; `None` where it loads nothing in init.
     fn not_chosen(&self, candidate: &Candidate, cost: Option<f64>) -> Option<String> {
         let need = |module: &String| self.search.need.get(module).copied();
-        let weight = self.targets(candidate).iter().filter_map(need).reduce(f64::max);
+        let targets = self.targets(candidate);
+        let least = targets.iter().filter_map(need).reduce(f64::min);
+        // A package around the target is needed more often than what the import is about.
+        let weight = match least {
+            Some(weight) if !self.profit.defers(weight) => least,
+            _ => targets.iter().filter_map(need).reduce(f64::max),
+        };
         match (weight, cost) {
             _ if self.is_gone(candidate) => {
                 Some(format!("`{}` itself is not loaded any more", candidate.module))

@@ -18,7 +18,9 @@ const TEMPORARY: &str = r"\btmp[a-z0-9_]{8}\b";
 static LOG_MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         (r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "<id>"),
-        (r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?", "<trace>"),
+        (r"(Root=)?\b1-[0-9a-f]{8}-[0-9a-f]{24}\b(;Parent=[0-9a-f]{16})?", "<trace>"),
+        // Milliseconds since 1970, from 2001 to 2065.
+        (r"\b[12]\d{12}\b", "<time>"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?", "<time>"),
         (r"0x[0-9a-f]{6,16}", "<address>"),
         (TEMPORARY, "tmp<random>"),
@@ -122,6 +124,8 @@ mod tests {
     #[test]
     fn times_ids_and_addresses_leave_the_log() {
         let mask = Mask { tree: "/tmp/tree", ignore: &[] };
+        let powertools = br#"{"Timestamp":1795905260503,"xray_trace_id":"1-6b1f6f0e-000000000000000000000001"}"#;
+        assert_eq!(mask.log(powertools), [r#"{"Timestamp":<time>,"xray_trace_id":"<trace>"}"#]);
         let log = b"[INFO]\t2026-11-24T08:00:00.123Z\t6b1f6f0e-0000-4000-8000-000000000001\t<A at 0x7f00aabbccdd> took 12.5 ms\n/tmp/tree/app.py\n";
         assert_eq!(
             mask.log(log),

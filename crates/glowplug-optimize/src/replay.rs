@@ -1,6 +1,7 @@
 //! Runs events in fresh processes and keeps what the outside could see.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use camino::Utf8Path;
 use rayon::prelude::*;
@@ -29,7 +30,7 @@ pub(crate) struct Sequence {
     pub(crate) events: Vec<usize>,
 }
 
-/// Each event cold and then warm, and all of them in both orders.
+/// Each event cold and then warm, and all of them in order, in reverse and shuffled.
 pub(crate) fn sequences(events: &[Event]) -> Vec<Sequence> {
     let mut all: Vec<Sequence> = events
         .iter()
@@ -45,7 +46,26 @@ pub(crate) fn sequences(events: &[Event]) -> Vec<Sequence> {
         all.push(Sequence { name: "all events in order".to_owned(), events: forward });
         all.push(Sequence { name: "all events in reverse".to_owned(), events: backward });
     }
+    if events.len() > 2 {
+        all.push(Sequence { name: "all events shuffled".to_owned(), events: shuffled(events) });
+    }
     all
+}
+
+/// An order that is neither that of `events` nor its reverse. Their names and payloads decide it: the same events are
+/// replayed in the same order every time.
+fn shuffled(events: &[Event]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..events.len()).collect();
+    order.sort_by_cached_key(|index| {
+        // Always with the same keys.
+        let mut hasher = DefaultHasher::new();
+        (&events[*index].name, &events[*index].payload).hash(&mut hasher);
+        hasher.finish()
+    });
+    if order.is_sorted() || order.iter().rev().is_sorted() {
+        order.rotate_left(1);
+    }
+    order
 }
 
 /// One sequence under one of the seeds that results are compared under.
@@ -315,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_runs_cold_warm_and_in_both_orders() {
+    fn every_event_runs_cold_warm_and_in_several_orders() {
         let event =
             |name: &str| Event { name: name.into(), path: None, payload: b"{}".to_vec(), weight: 0.5 };
         let names: Vec<String> = sequences(&[event("a"), event("b")]).into_iter().map(|s| s.name).collect();
@@ -324,5 +344,15 @@ mod tests {
             ["a, cold then warm", "b, cold then warm", "all events in order", "all events in reverse"]
         );
         assert_eq!(sequences(&[event("a")]).len(), 1);
+        for letters in ["abc", "cba", "xyzw", "qrstu"] {
+            let events: Vec<Event> = letters.chars().map(|letter| event(&letter.to_string())).collect();
+            let all = sequences(&events);
+            let last = all.last().unwrap();
+            assert_eq!((all.len(), last.name.as_str()), (events.len() + 3, "all events shuffled"));
+            assert_eq!(last.events, sequences(&events).last().unwrap().events);
+            assert_eq!(last.events.iter().collect::<BTreeSet<_>>().len(), events.len());
+            let orders: BTreeSet<&Vec<usize>> = all[events.len()..].iter().map(|s| &s.events).collect();
+            assert_eq!(orders.len(), 3, "{all:?}");
+        }
     }
 }

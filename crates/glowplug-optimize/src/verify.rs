@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Error, Progress, Result, Verdict};
 
-use crate::bisect::culprits;
+use crate::bisect::culprits_of_runs;
 use crate::quiet::Quiet;
 use crate::replay::{Baseline, Deviation, Replayer, Run, Unproved};
 use crate::subject::Subject;
@@ -116,7 +116,8 @@ impl Verification<'_> {
     /// An input error where the original differs from itself in a new place again and again.
     pub(crate) fn run(&self, baseline: &mut Baseline) -> Result<Proof> {
         let mut kept: BTreeSet<usize> = (0..self.units.len()).collect();
-        let mut verdict = Verdict { replays: baseline.replays, ..Verdict::default() };
+        // A baseline that serves a second verification is counted once.
+        let mut verdict = Verdict { replays: std::mem::take(&mut baseline.replays), ..Verdict::default() };
         let mut pinned = BTreeMap::new();
         let every = self.replayer.every();
         let mut flaky_rounds = 0;
@@ -167,7 +168,7 @@ impl Verification<'_> {
         Ok(!again.is_empty())
     }
 
-    /// Positions in `order` of the units to undo.
+    /// Positions in `order` of the units to undo. Each of `runs` differs.
     fn bisect(
         &self,
         baseline: &Baseline,
@@ -176,11 +177,13 @@ impl Verification<'_> {
         verdict: &mut Verdict,
     ) -> Result<BTreeSet<usize>> {
         self.progress.start("Finding the guilty decision", None);
-        let guilty = culprits(order.len(), usize::MAX, |chosen| {
+        let guilty = culprits_of_runs(order.len(), runs, |chosen, runs| {
             let chosen = chosen.iter().map(|index| order[*index]).collect();
             let tree = materialise(self.subject, &keep(self.recipe, self.units, &chosen), "bisect")?;
             verdict.replays += runs.len();
-            Ok(self.replayer.differences(baseline, &tree, runs, &Quiet(self.progress))?.is_empty())
+            let found = self.replayer.differences(baseline, &tree, runs, &Quiet(self.progress))?;
+            let differing: BTreeSet<Run> = found.iter().map(|deviation| deviation.run).collect();
+            Ok(differing.into_iter().collect())
         })?;
         self.progress.finish();
         Ok(guilty)

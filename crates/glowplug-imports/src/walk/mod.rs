@@ -45,6 +45,8 @@ pub(crate) struct Walker<'a> {
     class_reads: bool,
     /// The module's own `__getattr__` or `__dir__` around: whole reads of the namespace there are served.
     answering: Option<&'a str>,
+    /// Expressions that read the module's names as a whole, if their own names mean what they seem to.
+    whole_reads: Vec<(TextSize, String, ScopeId)>,
 }
 
 impl<'a> Walker<'a> {
@@ -72,8 +74,10 @@ impl<'a> Walker<'a> {
             fixed: None,
             class_reads: false,
             answering: None,
+            whole_reads: Vec::new(),
         };
         walker.visit_body(suite);
+        walker.settle_namespace();
         walker.found
     }
 
@@ -379,6 +383,9 @@ impl<'a> Visitor<'a> for Walker<'a> {
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
+        if self.asks_own_module(expr) {
+            return;
+        }
         match expr {
             Expr::Name(_) => self.name(expr, Vec::new()),
             Expr::Attribute(_) => match chain(expr) {

@@ -1,0 +1,128 @@
+//! Makes any set of imports of a tree lazy, without a function around it; `bench/equivalence` asks it.
+//!
+//! `cargo run -p glowplug-optimize --example lazy_tree -- PYTHON VERSION TREE CACHE [OWN]`
+//!
+//! TREE is a folder of installed packages, OWN one of the user's code, which is read but never edited. First prints a
+//! line with every import of the tree, `{"support", "candidates": [{"id", "module", "name", "path", …}]}`. Then reads
+//! lines, each a list of ids, and answers each with `{"files": {source: bytecode}, "failed": {source: message},
+//! "own": {source: edits}}`: the bytecode, in CACHE, of every file that deferring those imports changes, the files
+//! whose edits the compiler did not take, and what it would change in OWN.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, Write};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use glowplug_core::{Cache, Error, NoProgress, PythonVersion, Result, SUPPORT_MODULE};
+use glowplug_imports::{ModuleAnalysis, ModuleId};
+use glowplug_lazy::{Candidate, Candidates, SUPPORT_SOURCE};
+use glowplug_package::{CompileJob, CompileResult, Compiler, FileKind, ModuleFile, PackageTree};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [python, version, tree, cache, own @ ..] = arguments.as_slice() else {
+        return Err(Error::usage("say the interpreter, its version, the tree and the cache"));
+    };
+    let version: PythonVersion = version.parse()?;
+    let tree = PackageTree::scan(Utf8Path::new(tree))?;
+    let modules = tree.modules();
+    let mut analyses = analyse_all(&tree.root, Utf8Path::new(""), &modules, version);
+    let mut user = BTreeSet::new();
+    if let Some(own) = own.first() {
+        let own = PackageTree::scan(Utf8Path::new(own))?;
+        for (name, analysis) in analyse_all(&own.root, &own.root, &own.modules(), version) {
+            if !analyses.contains_key(&name) {
+                user.insert(name.clone());
+                analyses.insert(name, analysis);
+            }
+        }
+    }
+    let candidates = Candidates::find(&analyses, &user);
+    let compiler = Compiler::new(Utf8Path::new(python), version, &Cache::new(cache, false), 1)?;
+    let described: Vec<Value> = candidates
+        .all()
+        .filter(|candidate| !user.contains(&candidate.module))
+        .map(|candidate| describe(candidate, &tree, &modules))
+        .collect();
+    say(&json!({"support": SUPPORT_MODULE, "support_source": SUPPORT_SOURCE, "candidates": described}))?;
+    for line in std::io::stdin().lock().lines() {
+        let ids = serde_json::from_str(&line?)
+            .map_err(|error| Error::usage("a line is no list of ids").cause(error))?;
+        say(&made(&candidates, &ids, &tree.root, &compiler)?)?;
+    }
+    Ok(())
+}
+
+fn say(value: &Value) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{value}")?;
+    Ok(out.flush()?)
+}
+
+/// What the static analysis says of every module that parses. `prefix` goes before the paths.
+fn analyse_all(
+    root: &Utf8Path,
+    prefix: &Utf8Path,
+    modules: &BTreeMap<String, ModuleFile>,
+    version: PythonVersion,
+) -> BTreeMap<String, ModuleAnalysis> {
+    modules
+        .par_iter()
+        .filter(|(_, file)| !file.native)
+        .filter_map(|(name, file)| {
+            let id =
+                ModuleId { name: name.clone(), is_package: file.is_package, path: prefix.join(&file.path) };
+            let source = fs_err::read_to_string(root.join(&file.path)).ok()?;
+            let analysis = glowplug_imports::analyse(&source, &id, version).ok()?;
+            Some((name.clone(), analysis))
+        })
+        .collect()
+}
+
+fn describe(candidate: &Candidate, tree: &PackageTree, modules: &BTreeMap<String, ModuleFile>) -> Value {
+    let native = |target: &String| modules.get(target).is_some_and(|file| file.native);
+    json!({
+        "id": candidate.id,
+        "module": candidate.module,
+        "name": candidate.name,
+        "path": candidate.path,
+        "line": candidate.line,
+        "targets": candidate.targets,
+        "native": candidate.targets.iter().any(native),
+        "test": tree.file(&candidate.path).is_some_and(|file| file.kind == FileKind::Test),
+        "distribution": tree.distribution_of(&candidate.path).map(|d| &d.name),
+        "refusal": candidate.refusal.as_ref().map(|refusal| json!({"rule": refusal.rule, "detail": refusal.detail})),
+    })
+}
+
+/// The bytecode of the files that a choice changes.
+fn made(
+    candidates: &Candidates,
+    ids: &BTreeSet<String>,
+    root: &Utf8Path,
+    compiler: &Compiler,
+) -> Result<Value> {
+    let mut own: BTreeMap<Utf8PathBuf, Value> = BTreeMap::new();
+    let mut jobs = Vec::new();
+    let mut paths = Vec::new();
+    for (path, edits) in candidates.edits(ids, SUPPORT_MODULE) {
+        let edits = serde_json::to_value(&edits).map_err(|e| Error::defect("edits have no JSON").cause(e))?;
+        if path.is_absolute() {
+            own.insert(path, edits);
+            continue;
+        }
+        let source = root.join(&path);
+        jobs.push(CompileJob { task_path: source.to_string(), source, edits: Some(edits) });
+        paths.push(path);
+    }
+    let mut files: BTreeMap<Utf8PathBuf, Utf8PathBuf> = BTreeMap::new();
+    let mut failed: BTreeMap<Utf8PathBuf, String> = BTreeMap::new();
+    for (path, result) in paths.into_iter().zip(compiler.compile(jobs, &NoProgress)?) {
+        match result {
+            CompileResult::Done(bytecode) => drop(files.insert(path, bytecode)),
+            CompileResult::Failed { message, .. } => drop(failed.insert(path, message)),
+        }
+    }
+    Ok(json!({"files": files, "failed": failed, "own": own}))
+}

@@ -1,0 +1,90 @@
+//! Proves what a build has drafted: the original is replayed once, the result as often as something is undone.
+
+use camino::Utf8Path;
+use serde_json_path::JsonPath;
+
+use glowplug_core::{Error, Progress, Result};
+use glowplug_function::Function;
+
+use crate::decisions;
+use crate::plan::Draft;
+use crate::replay::{Baseline, Replayer, Unproved, sequences};
+use crate::subject::Subject;
+use crate::verify::{Proof, Verification};
+
+/// What a draft is compared with, and how.
+pub(crate) struct Prover<'a> {
+    subject: &'a Subject<'a>,
+    draft: &'a Draft,
+    /// The tree as shipped.
+    shipped: &'a Utf8Path,
+    replayer: Replayer<'a>,
+    baseline: Baseline,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Prover<'a> {
+    /// Replays the original.
+    ///
+    /// # Errors
+    /// An input error where an event cannot be proved and the function does not accept that.
+    pub(crate) fn begin(
+        subject: &'a Subject<'a>,
+        draft: &'a Draft,
+        [shipped, before]: [&'a Utf8Path; 2],
+        ignore: &'a [JsonPath],
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let ground = &subject.ground;
+        let replayer =
+            Replayer { ground, events: &ground.events, sequences: sequences(&ground.events), ignore };
+        let baseline = replayer.baseline(shipped, before, progress)?;
+        refuse_unproved(ground.function, &baseline)?;
+        Ok(Self { subject, draft, shipped, replayer, baseline, progress })
+    }
+
+    /// Replays until the result equals the original: the draft, or what an earlier proof has left of it.
+    ///
+    /// # Errors
+    /// As [`Verification::run`], and as [`Self::begin`] with what has turned out to vary since.
+    pub(crate) fn prove(&mut self, left: Option<&Proof>) -> Result<Proof> {
+        let (subject, draft) = (self.subject, self.draft);
+        let function = subject.ground.function;
+        let recipe = left.map_or(&draft.recipe, |proof| &proof.recipe);
+        let mut units = decisions::units(subject, &recipe.lazy, &draft.trimming);
+        if let Some(proof) = left {
+            units.retain(|unit| unit.ids().iter().all(|id| !proof.pinned.contains_key(id)));
+        }
+        let verification = Verification {
+            subject,
+            replayer: &self.replayer,
+            shipped: self.shipped,
+            recipe,
+            units: &units,
+            progress: self.progress,
+        };
+        let mut proof = verification.run(&mut self.baseline)?;
+        refuse_unproved(function, &self.baseline)?;
+        if function.events.is_empty() {
+            proof.verdict.equal = None;
+            proof.verdict.events = 0;
+            let why = "the function has no events: only a start and one empty event were compared";
+            proof.verdict.not_proved.insert(0, why.to_owned());
+        }
+        Ok(proof)
+    }
+}
+
+fn refuse_unproved(function: &Function, baseline: &Baseline) -> Result<()> {
+    let varies = baseline.unproved.iter().find(|(_, why)| **why == Unproved::Varies);
+    match varies {
+        Some((event, _)) if !function.verify.accept_unproved && !function.events.is_empty() => {
+            Err(Error::input(format!(
+                "event `{event}` cannot be proved: its whole payload varies from run to run"
+            ))
+            .hint("name what varies in `[verify] ignore`, for example `ignore = [\"$.requestId\"]`")
+            .hint("or set `[verify] accept_unproved = true` to go on without it"))
+        }
+        _ => Ok(()),
+    }
+}
