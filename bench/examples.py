@@ -44,7 +44,7 @@ class Bench:
     def build(self, path, name, *options):
         """One build: its report, and its wall time in seconds."""
         out = os.path.join(self.folder, name)
-        command = [self.tool, "build", path, "--out", out, "--format", "json", "--cache-dir", self.cache]
+        command = [self.tool, "build", path, "--out", out, "--format", "json", "--fresh", "--cache-dir", self.cache]
         print("running: glowplug build %s %s" % (os.path.relpath(path, ROOT), " ".join(options)), file=sys.stderr)
         start = time.monotonic()
         finished = subprocess.run(command + list(options), stdout=subprocess.PIPE)

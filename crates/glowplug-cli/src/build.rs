@@ -72,6 +72,10 @@ pub struct BuildArgs {
     #[arg(long)]
     pub update_lock: bool,
 
+    /// Plan, replay and measure anew, even where nothing has changed since an earlier build
+    #[arg(long)]
+    pub fresh: bool,
+
     /// Do not replay the events; the report then says that nothing was proved
     #[arg(long)]
     pub no_verify: bool,

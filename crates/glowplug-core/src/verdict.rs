@@ -49,4 +49,8 @@ pub struct Verdict {
     pub tests: Option<bool>,
     /// Differences found on the way; in a shipped artifact the guilty decisions are pinned.
     pub differences: Vec<Difference>,
+    /// When all this was found, and the figures measured, where it was not in this build: an earlier one had the same
+    /// inputs. As RFC 3339 has it.
+    #[serde(default)]
+    pub remembered: Option<String>,
 }

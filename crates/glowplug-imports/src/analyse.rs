@@ -86,7 +86,11 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .collect(),
         effects: followed.effects,
         configures: followed.configures,
-        environment_writes: found.environment_writes.iter().map(|(at, later)| (line_of(*at), *later)).collect(),
+        environment_writes: found
+            .environment_writes
+            .iter()
+            .map(|(at, later)| (line_of(*at), *later))
+            .collect(),
         bindings,
         globals,
         signatures: waiting.into_iter().flatten().collect(),

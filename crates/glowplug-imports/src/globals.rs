@@ -141,7 +141,10 @@ mod tests {
             read(source).globals.into_iter().map(|global| global.binding.name).collect()
         };
         assert_eq!(names("a = 1\nb = c = f()\nd, e = f()\nif x:\n    g = f()\nh = f(lambda: 1)\n"), [""; 0]);
-        assert_eq!(names("a = f()\nb: int = f()\nc = [f() for x in y]\nclass C:\n    d = f()\n"), ["a", "b", "c"]);
+        assert_eq!(
+            names("a = f()\nb: int = f()\nc = [f() for x in y]\nclass C:\n    d = f()\n"),
+            ["a", "b", "c"]
+        );
     }
 
     #[test]

@@ -115,7 +115,10 @@ pub(crate) fn waiting(found: &Found, place_of: &dyn Fn(TextSize) -> Place) -> Ve
 }
 
 /// Where the module's body binds or deletes each name for the last time; a class does at its end.
-pub(crate) fn last_bound<'a>(found: &'a Found, place_of: &dyn Fn(TextSize) -> Place) -> BTreeMap<&'a str, Place> {
+pub(crate) fn last_bound<'a>(
+    found: &'a Found,
+    place_of: &dyn Fn(TextSize) -> Place,
+) -> BTreeMap<&'a str, Place> {
     let clauses = found.clauses.iter().map(|clause| (clause.name.as_str(), clause.statement.place));
     let others = found.rebound.iter().chain(&found.classes).map(|(name, at)| (name.as_str(), place_of(*at)));
     let mut last: BTreeMap<&str, Place> = BTreeMap::new();

@@ -99,10 +99,12 @@ pub(crate) fn name_edit(
     binding: &Binding,
     is_module: impl Fn(&str) -> bool,
 ) -> NameEdit {
-    let evaluated =
-        || binding.uses.iter().filter(|used| {
-            matches!(used.kind, UseKind::Later | UseKind::Signature | UseKind::Global)
-        });
+    let evaluated = || {
+        binding
+            .uses
+            .iter()
+            .filter(|used| matches!(used.kind, UseKind::Later | UseKind::Signature | UseKind::Global))
+    };
     let mut uses: Vec<(u32, u32)> =
         evaluated().filter(|used| used.within_fstring.is_none()).map(|used| pair(used.place)).collect();
     let mut fstrings: Vec<(u32, u32)> =

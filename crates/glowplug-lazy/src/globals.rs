@@ -60,7 +60,5 @@ pub(crate) fn around<'a>(
     binding: &'a Binding,
 ) -> impl Iterator<Item = &'a str> {
     let places = binding.uses.iter().filter(|used| used.kind == glowplug_imports::UseKind::Global);
-    places
-        .filter_map(|used| analysis.global_around(used.place))
-        .map(|global| global.binding.name.as_str())
+    places.filter_map(|used| analysis.global_around(used.place)).map(|global| global.binding.name.as_str())
 }

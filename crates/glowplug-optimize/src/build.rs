@@ -12,15 +12,15 @@ use glowplug_package::{check_limits, verify_bytecode, write_zip, zip_size};
 use glowplug_report::{Artifact, ArtifactKind, Report};
 use glowplug_trace::Trace;
 
-use crate::decisions;
-use crate::ground::runs_here;
+use crate::ground::{Ground, runs_here};
 use crate::holdout;
 use crate::lock;
 use crate::mask::parse_ignores;
+use crate::memory::Memory;
 use crate::options::{BuildOptions, PlanSource};
 use crate::output::{self, Output};
-use crate::plan::{Draft, draft};
-use crate::replay::{Baseline, Replayer, Unproved, sequences};
+use crate::plan::draft;
+use crate::prover::Prover;
 use crate::results::{Figures, Sizes};
 use crate::settle::settle;
 use crate::setup::Setup;
@@ -28,7 +28,7 @@ use crate::subject::Subject;
 use crate::trace::{TraceOptions, trace_tree};
 use crate::trial::require_fit;
 use crate::variant::{Recipe, entries, materialise, support_path, unzipped_bytes};
-use crate::verify::{Proof, Verification};
+use crate::verify::Proof;
 
 /// Starts behind the figures of the traces; those of the report have their own.
 const TRACE_RUNS: usize = 5;
@@ -50,13 +50,25 @@ pub fn build(
     lock::check(function, &options.plan)?;
     let ignore = parse_ignores(&function.verify.ignore)?;
     let holdout = holdout::read(&options.holdout)?;
-    let subject = Subject::prepare(function, requested_python, cache, progress)?;
+    let ground = Ground::prepare(function, requested_python, cache, progress)?;
+    let memory = Memory::open(&ground, options, &holdout, cache);
+    if let Some(finished) = memory.as_ref().and_then(|memory| memory.find(&ground, options)) {
+        note_limits(&ground, &finished, progress)?;
+        return publish(function, options, finished, progress);
+    }
+    let subject = Subject::of(ground, cache, progress)?;
     subject.ground.guarded(progress, || {
         let _setup = Setup::start(function, progress)?;
         let made = make(&subject, options, &holdout, &ignore, progress)?;
         let traces = traced(&subject, options, &made, progress)?;
-        let report = write(&subject, options, made, progress)?;
-        Ok(Built { report, traces })
+        let given = made.given.clone();
+        let finished = finish(&subject, options, made, traces, progress)?;
+        note_limits(&subject.ground, &finished, progress)?;
+        let kept = memory.as_ref().map_or(Ok(()), |memory| memory.keep(given.as_ref(), &finished));
+        if let Err(error) = kept {
+            progress.note(&format!("the next build will do all this again: {error}"));
+        }
+        publish(function, options, finished, progress)
     })
 }
 
@@ -71,6 +83,8 @@ pub struct Built {
 
 /// A finished tree and all that is known about it; nothing is written yet.
 struct Made {
+    /// The plan that was given.
+    given: Option<Plan>,
     before: Utf8PathBuf,
     proof: Proof,
     decisions: Vec<Decision>,
@@ -92,8 +106,13 @@ fn make(
     let draft = draft(subject, options, &before, replayed, progress)?;
     // Nobody has to wait for a replay of what Lambda refuses.
     check_limits(0, unzipped_bytes(&entries(subject, &draft.recipe)?)?, &ground.package.distributions)?;
-    let mut proof = if replayed {
-        prove(subject, &draft, None, [&shipped, &before], ignore, progress)?
+    let mut prover = if replayed {
+        Some(Prover::begin(subject, &draft, [&shipped, &before], ignore, progress)?)
+    } else {
+        None
+    };
+    let mut proof = if let Some(prover) = &mut prover {
+        prover.prove(None)?
     } else {
         let tree = materialise(subject, &draft.recipe, "after")?;
         let verdict = Verdict { not_proved: vec![why_unproved(ground.function)], ..Verdict::default() };
@@ -105,9 +124,9 @@ fn make(
     }
     let replayed_edits = proof.recipe.lazy.clone();
     let (mut proof, mut figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
-    if replayed && proof.recipe.lazy != replayed_edits {
+    if let Some(prover) = prover.as_mut().filter(|_| proof.recipe.lazy != replayed_edits) {
         // Fewer edits make another tree, and what ships is what was replayed.
-        let again = prove(subject, &draft, Some(&proof), [&shipped, &before], ignore, progress)?;
+        let again = prover.prove(Some(&proof))?;
         let changed = again.recipe != proof.recipe;
         proof = proof.followed_by(again);
         if changed {
@@ -121,39 +140,7 @@ fn make(
     check_bytecode(subject, &proof)?;
     let bytecode = figures.bytecode_decision(subject.plain.len());
     let decisions = draft.decisions(subject, bytecode, &proof.pinned, false);
-    Ok(Made { before, proof, decisions, figures })
-}
-
-/// Replays until the result equals the original: the draft, or what an earlier proof has left of it.
-fn prove(
-    subject: &Subject,
-    draft: &Draft,
-    left: Option<&Proof>,
-    [shipped, before]: [&Utf8Path; 2],
-    ignore: &[JsonPath],
-    progress: &dyn Progress,
-) -> Result<Proof> {
-    let ground = &subject.ground;
-    let function = ground.function;
-    let replayer = Replayer { ground, events: &ground.events, sequences: sequences(&ground.events), ignore };
-    let mut baseline = replayer.baseline(shipped, before, progress)?;
-    refuse_unproved(function, &baseline)?;
-    let recipe = left.map_or(&draft.recipe, |proof| &proof.recipe);
-    let mut units = decisions::units(subject, &recipe.lazy, &draft.trimming);
-    if let Some(proof) = left {
-        units.retain(|unit| unit.ids().iter().all(|id| !proof.pinned.contains_key(id)));
-    }
-    let verification =
-        Verification { subject, replayer: &replayer, shipped, recipe, units: &units, progress };
-    let mut proof = verification.run(&mut baseline)?;
-    refuse_unproved(function, &baseline)?;
-    if function.events.is_empty() {
-        proof.verdict.equal = None;
-        proof.verdict.events = 0;
-        let why = "the function has no events: only a start and one empty event were compared";
-        proof.verdict.not_proved.insert(0, why.to_owned());
-    }
-    Ok(proof)
+    Ok(Made { given: draft.given, before, proof, decisions, figures })
 }
 
 /// The interpreter must load what ships.
@@ -203,35 +190,72 @@ fn traced(
     ]))
 }
 
-/// Makes the zip among the scratch files and checks the sizes; then puts it, the plan and the report in place in one
-/// step.
-fn write(subject: &Subject, options: &BuildOptions, made: Made, progress: &dyn Progress) -> Result<Report> {
+/// All that goes into the output folder, among the scratch files; nothing is there yet.
+pub(crate) struct Finished {
+    pub(crate) report: Report,
+    /// The plan's text.
+    pub(crate) plan: String,
+    pub(crate) zip: Utf8PathBuf,
+    pub(crate) traces: Option<[Trace; 2]>,
+}
+
+/// Makes the zip, the plan and the report.
+fn finish(
+    subject: &Subject,
+    options: &BuildOptions,
+    made: Made,
+    traces: Option<[Trace; 2]>,
+    progress: &dyn Progress,
+) -> Result<Finished> {
     let ground = &subject.ground;
-    let function = ground.function;
     let Made { proof, decisions, figures, .. } = made;
-    let name = format!("{}.zip", function.name);
-    let zip = ground.work().join(&name);
+    let zip = zip_place(ground);
     let sizes = Sizes {
         shipped: zip_size(&entries(subject, &Recipe::default())?, progress)?,
         before: zip_size(&entries(subject, &Recipe::before())?, progress)?,
         after: write_zip(&entries(subject, &proof.recipe)?, &zip, progress)?,
     };
-    for remark in check_limits(sizes.after.bytes, sizes.after.unzipped_bytes, &ground.package.distributions)?
-    {
-        progress.note(&remark);
-    }
-    let output = Output::begin(&options.out)?;
-    move_file(&zip, &output.path().join(&name))?;
     let artifact = Artifact {
         kind: ArtifactKind::Zip,
-        path: options.out.join(&name).to_string(),
+        path: String::new(),
         bytes: sizes.after.bytes,
         sha256: sizes.after.sha256.clone(),
     };
-    let plan = Plan::new(plan_function(subject), decisions.clone());
-    let text = lock::to_text(&plan)?;
-    fs::write(output.path().join(lock::LOCK), &text)?;
+    let plan = lock::to_text(&Plan::new(plan_function(subject), decisions.clone()))?;
     let report = figures.report(subject, options, &sizes, decisions, proof.verdict, artifact);
+    Ok(Finished { report, plan, zip, traces })
+}
+
+/// Where the zip is until it is published.
+pub(crate) fn zip_place(ground: &Ground) -> Utf8PathBuf {
+    ground.work().join(format!("{}.zip", ground.function.name))
+}
+
+/// Refuses what Lambda does not take, and says what it takes only in some ways.
+fn note_limits(ground: &Ground, finished: &Finished, progress: &dyn Progress) -> Result<()> {
+    let zip = finished.report.artifacts.first().map_or(0, |artifact| artifact.bytes);
+    let unzipped = finished.report.after.unzipped_bytes.unwrap_or(0);
+    for remark in check_limits(zip, unzipped, &ground.package.distributions)? {
+        progress.note(&remark);
+    }
+    Ok(())
+}
+
+/// Puts the artifact, the plan and the report in place in one step.
+fn publish(
+    function: &Function,
+    options: &BuildOptions,
+    finished: Finished,
+    progress: &dyn Progress,
+) -> Result<Built> {
+    let Finished { mut report, plan, zip, traces } = finished;
+    let name = format!("{}.zip", function.name);
+    for artifact in &mut report.artifacts {
+        artifact.path = options.out.join(&name).to_string();
+    }
+    let output = Output::begin(&options.out)?;
+    move_file(&zip, &output.path().join(&name))?;
+    fs::write(output.path().join(lock::LOCK), &plan)?;
     let json =
         serde_json::to_string_pretty(&report).map_err(|e| Error::defect("a report has no JSON").cause(e))?;
     fs::write(output.path().join("report.json"), json + "\n")?;
@@ -240,9 +264,9 @@ fn write(subject: &Subject, options: &BuildOptions, made: Made, progress: &dyn P
     }
     output.publish()?;
     if options.plan == PlanSource::Update {
-        lock::update(function, &text)?;
+        lock::update(function, &plan)?;
     }
-    Ok(report)
+    Ok(Built { report, traces })
 }
 
 /// Renames where both places are on one disk.
@@ -268,19 +292,5 @@ fn why_unproved(function: &Function) -> String {
         "nothing was replayed: `--no-verify`".to_owned()
     } else {
         format!("nothing was replayed: this machine cannot run {}", function.architecture)
-    }
-}
-
-fn refuse_unproved(function: &Function, baseline: &Baseline) -> Result<()> {
-    let varies = baseline.unproved.iter().find(|(_, why)| **why == Unproved::Varies);
-    match varies {
-        Some((event, _)) if !function.verify.accept_unproved && !function.events.is_empty() => {
-            Err(Error::input(format!(
-                "event `{event}` cannot be proved: its whole payload varies from run to run"
-            ))
-            .hint("name what varies in `[verify] ignore`, for example `ignore = [\"$.requestId\"]`")
-            .hint("or set `[verify] accept_unproved = true` to go on without it"))
-        }
-        _ => Ok(()),
     }
 }

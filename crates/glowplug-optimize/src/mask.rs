@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn times_ids_and_addresses_leave_the_log() {
         let mask = Mask { tree: "/tmp/tree", ignore: &[] };
-        let powertools = br#"{"Timestamp":1795905260503,"xray_trace_id":"1-6b1f6f0e-000000000000000000000001"}"#;
+        let powertools =
+            br#"{"Timestamp":1795905260503,"xray_trace_id":"1-6b1f6f0e-000000000000000000000001"}"#;
         assert_eq!(mask.log(powertools), [r#"{"Timestamp":<time>,"xray_trace_id":"<trace>"}"#]);
         let log = b"[INFO]\t2026-11-24T08:00:00.123Z\t6b1f6f0e-0000-4000-8000-000000000001\t<A at 0x7f00aabbccdd> took 12.5 ms\n/tmp/tree/app.py\n";
         assert_eq!(

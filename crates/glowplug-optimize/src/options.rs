@@ -57,6 +57,8 @@ pub struct BuildOptions {
     pub holdout: Vec<Utf8PathBuf>,
     /// Where the plan comes from.
     pub plan: PlanSource,
+    /// Plan, replay and measure also where an earlier build had the same inputs.
+    pub fresh: bool,
     /// Whether the result is replayed; without it `equal` is null.
     pub verify: bool,
     /// Interleaved runs per event for the report's table; `None` for the default.

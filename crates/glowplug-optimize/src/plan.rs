@@ -98,8 +98,11 @@ pub(crate) fn draft(
     // Without events, or without a replay to support them, only what the analysis proves.
     let evidence = replayed && !subject.ground.function.events.is_empty();
     let level = if evidence { options.lazy } else { options.lazy.min(LazyLevel::Safe) };
-    let explored =
-        if subject.ground.runs_here() { explore(subject, before, level, progress)? } else { Explored::default() };
+    let explored = if subject.ground.runs_here() {
+        explore(subject, before, level, progress)?
+    } else {
+        Explored::default()
+    };
     let search = search(subject, level, profit, &explored, progress)?;
     progress.start("Choosing files", None);
     let trimmed = trimming(subject, options.trim, &imported(subject, &explored))?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fs_err as fs;
 
 use glowplug_imports::{ModuleAnalysis, ModuleId, UseKind};
-use glowplug_lazy::{Candidates, Rule};
+use glowplug_lazy::{Candidate, Candidates, Rule};
 use glowplug_trace::{Ruling, Rulings};
 
 use crate::ground::Ground;
@@ -53,6 +53,9 @@ fn of_line(candidates: &Candidates, analysis: &ModuleAnalysis, line: u32) -> Rul
         analysis.bindings.iter().filter(|binding| binding.statements.iter().any(|s| s.place.line == line));
     for binding in bound {
         let Some(candidate) = candidates.named(&analysis.name, &binding.name) else { continue };
+        if let Some(line) = made_at_once(candidates, candidate) {
+            return Ruling::UsedAt(line);
+        }
         let Some(refusal) = &candidate.refusal else { continue };
         let used = || binding.uses.iter().find(|used| used.kind == UseKind::AtImport);
         return match refusal.rule {
@@ -65,6 +68,12 @@ fn of_line(candidates: &Candidates, analysis: &ModuleAnalysis, line: u32) -> Rul
         };
     }
     Ruling::MayWait
+}
+
+/// The line of a value that uses the name and may not wait without a replay that supports it.
+fn made_at_once(candidates: &Candidates, candidate: &Candidate) -> Option<u32> {
+    let required = candidates.all().filter(|other| candidate.requires.contains(&other.id));
+    required.filter(|value| value.unproved.is_some()).map(|value| value.line).min()
 }
 
 #[cfg(test)]
@@ -86,7 +95,9 @@ mod tests {
         assert_eq!(one("import a\n\ndef handler(e, c):\n    return a.b\n"), Ruling::MayWait);
         assert_eq!(one("import a\nclass B:\n    lock = a.Lock\n"), Ruling::UsedAt(3));
         assert_eq!(one("import a\n\n@a.patch()\ndef f():\n    return 1\n"), Ruling::UsedAt(3));
-        assert_eq!(one("import a.b\nX = dict(\n    y=a.b.C,\n)\n"), Ruling::UsedAt(3));
+        assert_eq!(one("import a.b\nX = [\n    a.b.C,\n]\n"), Ruling::UsedAt(3));
+        assert_eq!(one("import a.b\nX = dict(\n    y=a.b.C,\n)\n"), Ruling::MayWait, "and `X` with it");
+        assert_eq!(one("import a\nX = a.B()\n"), Ruling::UsedAt(2), "what it does is not known");
         let several = "from a.b import (\n    C,\n    d,\n)\n\nM = C()\n";
         assert_eq!(told(several), [("app.py:1".to_owned(), Ruling::UsedAt(6))]);
     }

@@ -38,7 +38,12 @@ impl<'a> Subject<'a> {
         cache: &Cache,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let ground = Ground::prepare(function, requested_python, cache, progress)?;
+        Self::of(Ground::prepare(function, requested_python, cache, progress)?, cache, progress)
+    }
+
+    /// Compiles and analyses what has been assembled.
+    pub(crate) fn of(ground: Ground<'a>, cache: &Cache, progress: &dyn Progress) -> Result<Self> {
+        let function = ground.function;
         let modules = ground.package.modules();
         let compiler = Compiler::new(&ground.runtime.python, function.python, cache, WORKERS)?;
         let plain = compile_all(&compiler, &ground.tree.root, &modules, progress)?;

@@ -50,6 +50,12 @@ pub(crate) fn render_verdict(report: &Report, view: &View) -> String {
         Some(false) => line(style.bad, "verified: the behaviour differs"),
         None => line(style.warning, "not verified"),
     }
+    if let Some(when) = &verdict.remembered {
+        let text = format!(
+            "nothing has changed since {when}, when this was found and measured; `--fresh` does both anew"
+        );
+        line(style.dim, &text);
+    }
     holdout_and_tests(verdict, style, &mut line);
     differences(report, view, &mut line);
     let shown = if view.all { usize::MAX } else { SHOWN };

@@ -48,7 +48,10 @@ fn others_see_the_value_through_the_module_and_may_replace_it() {
     let tree = Tree::new(&[
         ("boto3.py", MAKER),
         ("app.py", APP),
-        ("other.py", "from app import table\nimport app\nprint(app.client is app.client, table is app.table)\n"),
+        (
+            "other.py",
+            "from app import table\nimport app\nprint(app.client is app.client, table is app.table)\n",
+        ),
     ]);
     let names = ["app:client", "app:table"];
     tree.same(Some(&names), "import other\n");
@@ -70,7 +73,9 @@ fn a_value_that_fails_fails_at_each_use_with_its_own_error_and_shows_both_places
         let script = "import app, traceback\nfor _ in range(2):\n    try:\n        app.use()\n    except ValueError:\n        print(traceback.format_exc())\n";
         let output = String::from_utf8(tree.run(python, script).stdout).unwrap();
         assert_eq!(output.matches("ValueError: no such service").count(), 2, "{output}");
-        for place in ["line 5, in use\n    return client", "line 2, in", "    client = boto3.resource('broken')"] {
+        for place in
+            ["line 5, in use\n    return client", "line 2, in", "    client = boto3.resource('broken')"]
+        {
             assert_eq!(output.matches(place).count(), 2, "{place}: {output}");
         }
     }
@@ -116,13 +121,25 @@ fn each_rule_refuses_a_value() {
         (Some(Rule::UsedAtImport), "import boto3\nc = boto3.client('s3')\n@c.on('x')\ndef f():\n    pass\n"),
         (Some(Rule::Rebound), "import boto3\nc = boto3.client('s3')\nc = boto3.client('sqs')\n"),
         (Some(Rule::Rebound), "import boto3\nc = boto3.client('s3')\nif boto3:\n    c = None\n"),
-        (Some(Rule::DeclaredGlobal), "import boto3\nc = boto3.client('s3')\ndef f():\n    global c\n    c = 1\n"),
-        (Some(Rule::SelfDocumentingFString), "import boto3\nc = boto3.client('s3')\ndef f():\n    return f'{c=}'\n"),
-        (Some(Rule::ReadsNamespace), "import boto3\nc = boto3.client('s3')\ndef f():\n    return globals()['c']\n"),
+        (
+            Some(Rule::DeclaredGlobal),
+            "import boto3\nc = boto3.client('s3')\ndef f():\n    global c\n    c = 1\n",
+        ),
+        (
+            Some(Rule::SelfDocumentingFString),
+            "import boto3\nc = boto3.client('s3')\ndef f():\n    return f'{c=}'\n",
+        ),
+        (
+            Some(Rule::ReadsNamespace),
+            "import boto3\nc = boto3.client('s3')\ndef f():\n    return globals()['c']\n",
+        ),
         (Some(Rule::Unsettled), "import boto3\nR = 1\nc = boto3.client(R)\nR = 2\n"),
         (Some(Rule::Unsettled), "import boto3\nO = {}\nc = boto3.client(O)\ndef f():\n    O['a'] = 1\n"),
         (Some(Rule::FollowsStar), "import boto3\nfrom x import *\nc = boto3.client()\n"),
-        (Some(Rule::ConfiguredLater), "import boto3\nc = boto3.client('s3')\nboto3.setup_default_session()\n"),
+        (
+            Some(Rule::ConfiguredLater),
+            "import boto3\nc = boto3.client('s3')\nboto3.setup_default_session()\n",
+        ),
         (None, "import boto3\nboto3.setup_default_session()\nc = boto3.client('s3')\n"),
         (Some(Rule::EnvironmentChanges), "import boto3, os\nc = boto3.client('s3')\nos.environ['A'] = 'b'\n"),
         (None, "import boto3, os\nos.environ.setdefault('A', 'b')\nc = boto3.client('s3')\n"),

@@ -40,10 +40,15 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "library.py",
-        "LIMITS = {}\nFUNCTIONS = set()\nLIST = []\nclass Limit:\n    _known = {}\n    def __init__(self, kind): Limit._known[kind] = 2\n",
+        "LIMITS = {}\nFUNCTIONS = set()\nLIST = []\nDEFAULT = None\nclass Empty: pass\nEMPTY = Empty()\nclass Limit:\n    _known = {}\n    def __init__(self, kind): Limit._known[kind] = 2\n",
     ),
     ("fills_a_memo.py", "import library\nlibrary.Limit('i8')\n"),
     ("joins_a_set.py", "import library\ndef f(): pass\nlibrary.FUNCTIONS.add(f)\n"),
+    (
+        "makes_a_default.py",
+        "import library\nclass Session:\n    def __init__(self): self.parts = self\nlibrary.DEFAULT = Session()\n",
+    ),
+    ("fills_an_object.py", "import library\nclass Own: pass\nlibrary.EMPTY.part = Own()\n"),
     ("joins_a_list.py", "import library\ndef f(): pass\nlibrary.LIST.append(f)\n"),
     (
         "registry.py",
@@ -75,6 +80,8 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("plain", ""),
         ("fills_a_memo", ""),
         ("joins_a_set", ""),
+        ("makes_a_default", ""),
+        ("fills_an_object", "adds `library.EMPTY.part`"),
         ("joins_a_list", "registers in `library.LIST`"),
         ("registers", "registers in `registry.HANDLERS`"),
         ("derives", "registers in `registry.Base.KNOWN`"),

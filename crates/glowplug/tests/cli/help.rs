@@ -63,6 +63,8 @@ fn build_explains_its_options() {
           --locked                 Build from the project's `glowplug.lock`, and fail if it is missing
                                    or stale
           --update-lock            Profile anew and write the plan to the project's `glowplug.lock`
+          --fresh                  Plan, replay and measure anew, even where nothing has changed since
+                                   an earlier build
           --no-verify              Do not replay the events; the report then says that nothing was
                                    proved
           --runs <N>               Interleaved pairs of runs behind each figure [default: 8]

@@ -26,7 +26,7 @@ fn built(name: &str) -> (Project, Value) {
 
 /// The same plan gives the same bytes.
 fn rebuilds(project: &Project, report: &Value) {
-    let again = project.report(&["--locked", "--runs", "1"]);
+    let again = project.report(&["--locked", "--fresh", "--runs", "1"]);
     assert_eq!(again["artifacts"][0]["sha256"], report["artifacts"][0]["sha256"]);
     assert_eq!(again["verdict"]["equal"], true);
 }

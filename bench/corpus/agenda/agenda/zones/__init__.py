@@ -1,0 +1,2 @@
+from .lookup import as_zone
+from .names import local_name

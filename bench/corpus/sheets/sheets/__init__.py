@@ -1,0 +1,4 @@
+from .reader import Row, read_rows
+from .feed import *
+
+__all__ = feed.__all__ + ["Row", "read_rows"]
