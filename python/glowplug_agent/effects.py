@@ -2,7 +2,8 @@
 
 Run as an agent of its own pass on a tree with lazy imports. An import whose load changes nothing that
 the modules already there could see may happen later without anybody noticing: that is what the
-planner asks. Output: one JSON object, {"effects": [[module, name, [sentence, ...]], ...]}.
+planner asks. Output: one JSON object, {"effects": [{"module", "name", "effects": [sentence, ...],
+"log": [line, ...]}, ...]}, where `log` is what the load wrote to the standard streams.
 """
 
 import sys
@@ -255,6 +256,25 @@ def _differences(old, now):
     return ["changes %s" % label for label, value in now.items() if label in old and old[label] != value]
 
 
+class _Heard:
+    """A standard stream that keeps what is written to it."""
+
+    encoding, errors = "utf-8", "replace"
+
+    def __init__(self):
+        self.parts = []
+
+    def write(self, text):
+        self.parts.append(text)
+        return len(text)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+
 def _measure(force, deferred, support, user):
     results = []
     # What one load left is what the next one finds.
@@ -266,13 +286,23 @@ def _measure(force, deferred, support, user):
         if load is None or name in namespace:
             continue
         failure = []
+        streams = sys.stdout, sys.stderr
+        heard = _Heard()
+        sys.stdout, sys.stderr = heard, heard
         try:
             load(name)
         except BaseException as error:
             failure = ["fails when loaded alone: %s: %s" % (type(error).__name__, error)]
+        finally:
+            # A stream that the load itself has put there stays, and is told.
+            if sys.stdout is heard:
+                sys.stdout = streams[0]
+            if sys.stderr is heard:
+                sys.stderr = streams[1]
         everything, after, state = set(sys.modules), _picture(before, support), _process()
         found = _sentences(before, after, everything - known, deferred, user) + _differences(process, state)
-        results.append([module, name, failure or found[:8]])
+        log = "".join(heard.parts).splitlines()
+        results.append({"module": module, "name": name, "effects": failure or found[:8], "log": log})
         known, before, process = everything, after, state
     return results
 

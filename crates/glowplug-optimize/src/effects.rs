@@ -8,7 +8,10 @@ use serde::Deserialize;
 
 use glowplug_core::{Error, Result};
 use glowplug_engine::{AgentSpec, InitOutcome};
+use glowplug_lazy::Candidate;
 
+use crate::compare::untimed;
+use crate::mask::steady;
 use crate::subject::Subject;
 
 /// The agent that loads every deferred import after init and compares the state around each load.
@@ -16,7 +19,18 @@ const AGENT: &str = include_str!("../../../python/glowplug_agent/effects.py");
 
 #[derive(Deserialize)]
 struct Found {
-    effects: Vec<(String, String, Vec<String>)>,
+    effects: Vec<Load>,
+}
+
+/// One late load, or value made late.
+#[derive(Deserialize)]
+struct Load {
+    module: String,
+    name: String,
+    /// What it changed for others.
+    effects: Vec<String>,
+    /// What it wrote to the log.
+    log: Vec<String>,
 }
 
 /// Id → what loading it later changes for others, for those of `unconfirmed` that no other of them has loaded before.
@@ -27,6 +41,30 @@ pub(crate) fn check(
     lazy: &BTreeSet<String>,
     unconfirmed: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Vec<String>>> {
+    let found = run(subject, tree, lazy, unconfirmed)?;
+    Ok(found.into_iter().map(|(id, load)| (id, load.effects)).collect())
+}
+
+/// Masked lines of the log that the deferred values among `lazy` write while they are made, as
+/// [`crate::compare::untimed`] has them.
+pub(crate) fn told(subject: &Subject, tree: &Utf8Path, lazy: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let is_value = |candidate: &&Candidate| candidate.is_global() && lazy.contains(&candidate.id);
+    let values: BTreeSet<String> =
+        subject.candidates.deferrable().filter(is_value).map(|candidate| candidate.id.clone()).collect();
+    if values.is_empty() || !subject.ground.runs_here() {
+        return Ok(BTreeSet::new());
+    }
+    let found = run(subject, tree, lazy, &values)?;
+    Ok(found.into_values().flat_map(|load| load.log).map(|line| untimed(&steady(&line))).collect())
+}
+
+/// Id → what became of it, for those of `force`. All of `lazy` is deferred in the tree.
+fn run(
+    subject: &Subject,
+    tree: &Utf8Path,
+    lazy: &BTreeSet<String>,
+    force: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Load>> {
     let agent = subject.ground.work().join("effects.py");
     let output = subject.ground.work().join("effects.json");
     fs::write(&agent, AGENT)?;
@@ -35,7 +73,7 @@ pub(crate) fn check(
         let chosen = subject.candidates.deferrable().filter(|candidate| ids.contains(&candidate.id));
         chosen.map(|c| ((c.module.clone(), c.name.clone()), c.id.clone())).collect()
     };
-    let by_name = names(unconfirmed);
+    let by_name = names(force);
     let user: Vec<&String> = subject.modules.keys().filter(|module| subject.is_user(module)).collect();
     let config = serde_json::json!({
         "output": output,
@@ -58,6 +96,9 @@ pub(crate) fn check(
     Ok(found
         .effects
         .into_iter()
-        .filter_map(|(module, name, what)| Some((by_name.get(&(module, name))?.clone(), what)))
+        .filter_map(|load| {
+            let id = by_name.get(&(load.module.clone(), load.name.clone()))?.clone();
+            Some((id, load))
+        })
         .collect())
 }

@@ -11,7 +11,7 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, InitOutcome, Outcome};
 use glowplug_function::Event;
 use serde_json_path::JsonPath;
 
-use crate::compare::{Answer, Found, Transcript, Varying, compare, leaves};
+use crate::compare::{Answer, Found, Transcript, Varying, compare, compare_without, leaves};
 use crate::ground::Ground;
 use crate::mask::Mask;
 
@@ -106,6 +106,8 @@ pub(crate) struct Baseline {
     transcripts: [Vec<Transcript>; COMPARED],
     /// Places that vary.
     pub(crate) varying: Varying,
+    /// Lines of the log that deferred values write while they are made, whenever that is.
+    pub(crate) told: BTreeSet<String>,
     /// Events whose payload proves nothing.
     pub(crate) unproved: BTreeMap<String, Unproved>,
     /// Event → outcome and payload, for events that fail in the original.
@@ -187,6 +189,7 @@ impl Replayer<'_> {
         let mut baseline = Baseline {
             transcripts: [first, second],
             varying,
+            told: BTreeSet::new(),
             unproved: BTreeMap::new(),
             failing: BTreeMap::new(),
             blocked: BTreeSet::new(),
@@ -208,7 +211,7 @@ impl Replayer<'_> {
         let transcripts = self.run_all(tree, &wanted, progress)?;
         let differing = runs.iter().zip(&transcripts).flat_map(|(run, transcript)| {
             let original = &baseline.transcripts[run.seed][run.sequence];
-            let found = compare(original, transcript, &baseline.varying);
+            let found = compare_without(original, transcript, &baseline.varying, &baseline.told);
             found.into_iter().map(|found| Deviation { run: *run, found })
         });
         Ok(differing.collect())

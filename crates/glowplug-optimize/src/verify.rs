@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Progress, Result, Verdict};
 
 use crate::bisect::culprits_of_runs;
+use crate::effects;
 use crate::quiet::Quiet;
 use crate::replay::{Baseline, Deviation, Replayer, Run, Unproved};
 use crate::subject::Subject;
@@ -124,6 +125,9 @@ impl Verification<'_> {
         for round in 0.. {
             let recipe = keep(self.recipe, self.units, &kept);
             let tree = materialise(self.subject, &recipe, "after")?;
+            if round == 0 {
+                baseline.told.extend(effects::told(self.subject, &tree, &recipe.lazy)?);
+            }
             self.progress.start("Replaying the result", Some(every.len() as u64));
             let found = self.replayer.differences(baseline, &tree, &every, self.progress)?;
             self.progress.finish();
@@ -240,7 +244,8 @@ fn finish(verdict: &mut Verdict, baseline: &Baseline, replayer: &Replayer) {
         .count();
     verdict.equal = (proved > 0).then_some(true);
     verdict.events = proved;
-    verdict.varying = baseline.varying.iter().cloned().collect();
+    let told = baseline.told.iter().map(|line| format!("log: `{line}` is written when a value is made"));
+    verdict.varying = baseline.varying.iter().cloned().chain(told).collect();
     verdict.blocked = baseline.blocked.iter().cloned().collect();
     verdict.not_proved.extend(not_proved(baseline));
 }

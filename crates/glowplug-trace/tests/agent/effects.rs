@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use glowplug_test::{interpreters, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::write;
 
@@ -43,6 +43,8 @@ const FILES: &[(&str, &str)] = &[
         "LIMITS = {}\nFUNCTIONS = set()\nLIST = []\nDEFAULT = None\nclass Empty: pass\nEMPTY = Empty()\nclass Limit:\n    _known = {}\n    def __init__(self, kind): Limit._known[kind] = 2\n",
     ),
     ("fills_a_memo.py", "import library\nlibrary.Limit('i8')\n"),
+    ("speaks.py", "import sys\nprint('late')\nsys.stderr.write('and loud')\n"),
+    ("takes_the_stream.py", "import io, sys\nsys.stdout = io.StringIO()\n"),
     ("joins_a_set.py", "import library\ndef f(): pass\nlibrary.FUNCTIONS.add(f)\n"),
     (
         "makes_a_default.py",
@@ -79,6 +81,8 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
     let expected = BTreeMap::from([
         ("plain", ""),
         ("fills_a_memo", ""),
+        ("speaks", ""),
+        ("takes_the_stream", "changes sys.stdout"),
         ("joins_a_set", ""),
         ("makes_a_default", ""),
         ("fills_an_object", "adds `library.EMPTY.part`"),
@@ -108,7 +112,10 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
             let text = run(command.arg(root).arg(name));
             let found: Value = serde_json::from_str(&text).unwrap();
             let sentences: Vec<&str> =
-                found["effects"][0][2].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+                found["effects"][0]["effects"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            let log = &found["effects"][0]["log"];
+            let expected_log = if *name == "speaks" { json!(["late", "and loud"]) } else { json!([]) };
+            assert_eq!(*log, expected_log, "{name}");
             told.insert(*name, sentences.join("; "));
         }
         let told: BTreeMap<&str, &str> = told.iter().map(|(name, what)| (*name, what.as_str())).collect();
