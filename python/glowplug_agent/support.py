@@ -32,7 +32,7 @@ def attach(namespace, run, names, submodules=(), made=()):
     """
     names = frozenset(names)
 
-    def load(name):
+    def bind(name):
         # An assignment from outside wins, as it would over an import that has run.
         if name in namespace:
             return namespace[name]
@@ -50,7 +50,7 @@ def attach(namespace, run, names, submodules=(), made=()):
 
     def __getattr__(name):
         if name in names:
-            return load(name)
+            return bind(name)
         if name in submodules:
             full = namespace["__name__"] + "." + name
             # It may be loading at this moment, and bound to its package only when it is done.
@@ -65,7 +65,29 @@ def attach(namespace, run, names, submodules=(), made=()):
         visible = _visible(namespace, names)
         return dict.fromkeys(visible) if as_dictionary else visible
 
-    return load, __getattr__, __dir__
+    return _Loader(bind, namespace), __getattr__, __dir__
+
+
+class _Loader:
+    """A module's `__gp_load__`. What copies a function with the names that it uses finds it by the module."""
+
+    __slots__ = ("bind", "namespace")
+
+    def __init__(self, bind, namespace):
+        self.bind = bind
+        self.namespace = namespace
+
+    def __call__(self, name):
+        return self.bind(name)
+
+    def __reduce__(self):
+        return _loader, (self.namespace["__name__"],)
+
+
+def _loader(module):
+    """The loader of a module, which is imported for it."""
+    __import__(module)
+    return _modules[module].__dict__[_PREFIX + "load" + _SUFFIX]
 
 
 # The lock that the import system has for each module: a thread may take it twice, and two threads that wait for
@@ -114,6 +136,8 @@ def chain(ours, theirs, names):
             return ours(name)
         return theirs(name)
 
+    # A warning of theirs that names its caller skips frames of the import machinery.
+    __getattr__.__code__ = __getattr__.__code__.replace(co_filename="<frozen importlib._bootstrap>")
     return __getattr__
 
 
@@ -125,7 +149,11 @@ def lend(package, name):
     """Has a package of the standard library load a submodule that is read there before anybody imports it."""
     _lent.setdefault(package, set()).add(name)
     if "." not in package:
-        __import__(package)
+        try:
+            __import__(package)
+        except ImportError:
+            # It is no part of the standard library, and not there.
+            return
     _lend(package)
 
 

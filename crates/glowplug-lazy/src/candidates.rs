@@ -64,9 +64,14 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Judges every import binding of every module. `user` names the modules of the user's own code.
-    pub fn find(analyses: &BTreeMap<String, ModuleAnalysis>, user: &BTreeSet<String>) -> Self {
-        let world = World::new(analyses, user);
+    /// Judges every import binding of every module. `user` names the modules of the user's own code, `modules` all of
+    /// the tree, those among them that have no source, as native ones.
+    pub fn find(
+        analyses: &BTreeMap<String, ModuleAnalysis>,
+        user: &BTreeSet<String>,
+        modules: &BTreeSet<String>,
+    ) -> Self {
+        let world = World::new(analyses, user, modules);
         let mut all: Vec<Candidate> = analyses
             .values()
             .flat_map(|analysis| {
@@ -82,7 +87,7 @@ impl Candidates {
         all.sort_by(|a, b| (&a.path, a.line, &a.name).cmp(&(&b.path, b.line, &b.name)));
         let by_name =
             all.iter().enumerate().map(|(index, c)| ((c.module.clone(), c.name.clone()), index)).collect();
-        Self { all, by_name, analyses: analyses.clone(), graph: Graph::new(analyses) }
+        Self { all, by_name, analyses: analyses.clone(), graph: Graph::new(analyses, modules) }
     }
 
     /// Every candidate, by path and line.
@@ -133,7 +138,7 @@ impl Candidates {
                 let clauses: Vec<ClauseEdit> = clauses.collect();
                 of(&mut files, analysis, &|edits| edits.weakened.extend(clauses.iter().cloned()));
             } else {
-                let mut edit = name_edit(analysis, binding, |module| self.analyses.contains_key(module));
+                let mut edit = name_edit(analysis, binding, |module| self.graph.knows(module));
                 edit.statement = global.map(|global| (global.place.line, global.place.column));
                 of(&mut files, analysis, &|edits| {
                     edits.names.push(edit.clone());
@@ -305,7 +310,7 @@ fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding, judged
         let submodule =
             statement.attribute.as_ref().map(|attribute| format!("{}.{attribute}", statement.module));
         let target = match submodule {
-            Some(submodule) if world.analyses.contains_key(&submodule) => submodule,
+            Some(submodule) if world.is_module(&submodule) => submodule,
             _ => statement.module.clone(),
         };
         if !targets.contains(&target) {

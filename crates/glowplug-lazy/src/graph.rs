@@ -16,8 +16,10 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    pub(crate) fn new(analyses: &BTreeMap<String, ModuleAnalysis>) -> Self {
+    /// `modules` names those without a source too, which load nothing that is known.
+    pub(crate) fn new(analyses: &BTreeMap<String, ModuleAnalysis>, modules: &BTreeSet<String>) -> Self {
         let mut graph = Self::default();
+        graph.statements.extend(modules.iter().map(|module| (module.clone(), Vec::new())));
         for (name, analysis) in analyses {
             let mut statements = Vec::new();
             for import in analysis.imports.iter().filter(|import| !import.in_function && !import.typing_only)
@@ -35,6 +37,11 @@ impl Graph {
             }
         }
         graph
+    }
+
+    /// Whether it is a module of the tree.
+    pub(crate) fn knows(&self, module: &str) -> bool {
+        self.statements.contains_key(module)
     }
 
     /// Modules that one statement loads by itself, packages around them included.

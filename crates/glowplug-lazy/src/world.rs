@@ -10,6 +10,8 @@ pub(crate) struct World<'a> {
     pub(crate) analyses: &'a BTreeMap<String, ModuleAnalysis>,
     /// Modules of the user's own code.
     pub(crate) user: &'a BTreeSet<String>,
+    /// All modules, those without a source among them.
+    modules: &'a BTreeSet<String>,
     /// Modules that another one takes everything from.
     pub(crate) star_imported: BTreeSet<&'a str>,
     /// `(module, name)` that another module takes or reads.
@@ -17,7 +19,11 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(analyses: &'a BTreeMap<String, ModuleAnalysis>, user: &'a BTreeSet<String>) -> Self {
+    pub(crate) fn new(
+        analyses: &'a BTreeMap<String, ModuleAnalysis>,
+        user: &'a BTreeSet<String>,
+        modules: &'a BTreeSet<String>,
+    ) -> Self {
         let mut star_imported = BTreeSet::new();
         let mut wanted = BTreeSet::new();
         for analysis in analyses.values() {
@@ -33,7 +39,7 @@ impl<'a> World<'a> {
                 }
             }
         }
-        Self { analyses, user, star_imported, wanted }
+        Self { analyses, user, modules, star_imported, wanted }
     }
 
     pub(crate) fn is_user(&self, module: &str) -> bool {
@@ -76,7 +82,12 @@ impl<'a> World<'a> {
 
     /// Whether `module.name` is a module of the tree.
     pub(crate) fn is_submodule(&self, module: &str, name: &str) -> bool {
-        self.analyses.contains_key(&format!("{module}.{name}"))
+        self.is_module(&format!("{module}.{name}"))
+    }
+
+    /// Whether it is a module of the tree.
+    pub(crate) fn is_module(&self, module: &str) -> bool {
+        self.analyses.contains_key(module) || self.modules.contains(module)
     }
 }
 

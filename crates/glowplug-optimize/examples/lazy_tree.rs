@@ -8,6 +8,7 @@
 //! "own": {source: edits}}`: the bytecode, in CACHE, of every file that deferring those imports changes, the files
 //! whose edits the compiler did not take, and what it would change in OWN.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Write};
 
@@ -32,13 +33,13 @@ fn main() -> Result<()> {
     if let Some(own) = own.first() {
         let own = PackageTree::scan(Utf8Path::new(own))?;
         for (name, analysis) in analyse_all(&own.root, &own.root, &own.modules(), version) {
-            if !analyses.contains_key(&name) {
-                user.insert(name.clone());
-                analyses.insert(name, analysis);
+            if let Entry::Vacant(place) = analyses.entry(name.clone()) {
+                place.insert(analysis);
+                user.insert(name);
             }
         }
     }
-    let candidates = Candidates::find(&analyses, &user);
+    let candidates = Candidates::find(&analyses, &user, &modules.keys().cloned().collect());
     let compiler = Compiler::new(Utf8Path::new(python), version, &Cache::new(cache, false), 1)?;
     let described: Vec<Value> = candidates
         .all()

@@ -25,7 +25,8 @@ pub(crate) fn rulings(ground: &Ground) -> Rulings {
 }
 
 fn of_modules(analyses: &BTreeMap<String, ModuleAnalysis>) -> Rulings {
-    let candidates = Candidates::find(analyses, &analyses.keys().cloned().collect::<BTreeSet<String>>());
+    let own: BTreeSet<String> = analyses.keys().cloned().collect();
+    let candidates = Candidates::find(analyses, &own, &own);
     let mut rulings = Rulings::new();
     for analysis in analyses.values() {
         for import in analysis.imports.iter().filter(|import| !import.typing_only) {

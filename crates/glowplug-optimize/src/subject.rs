@@ -54,7 +54,7 @@ impl<'a> Subject<'a> {
             .filter(|(_, file)| ground.user_files().contains(&file.path))
             .map(|(name, _)| name.clone())
             .collect();
-        let candidates = Candidates::find(&analyses, &user);
+        let candidates = Candidates::find(&analyses, &user, &modules.keys().cloned().collect());
         progress.finish();
         if progress.interrupted() {
             return Err(Error::interrupted());

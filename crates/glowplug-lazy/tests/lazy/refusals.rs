@@ -162,3 +162,24 @@ fn the_diff_is_what_a_person_would_write() {
      
     ");
 }
+
+#[test]
+fn a_native_submodule_is_loaded_as_one_and_stays_visible() {
+    let tree = Tree::new(&[
+        (
+            "pkg/__init__.py",
+            "from . import _fast, core\n__all__ = ['_fast']\ndef use():\n    return core.X\n",
+        ),
+        ("pkg/core.py", "from . import _slow\nX = 1\ndef f():\n    return _slow\n"),
+        ("pkg/_fast.so", ""),
+        ("pkg/_slow.so", ""),
+    ]);
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    let fast = candidates.named("pkg", "_fast").unwrap();
+    assert_eq!(fast.targets, ["pkg._fast"]);
+    let lazy = candidates.ids().map(str::to_owned).collect();
+    let edits = &candidates.edits(&lazy, "support")[camino::Utf8Path::new("pkg/__init__.py")];
+    let clause = &edits.names.iter().find(|edit| edit.name == "_fast").unwrap().clauses[0];
+    assert_eq!(clause.submodule.as_deref(), Some("pkg._fast"), "the package would ask itself");
+    assert!(edits.submodules.contains(&"_slow".to_owned()), "{:?}", edits.submodules);
+}

@@ -280,3 +280,38 @@ fn annotations_are_left_alone() {
         assert_eq!(before.replace("heavy is loaded\n", ""), after, "and nothing loads it");
     }
 }
+
+#[test]
+fn a_warning_of_the_modules_own_getattr_names_its_caller() {
+    let app = "import heavy\nimport warnings\n\ndef __getattr__(name):\n    if name == 'old':\n        warnings.warn('old is old', DeprecationWarning, stacklevel=2)\n        return heavy.VALUE\n    raise AttributeError(name)\n";
+    let tree = Tree::new(&[("heavy.py", "VALUE = 42\n"), ("app.py", app)]);
+    let script = "import app, sys, warnings\nwith warnings.catch_warnings(record=True) as told:\n    warnings.simplefilter('always')\n    print(app.old)\nprint([(w.filename, w.lineno) for w in told])\n";
+    tree.same(None, script);
+}
+
+#[test]
+fn an_optional_package_that_is_not_there_stays_no_hindrance() {
+    let user = "try:\n    import optional\nexcept ImportError:\n    optional = None\n\ndef version():\n    return optional and optional.part.VERSION\n";
+    let app = "import user, other\n\ndef use():\n    return user.version(), other.part\n";
+    let tree = Tree::new(&[
+        ("app.py", app),
+        ("user.py", user),
+        ("other.py", "def part():\n    import optional.part\n"),
+        ("third.py", "import optional.part\n\ndef f():\n    return optional.part\n"),
+    ]);
+    tree.same(None, "import app\nprint(app.use()[0])\n");
+}
+
+#[test]
+fn a_function_can_be_copied_with_the_names_that_it_uses() {
+    let tree = Tree::new(&[
+        ("heavy.py", "VALUE = 42\n"),
+        ("app.py", "import heavy\n\ndef use():\n    return heavy.VALUE\n"),
+    ]);
+    for python in pythons() {
+        tree.compile(python, &tree.edits(python.version, None));
+        let script = "import app, pickle, types\ncode = app.use.__code__\nnames = {n: app.__dict__[n] for n in code.co_names if n.startswith('__gp_')}\nnames = pickle.loads(pickle.dumps(names))\nprint(types.FunctionType(code, names)().__class__.__name__, names['__gp_load__'] is app.__gp_load__)\n";
+        let output = String::from_utf8(tree.run(python, script).stdout).unwrap();
+        assert_eq!(output, "int True\n", "{}", python.version);
+    }
+}

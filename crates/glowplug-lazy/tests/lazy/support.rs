@@ -53,7 +53,9 @@ impl Tree {
 
     /// The candidates, with `app` as the user's own module.
     pub(crate) fn candidates(&self, python: PythonVersion) -> Candidates {
-        Candidates::find(&self.analyses(python), &BTreeSet::from(["app".to_owned()]))
+        let natives = self.files.keys().filter_map(|path| path.strip_suffix(".so"));
+        let natives = natives.map(|path| path.replace('/', ".")).collect();
+        Candidates::find(&self.analyses(python), &BTreeSet::from(["app".to_owned()]), &natives)
     }
 
     /// Defers these names (`module:name`), or everything that may be deferred.
