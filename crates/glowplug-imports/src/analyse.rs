@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ruff_python_ast::name::Name;
 use ruff_python_ast::{Expr, Stmt};
 use ruff_python_parser::{Mode, ParseOptions};
 use ruff_source_file::LineIndex;
@@ -72,6 +73,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         path: id.path.clone(),
         imports: imports(&found, &line_of),
         attribute_paths: attribute_paths(&found),
+        unbound: if id.is_package { unbound(&found) } else { BTreeSet::new() },
         exports,
         dynamic_exports,
         reads_namespace: found.reads_namespace.as_ref().map(|(at, how)| (line_of(*at), how.clone())),
@@ -212,13 +214,16 @@ fn attribute_paths(found: &Found) -> BTreeSet<String> {
         roots.entry(&clause.name).or_default().insert(root);
     }
     let mut paths = BTreeSet::new();
-    for read in found.reads.iter().filter(|read| !read.attributes.is_empty()) {
-        if found.scopes.resolve(read.scope, &read.name) == Meaning::Local {
+    let whole = [Name::new_static("__dict__")];
+    let chains = found.reads.iter().map(|read| (&read.name, read.scope, read.attributes.as_slice()));
+    let wholes = found.whole_of.iter().map(|(name, scope)| (name, *scope, whole.as_slice()));
+    for (name, scope, attributes) in chains.chain(wholes) {
+        if attributes.is_empty() || found.scopes.resolve(scope, name) == Meaning::Local {
             continue;
         }
-        for root in roots.get(read.name.as_str()).into_iter().flatten() {
+        for root in roots.get(name.as_str()).into_iter().flatten() {
             let mut path = root.clone();
-            for attribute in &read.attributes {
+            for attribute in attributes {
                 path.push('.');
                 path.push_str(attribute);
                 paths.insert(path.clone());
@@ -226,6 +231,24 @@ fn attribute_paths(found: &Found) -> BTreeSet<String> {
         }
     }
     paths
+}
+
+/// Names of the module that it reads or deletes, and that nothing in it binds.
+fn unbound(found: &Found) -> BTreeSet<String> {
+    let stored = found.rebound.iter().filter(|binding| !found.deleted.contains(binding));
+    let bound: BTreeSet<&str> = found
+        .clauses
+        .iter()
+        .map(|clause| clause.name.as_str())
+        .chain(stored.map(|(name, _)| name.as_str()))
+        .collect();
+    let read =
+        found.reads.iter().filter(|read| found.scopes.resolve(read.scope, &read.name) != Meaning::Local);
+    read.map(|read| read.name.as_str())
+        .chain(found.deleted.iter().map(|(name, _)| name.as_str()))
+        .filter(|name| !bound.contains(name) && !found.scopes.declared_global(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]

@@ -80,6 +80,10 @@ pub(crate) struct Found {
     pub(crate) imports: Vec<AnyImport>,
     /// Names that the module's body binds or deletes by something else than an import clause.
     pub(crate) rebound: Vec<(Name, TextSize)>,
+    /// Those among them that delete it.
+    pub(crate) deleted: Vec<(Name, TextSize)>,
+    /// Names whose whole namespaces are asked for by `vars(name)`.
+    pub(crate) whole_of: Vec<(Name, ScopeId)>,
     /// Classes of the module's body, and where each ends and its name is bound.
     pub(crate) classes: Vec<(Name, TextSize)>,
     pub(crate) signatures: Vec<SignatureFound>,

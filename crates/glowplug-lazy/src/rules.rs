@@ -87,7 +87,7 @@ pub(crate) fn judge_name(
     last: Place,
     globals: &Judged,
 ) -> Option<Refusal> {
-    of_module(analysis)
+    of_module(world, analysis)
         .or_else(|| of_name(world, analysis, binding, last))
         .or_else(|| of_hindrances(world, analysis, binding, last))
         .or_else(|| of_uses(world, analysis, binding, globals))
@@ -98,7 +98,10 @@ pub(crate) fn refused(rule: Rule, detail: impl Into<String>) -> Option<Refusal> 
     Some(Refusal { rule, detail: detail.into() })
 }
 
-fn of_module(analysis: &ModuleAnalysis) -> Option<Refusal> {
+fn of_module(world: &World, analysis: &ModuleAnalysis) -> Option<Refusal> {
+    if world.is_read_whole(&analysis.name) {
+        return refused(Rule::ReadsNamespace, "another module reads the namespace of this one as a whole");
+    }
     if let Some((line, how)) = &analysis.reads_namespace {
         return refused(
             Rule::ReadsNamespace,
@@ -140,6 +143,12 @@ fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding, last: Pl
             );
         }
     }
+    if let Some(name) = binding.statements.iter().find_map(|s| binds_unbound(analysis, &s.module)) {
+        return refused(
+            Rule::NamedLikeSubmodule,
+            format!("the package uses `{name}`, which is bound when that submodule loads"),
+        );
+    }
     if let Some(listing) = analysis.listings.first()
         && last > *listing
     {
@@ -157,6 +166,13 @@ fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding, last: Pl
         );
     }
     None
+}
+
+/// The submodule that loading `module` binds in its package, where the package uses it without binding it.
+fn binds_unbound<'m>(analysis: &ModuleAnalysis, module: &'m str) -> Option<&'m str> {
+    let inner = module.strip_prefix(analysis.name.as_str())?.strip_prefix('.')?;
+    let name = inner.split('.').next().unwrap_or(inner);
+    analysis.unbound.contains(name).then_some(name)
 }
 
 /// Why an `import a.b` that cannot be deferred as a whole must go on loading `a.b` at once. The name `a` stays bound

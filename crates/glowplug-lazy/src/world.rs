@@ -14,6 +14,8 @@ pub(crate) struct World<'a> {
     modules: &'a BTreeSet<String>,
     /// Modules that another one takes everything from.
     pub(crate) star_imported: BTreeSet<&'a str>,
+    /// Modules whose namespace another one reads as a whole.
+    read_whole: BTreeSet<String>,
     /// `(module, name)` that another module takes or reads.
     wanted: BTreeSet<(String, String)>,
 }
@@ -26,6 +28,7 @@ impl<'a> World<'a> {
     ) -> Self {
         let mut star_imported = BTreeSet::new();
         let mut wanted = BTreeSet::new();
+        let mut read_whole = BTreeSet::new();
         for analysis in analyses.values() {
             for import in &analysis.imports {
                 if import.star {
@@ -34,16 +37,22 @@ impl<'a> World<'a> {
                 wanted.extend(import.names.iter().map(|name| (import.module.clone(), name.clone())));
             }
             for path in &analysis.attribute_paths {
+                read_whole.extend(path.strip_suffix(".__dict__").map(str::to_owned));
                 if let Some((module, name)) = path.rsplit_once('.') {
                     wanted.insert((module.to_owned(), name.to_owned()));
                 }
             }
         }
-        Self { analyses, user, modules, star_imported, wanted }
+        Self { analyses, user, modules, star_imported, read_whole, wanted }
     }
 
     pub(crate) fn is_user(&self, module: &str) -> bool {
         self.user.contains(module)
+    }
+
+    /// Whether another module reads the whole namespace of `module`.
+    pub(crate) fn is_read_whole(&self, module: &str) -> bool {
+        self.read_whole.contains(module)
     }
 
     /// Whether some module takes `name` from `module`, or reads it there.

@@ -315,7 +315,12 @@ impl<'a> Walker<'a> {
                     signature: self.signature,
                 });
             }
-            _ => self.bind_name(&name.id.clone(), name.start()),
+            context => {
+                self.bind_name(&name.id.clone(), name.start());
+                if self.scope == 0 && context == ExprContext::Del {
+                    self.found.deleted.push((name.id.clone(), name.start()));
+                }
+            }
         }
     }
 }

@@ -72,6 +72,11 @@ impl<'a> Walker<'a> {
             "vars" | "locals" if by_name && count == 0 && in_body => {
                 self.namespace(call.start(), &format!("{called}()"));
             }
+            "vars" if by_name && count == 1 => {
+                if let Some(Expr::Name(name)) = arguments.args.first() {
+                    self.found.whole_of.push((name.id.clone(), self.scope));
+                }
+            }
             "eval" | "exec" if by_name && count < 2 => self.namespace(call.start(), &format!("{called}(…)")),
             "import_module" | "__import__" => {
                 if let Some(Expr::StringLiteral(text)) = arguments.args.first() {

@@ -183,3 +183,28 @@ fn a_native_submodule_is_loaded_as_one_and_stays_visible() {
     assert_eq!(clause.submodule.as_deref(), Some("pkg._fast"), "the package would ask itself");
     assert!(edits.submodules.contains(&"_slow".to_owned()), "{:?}", edits.submodules);
 }
+
+#[test]
+fn a_package_that_uses_a_name_which_its_submodule_binds_loads_that_at_once() {
+    let rule = |init: &str| {
+        let tree = Tree::new(&[("pkg/__init__.py", init), ("pkg/_api.py", "def f(): pass\n")]);
+        judged(&tree.candidates(PythonVersion::new(3, 12)))["pkg:f"]
+    };
+    assert_eq!(rule("from ._api import f\ndel _api\n"), Some(Rule::NamedLikeSubmodule));
+    assert_eq!(rule("from ._api import f\ndef g():\n    return _api.f\n"), Some(Rule::NamedLikeSubmodule));
+    assert_eq!(rule("from ._api import f\ndef g(_api):\n    return _api.f\n"), None);
+}
+
+#[test]
+fn a_module_whose_namespace_another_reads_as_a_whole_defers_nothing() {
+    for reads in ["low.__dict__.values()", "vars(low)"] {
+        let init = format!("from . import low\nfor each in {reads}:\n    pass\n");
+        let tree = Tree::new(&[
+            ("pkg/__init__.py", init.as_str()),
+            ("pkg/low.py", "import x\ndef f():\n    return x\n"),
+            ("x.py", ""),
+        ]);
+        let rules = judged(&tree.candidates(PythonVersion::new(3, 12)));
+        assert_eq!(rules["pkg.low:x"], Some(Rule::ReadsNamespace), "{reads}");
+    }
+}
