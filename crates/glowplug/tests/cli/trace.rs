@@ -307,7 +307,7 @@ fn what_cannot_be_exported_keeps_nothing_else_from_being_told() {
 fn the_build_is_not_named_for_what_it_refuses() {
     let app = "import asyncio\nimport unittest.mock as um\nfrom xml.dom import (\n    minidom,\n    pulldom,\n)\nimport \
                sqlite3\n\n\nclass Box:\n    lock = asyncio.Lock\n\n\n@um.patch.dict('os.environ', {})\ndef \
-               decorated():\n    return 1\n\n\nOPTIONS = dict(\n    dom=minidom.Document,\n)\n\n\ndef \
+               decorated():\n    return 1\n\n\nOPTIONS = [\n    minidom.Document,\n]\n\n\ndef \
                handler(event, context):\n    return 1\n";
     let project = Project::new(app);
     let events = project.event("one", "{}") + &project.event("two", "{}");
