@@ -55,7 +55,7 @@ def held_out(path):
 def build(run, name, out, options):
     """Builds one function; what makes the build fail is told, and the others go on."""
     path = os.path.join(run.folder, name)
-    command = [options.glowplug, "build", path, "--runs", str(options.runs), "--format", "json"]
+    command = [options.glowplug, "build", "--fresh", path, "--runs", str(options.runs), "--format", "json"]
     command += ["--out", os.path.join(out, name), "--cache-dir", os.path.join(out, "cache")]
     command += ["--trim", "safe" if name in run.trimmed else "off"]
     for event in held_out(path):
