@@ -41,6 +41,9 @@ pub struct Verdict {
     pub not_proved: Vec<String>,
     /// `event: path` that vary in the original itself, compared by type only.
     pub varying: Vec<String>,
+    /// Masked lines of the log that values made at their first use write then: later than in the original, or never.
+    #[serde(default)]
+    pub moved_logs: Vec<String>,
     /// Connections that the network policy refused, each `event: address`.
     pub blocked: Vec<String>,
     /// Events kept out of planning.

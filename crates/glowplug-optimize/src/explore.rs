@@ -129,10 +129,13 @@ fn read_original(
     explored: &mut Explored,
     passes: &mut BTreeMap<String, Vec<f64>>,
 ) {
+    let globals: Vec<&Candidate> = subject.candidates.all().filter(|c| c.is_global()).collect();
+    let made: Vec<(&Candidate, Option<&StatementRecord>)> =
+        globals.into_iter().map(|global| (global, statement(observation, global))).collect();
     for record in observation.imports.iter().filter(|r| r.phase == Phase::Init && r.loaded()) {
         let ms = if record.runtime_provided { 0.0 } else { record.self_ms };
         passes.entry(record.module.clone()).or_default().push(ms);
-        let maker = record.parent.as_ref().and_then(|parent| making(subject, observation, parent, record));
+        let maker = record.parent.as_ref().and_then(|parent| making(&made, parent, record));
         if let Some(maker) = maker {
             explored.imports.entry(maker).or_default().insert(record.module.clone());
         } else if let Some(parent) = &record.parent {
@@ -140,27 +143,26 @@ fn read_original(
             explored.total_ms.insert((parent.clone(), record.module.clone()), record.total_ms);
         }
     }
-    for global in subject.candidates.all().filter(|candidate| candidate.is_global()) {
-        let ms = statement(observation, global).map_or(0.0, |statement| statement.self_ms);
+    for (global, statement) in made {
+        let ms = statement.map_or(0.0, |statement| statement.self_ms);
         passes.entry(node(&global.module, &global.name)).or_default().push(ms);
     }
 }
 
 /// The value whose making loaded a module that its module's body does not ask for.
 fn making(
-    subject: &Subject,
-    observation: &Observation,
+    made: &[(&Candidate, Option<&StatementRecord>)],
     parent: &str,
     record: &ImportRecord,
 ) -> Option<String> {
-    let of_parent = |candidate: &&Candidate| candidate.is_global() && candidate.module == parent;
-    let within = |candidate: &&Candidate| {
-        statement(observation, candidate).is_some_and(|statement| {
-            let end = statement.start_ms + statement.self_ms + statement.imports_ms;
-            (statement.start_ms..end).contains(&record.start_ms)
-        })
+    let within = |statement: &StatementRecord| {
+        let end = statement.start_ms + statement.self_ms + statement.imports_ms;
+        (statement.start_ms..end).contains(&record.start_ms)
     };
-    let found = subject.candidates.all().filter(of_parent).find(within)?;
+    let (found, _) = made
+        .iter()
+        .filter(|(global, _)| global.module == parent)
+        .find(|(_, statement)| statement.is_some_and(within))?;
     Some(node(parent, &found.name))
 }
 

@@ -87,6 +87,8 @@ pub(crate) fn search(
     if level != LazyLevel::Aggressive {
         // Where the rounds ran out, what was not confirmed stays eager.
         found.frontier.edges.retain(|id, _| confirmed.contains(id) && !found.refused.contains_key(id));
+        let effective = subject.candidates.effective(&found.frontier.edges.keys().cloned().collect());
+        found.frontier.edges.retain(|id, _| effective.contains(id));
     }
     progress.finish();
     Ok(found)

@@ -37,6 +37,7 @@ pub(crate) fn settle(
             proof.recipe.lazy.remove(&id);
             proof.pinned.insert(id, SLOWER.to_owned());
         }
+        proof.recipe.lazy = subject.candidates.effective(&proof.recipe.lazy);
         proof.tree = materialise(subject, &proof.recipe, "after")?;
         measured = measured.again(subject, options, [before, &proof.tree], progress)?;
     }

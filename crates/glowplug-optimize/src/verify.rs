@@ -123,11 +123,11 @@ impl Verification<'_> {
         let every = self.replayer.every();
         let mut flaky_rounds = 0;
         for round in 0.. {
-            let recipe = keep(self.recipe, self.units, &kept);
+            let mut recipe = keep(self.recipe, self.units, &kept);
+            // What hangs on a value that was undone is not deferred either.
+            recipe.lazy = self.subject.candidates.effective(&recipe.lazy);
             let tree = materialise(self.subject, &recipe, "after")?;
-            if round == 0 {
-                baseline.told.extend(effects::told(self.subject, &tree, &recipe.lazy)?);
-            }
+            baseline.told = effects::told(self.subject, &tree, &recipe.lazy)?;
             self.progress.start("Replaying the result", Some(every.len() as u64));
             let found = self.replayer.differences(baseline, &tree, &every, self.progress)?;
             self.progress.finish();
@@ -244,8 +244,8 @@ fn finish(verdict: &mut Verdict, baseline: &Baseline, replayer: &Replayer) {
         .count();
     verdict.equal = (proved > 0).then_some(true);
     verdict.events = proved;
-    let told = baseline.told.iter().map(|line| format!("log: `{line}` is written when a value is made"));
-    verdict.varying = baseline.varying.iter().cloned().chain(told).collect();
+    verdict.varying = baseline.varying.iter().cloned().collect();
+    verdict.moved_logs = baseline.told.iter().cloned().collect();
     verdict.blocked = baseline.blocked.iter().cloned().collect();
     verdict.not_proved.extend(not_proved(baseline));
 }

@@ -63,6 +63,8 @@ pub(crate) fn render_verdict(report: &Report, view: &View) -> String {
     let reasons = &verdict.not_proved[usize::from(verdict.equal.is_none()).min(verdict.not_proved.len())..];
     listed(reasons, "not proved", shown, style.warning, &mut line);
     listed(&verdict.varying, "varies by itself, compared by type", shown, style.dim, &mut line);
+    let moved = "logged when a value is made at its first use, later than before or never";
+    listed(&verdict.moved_logs, moved, shown, style.dim, &mut line);
     listed(&verdict.blocked, "blocked connection", shown, style.warning, &mut line);
     if !verdict.blocked.is_empty() {
         line(style.hint, "hint: replays reach no network unless `[verify] network = \"allow\"` says so");

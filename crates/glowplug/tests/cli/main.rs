@@ -12,3 +12,4 @@ mod slow_examples;
 mod support;
 mod surroundings;
 mod trace;
+mod values;
