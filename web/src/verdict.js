@@ -12,6 +12,7 @@ export function verdict({ verdict: found }) {
     h("p", { class: `verdict ${look}` }, h("b", { "aria-hidden": "true" }, sign), h("span", {}, sentence)),
     notes("Not proved", found.not_proved),
     notes("Varies in the original itself, compared by type only", found.varying),
+    notes("Logged when a value is made at its first use, later than before or never", found.moved_logs),
     notes("Connections that were refused", found.blocked),
     holdout(found),
     differences(found.differences),

@@ -1,4 +1,4 @@
-//! Bytes and milliseconds as people write and read them.
+//! Bytes, milliseconds, hashes and dates as people write and read them.
 
 use crate::{Error, Result};
 
@@ -46,6 +46,28 @@ pub fn format_ms(ms: f64) -> String {
     }
 }
 
+/// Lower-case hexadecimal digits.
+pub fn format_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Year, month and day of a number of days since 1970 (Howard Hinnant's `civil_from_days`).
+pub fn civil_date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +81,17 @@ mod tests {
         assert_eq!(format_bytes(999), "999 B");
         assert_eq!(format_ms(312.4), "312 ms");
         assert_eq!(format_ms(0.421), "0.42 ms");
+    }
+
+    #[test]
+    fn dates_are_right_around_leap_days() {
+        assert_eq!(civil_date(0), (1970, 1, 1));
+        assert_eq!(civil_date(11_016), (2000, 2, 29));
+        assert_eq!(civil_date(20_781), (2026, 11, 24));
+    }
+
+    #[test]
+    fn bytes_print_as_two_digits_each() {
+        assert_eq!(format_hex(&[0, 0x0a, 0xff]), "000aff");
     }
 }

@@ -67,11 +67,7 @@ fn digest(path: &std::path::Path) -> std::io::Result<String> {
         }
         hasher.update(&buffer[..count]);
     }
-    let mut text = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    Ok(text)
+    Ok(glowplug_core::format_hex(&hasher.finalize()))
 }
 
 /// Removes a folder whatever the modes in it are; what cannot be removed stays.

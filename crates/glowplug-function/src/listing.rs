@@ -4,13 +4,11 @@ use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::Result;
+use glowplug_core::{Result, format_hex};
 use glowplug_package::PackageTree;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::store;
 
 /// A file or a link of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +46,7 @@ pub(crate) fn one(
         None => Sha256::digest(fs::read(&absolute)?),
     };
     let (bytes, modified_ns) = stamp(&absolute)?;
-    Ok(Listed { path, executable, link, sha256: store::hex(&hash), bytes, modified_ns })
+    Ok(Listed { path, executable, link, sha256: format_hex(&hash), bytes, modified_ns })
 }
 
 impl Listed {
@@ -78,7 +76,7 @@ pub(crate) fn digest(folders: &[&[Listed]]) -> String {
             hasher.update(format!("{kind} {} {}\0", file.sha256, file.path));
         }
     }
-    store::hex(&hasher.finalize())
+    format_hex(&hasher.finalize())
 }
 
 #[cfg(test)]
@@ -89,7 +87,7 @@ mod tests {
     #[test]
     fn the_digest_follows_path_content_mode_and_link() {
         let keep = tempfile::tempdir().unwrap();
-        let root = store::utf8(keep.path()).unwrap();
+        let root = crate::store::utf8(keep.path()).unwrap();
         let mut seen = std::collections::BTreeSet::new();
         let mut digest_now = || {
             let listed = list(root).unwrap();

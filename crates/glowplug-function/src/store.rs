@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Error, Progress, Result};
+use glowplug_core::{Error, Progress, Result, format_hex};
 use sha2::{Digest, Sha256};
 
 use crate::process::TICK;
@@ -51,16 +51,7 @@ pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    hex(&hasher.finalize())
-}
-
-/// Lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format_hex(&hasher.finalize())
 }
 
 /// A path as UTF-8.
@@ -117,6 +108,5 @@ mod tests {
     #[test]
     fn parts_do_not_run_into_each_other() {
         assert_ne!(hash([b"ab".as_slice(), b"c"]), hash([b"a".as_slice(), b"bc"]));
-        assert_eq!(hex(&[0, 255]), "00ff");
     }
 }

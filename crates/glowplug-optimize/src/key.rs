@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
-use glowplug_core::{Plan, Result};
+use glowplug_core::{Plan, Result, format_hex};
 use glowplug_function::{Event, Function, Network, PackageConfig, VerifyConfig};
 
 use crate::ground::Ground;
@@ -111,7 +111,7 @@ impl Parts {
     }
 
     fn hash(self) -> String {
-        self.0.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+        format_hex(&self.0.finalize())
     }
 
     /// What of the function is not in its tree; false where it depends on more than can be seen.

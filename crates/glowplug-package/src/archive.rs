@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Error, Progress, Result};
+use glowplug_core::{Error, Progress, Result, format_hex};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use zip::write::{PreparedZipFile, SimpleFileOptions};
@@ -228,20 +228,11 @@ fn digest(file: &mut std::fs::File) -> io::Result<(u64, String)> {
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok((bytes, hex(&hasher.finalize())));
+            return Ok((bytes, format_hex(&hasher.finalize())));
         }
         bytes += read as u64;
         hasher.update(&buffer[..read]);
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A sink that only knows how far it was written.
@@ -292,7 +283,7 @@ mod tests {
         let summary = write_zip(entries, &out, &NoProgress).unwrap();
         let contents = fs::read(&out).unwrap();
         assert_eq!(summary.bytes, contents.len() as u64);
-        assert_eq!(summary.sha256, hex(&Sha256::digest(&contents)));
+        assert_eq!(summary.sha256, format_hex(&Sha256::digest(&contents)));
         assert_eq!(zip_size(entries, &NoProgress).unwrap().bytes, summary.bytes);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the temporary file is gone");
         contents

@@ -13,12 +13,11 @@ use std::sync::{Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Cache, Error, Progress, PythonVersion, Result};
+use glowplug_core::{Cache, Error, Progress, PythonVersion, Result, format_hex};
 use sha2::{Digest, Sha256};
 
 pub use check::{BytecodeFault, verify_bytecode};
 
-use crate::archive::hex;
 use worker::{Answer, Worker};
 
 /// The compiler that runs inside the interpreter.
@@ -104,7 +103,7 @@ impl Compiler {
         }
         let mut file = tempfile::Builder::new().prefix("glowplug-compiler-").suffix(".py").tempfile()?;
         std::io::Write::write_all(&mut file, COMPILER.as_bytes())?;
-        let identity = format!("{FORM}\n{magic}\n{full_version}\n{}", hex(&Sha256::digest(COMPILER)));
+        let identity = format!("{FORM}\n{magic}\n{full_version}\n{}", format_hex(&Sha256::digest(COMPILER)));
         let magic = magic.as_bytes().chunks(2).filter_map(|pair| {
             std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
         });
@@ -233,7 +232,7 @@ impl Compiler {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
-        let name = hex(&hasher.finalize());
+        let name = format_hex(&hasher.finalize());
         self.cache.join(&name[..2]).join(format!("{name}.pyc"))
     }
 
