@@ -370,7 +370,8 @@ def apply(tree, edits):
     uses = Uses(names)
     uses.visit(tree)
     uses.check()
-    Listings(edits).visit(tree)
+    if edits["listings"] or edits["listed_globals"]:
+        Listings(edits).visit(tree)
     signatures = Signatures(edits["signatures"])
     if signatures.places:
         signatures.visit(tree)
@@ -387,10 +388,10 @@ def apply(tree, edits):
 
 def compiled(source, filename, edits):
     """The code of a module."""
+    if edits is None:
+        return compile(source, filename, "exec", dont_inherit=True, optimize=0)
     tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST, dont_inherit=True, optimize=0)
-    if edits is not None:
-        tree = apply(tree, edits)
-    return compile(tree, filename, "exec", dont_inherit=True, optimize=0)
+    return compile(apply(tree, edits), filename, "exec", dont_inherit=True, optimize=0)
 
 
 def bytecode(source, filename, edits):
@@ -421,8 +422,11 @@ def work(job):
 
 
 def main():
+    import gc
     import warnings
 
+    # A syntax tree holds no cycles, and looking for some in it takes as long as making it.
+    gc.disable()
     # Invalid escapes in other people's sources are not our news.
     warnings.simplefilter("ignore")
     sys.setrecursionlimit(10000)

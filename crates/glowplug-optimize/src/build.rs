@@ -12,6 +12,7 @@ use glowplug_package::{check_limits, verify_bytecode, write_zip, zip_size};
 use glowplug_report::{Artifact, ArtifactKind, Report};
 use glowplug_trace::Trace;
 
+use crate::folders::materialise;
 use crate::ground::{Ground, runs_here};
 use crate::holdout;
 use crate::lock;
@@ -27,7 +28,7 @@ use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::trace::{TraceOptions, trace_tree};
 use crate::trial::require_fit;
-use crate::variant::{Recipe, entries, materialise, support_path, unzipped_bytes};
+use crate::variant::{Recipe, entries, support_path, unzipped_bytes};
 use crate::verify::Proof;
 
 /// Starts behind the figures of the traces; those of the report have their own.

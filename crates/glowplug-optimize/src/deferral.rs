@@ -2,20 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use glowplug_core::{Error, Progress, Result};
+use glowplug_core::{Error, Progress, Result, TASK_ROOT};
 use glowplug_engine::{Cpu, InitOutcome, Outcome, error_message};
 use glowplug_lazy::Candidate;
 use glowplug_trace::{LazyLoad, Phase};
 
 use crate::bisect::culprits;
 use crate::explore::{Explored, OWN, loaded, node, observe_event, outcome_kind, owner};
+use crate::folders::materialise;
 use crate::mask::steady;
 use crate::options::LazyLevel;
 use crate::subject::Subject;
 use crate::trial::init_payload;
-use crate::variant::{Recipe, materialise};
+use crate::variant::Recipe;
 
 /// Files whose imports may turn out to break the function before the search keeps to the user's own code.
 const PATIENCE: usize = 12;
@@ -68,7 +69,7 @@ pub(crate) fn find_needed(
 ) -> Result<()> {
     let mut units = units(subject, explored);
     let mut patience = PATIENCE;
-    while let Some((event, how)) = full_deferral(subject, &units, outcomes, explored, progress)? {
+    while let Some(broken) = full_deferral(subject, &units, outcomes, explored, progress)? {
         if units.is_empty() {
             // Not even the original behaves as it did before: nothing can be learnt about it.
             explored.need = explored.self_ms.keys().map(|module| (module.clone(), 1.0)).collect();
@@ -77,22 +78,58 @@ pub(crate) fn find_needed(
         let guilty: Vec<usize> = match patience.checked_sub(1) {
             Some(left) => {
                 patience = left;
-                let found = culprits(units.len(), 1, |kept| {
+                let event = broken.event;
+                search_guilty(subject, &units, &broken, |kept| {
                     if progress.interrupted() {
                         return Err(Error::interrupted());
                     }
-                    let kept: Vec<Vec<String>> = kept.iter().map(|index| units[*index].clone()).collect();
-                    Ok(failure(subject, &kept, event, outcomes[event])?.is_none())
-                })?;
-                found.into_iter().collect()
+                    Ok(failure(subject, kept, event, outcomes[event])?.is_none())
+                })?
             }
             None => others_first(subject, &units),
         };
         for index in guilty.into_iter().rev() {
-            explored.breaking.extend(units.remove(index).into_iter().map(|id| (id, how.clone())));
+            explored.breaking.extend(units.remove(index).into_iter().map(|id| (id, broken.how.clone())));
         }
     }
     Ok(())
+}
+
+/// An event that went another way than in the original.
+struct Broken {
+    event: usize,
+    /// In the payload's words.
+    how: String,
+    /// Files of the tree that the payload names.
+    files: BTreeSet<Utf8PathBuf>,
+}
+
+/// The position of a unit without which the event goes as in the original, given those before it: among those in the
+/// files that the error names, where it goes well without them; among all otherwise.
+fn search_guilty(
+    subject: &Subject,
+    units: &[Vec<String>],
+    broken: &Broken,
+    mut goes_well: impl FnMut(&[Vec<String>]) -> Result<bool>,
+) -> Result<Vec<usize>> {
+    let in_named: BTreeSet<&str> = subject
+        .candidates
+        .deferrable()
+        .filter(|candidate| broken.files.contains(&candidate.path))
+        .map(|candidate| candidate.id.as_str())
+        .collect();
+    let is_named = |index: &usize| units[*index].iter().any(|id| in_named.contains(id.as_str()));
+    let (mut order, named): (Vec<usize>, Vec<usize>) = (0..units.len()).partition(|index| !is_named(index));
+    let mut of =
+        |kept: &[usize]| goes_well(&kept.iter().map(|index| units[*index].clone()).collect::<Vec<_>>());
+    let cleared = if named.is_empty() || !of(&order)? { 0 } else { order.len() };
+    order.extend(named);
+    let (clear, suspects) = order.split_at(cleared);
+    let found = culprits(suspects.len(), 1, |kept| {
+        let kept = clear.iter().copied().chain(kept.iter().map(|index| suspects[*index]));
+        of(&kept.collect::<Vec<_>>())
+    })?;
+    Ok(found.into_iter().map(|index| suspects[index]).collect())
 }
 
 /// Positions of the units outside the user's own code; of all, where there are no others.
@@ -112,14 +149,14 @@ fn recipe(units: &[Vec<String>]) -> Recipe {
     Recipe { lazy: units.iter().flatten().cloned().collect(), ..Recipe::before() }
 }
 
-/// Traces every event with all units deferred; gives the event that went another way than the original, and how.
+/// Traces every event with all units deferred; gives the first event that went another way than in the original.
 fn full_deferral(
     subject: &Subject,
     units: &[Vec<String>],
     outcomes: &[Option<u8>],
     explored: &mut Explored,
     progress: &dyn Progress,
-) -> Result<Option<(usize, String)>> {
+) -> Result<Option<Broken>> {
     let tree = materialise(subject, &recipe(units), "explore")?;
     let mut need = BTreeMap::new();
     let deferred: BTreeSet<&String> = units.iter().flatten().collect();
@@ -133,8 +170,8 @@ fn full_deferral(
         }
         let observation = observe_event(subject, &tree, index)?;
         let outcome = observation.invocation.as_ref().map(|invocation| &invocation.outcome);
-        if let Some(how) = deviation(&observation.init.outcome, outcome, outcomes[index]) {
-            return Ok(Some((index, how)));
+        if let Some(payload) = deviation(&observation.init.outcome, outcome, outcomes[index]) {
+            return Ok(Some(broken(index, &payload)));
         }
         for module in loaded(&observation, Phase::Init) {
             need.insert(module, 1.0);
@@ -164,13 +201,22 @@ fn is_value(subject: &Subject, load: &LazyLoad) -> bool {
     subject.candidates.named(&load.module, &load.name).is_some_and(Candidate::is_global)
 }
 
-/// How one event fails with these units deferred, if it does.
+/// What the payload of an event that went another way says.
+fn broken(event: usize, payload: &[u8]) -> Broken {
+    let text = String::from_utf8_lossy(payload);
+    let root = format!("{TASK_ROOT}/");
+    let files = text.split(&root).skip(1);
+    let files = files.filter_map(|rest| Some(Utf8PathBuf::from(&rest[..rest.find(".py")? + 3])));
+    Broken { event, how: steady(&error_message(payload)), files: files.collect() }
+}
+
+/// The payload of one event that goes another way than in the original with these units deferred.
 fn failure(
     subject: &Subject,
     units: &[Vec<String>],
     event: usize,
     expected: Option<u8>,
-) -> Result<Option<String>> {
+) -> Result<Option<Vec<u8>>> {
     let tree = materialise(subject, &recipe(units), "explore")?;
     let ground = &subject.ground;
     let (mut environment, init) = ground.engine.start(&ground.spec(&tree, Cpu::Unlimited))?;
@@ -182,16 +228,31 @@ fn failure(
     Ok(deviation(&init.outcome, outcome.as_ref(), expected))
 }
 
-/// What went another way than in the original, in the payload's words.
-fn deviation(init: &InitOutcome, outcome: Option<&Outcome>, expected: Option<u8>) -> Option<String> {
+/// The payload of what went another way than in the original.
+fn deviation(init: &InitOutcome, outcome: Option<&Outcome>, expected: Option<u8>) -> Option<Vec<u8>> {
     if let Some(payload) = init_payload(init) {
-        return Some(steady(&error_message(payload)));
+        return Some(payload.to_vec());
     }
     let outcome = outcome.filter(|outcome| Some(outcome_kind(outcome)) != expected)?;
     Some(match outcome {
-        Outcome::Success(_) => "an event that fails in the original succeeds".to_owned(),
+        Outcome::Success(_) => b"an event that fails in the original succeeds".to_vec(),
         Outcome::HandlerError(payload) | Outcome::Exited(payload) | Outcome::TimedOut(payload) => {
-            steady(&error_message(payload))
+            payload.clone()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_files_of_its_traceback() {
+        let payload = br#"{"errorMessage": "cannot import name 'A' from 'p.q' (/var/task/p/q/__init__.py)",
+            "errorType": "ImportError", "stackTrace": ["  File \"/var/task/app.py\", line 1, in <module>\n"]}"#;
+        let found = broken(3, payload);
+        assert_eq!(found.files.into_iter().collect::<Vec<_>>(), ["app.py", "p/q/__init__.py"]);
+        assert_eq!((found.event, found.how.contains("cannot import name")), (3, true));
+        assert!(broken(0, b"/var/task/ has no file").files.is_empty());
+    }
 }

@@ -21,6 +21,7 @@ mod decisions;
 mod deferral;
 mod effects;
 mod explore;
+mod folders;
 mod frontier;
 mod ground;
 mod holdout;

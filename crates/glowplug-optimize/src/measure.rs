@@ -19,6 +19,26 @@ const WARM: std::ops::RangeInclusive<usize> = 3..=25;
 /// How long the warm invokes of one environment go on beyond the least number. Quick ones vary most, and cost least.
 const WARM_BUDGET: Duration = Duration::from_millis(40);
 
+/// How many interleaved rounds: `most`, or as many as begin in the time `within`, but never fewer than `least`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rounds {
+    pub(crate) least: usize,
+    pub(crate) most: usize,
+    pub(crate) within: Duration,
+}
+
+impl Rounds {
+    /// So many, however long they take.
+    pub(crate) fn exactly(count: usize) -> Self {
+        Self { least: count, most: count, within: Duration::MAX }
+    }
+
+    /// Those that are left when `count` have been.
+    pub(crate) fn after(self, count: usize) -> Self {
+        Self { least: self.least.saturating_sub(count), most: self.most.saturating_sub(count), ..self }
+    }
+}
+
 /// Samples of one tree. Index `r` of every list belongs to the same interleaved round.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples {
@@ -102,22 +122,30 @@ pub(crate) fn ratios(
         .collect()
 }
 
-/// Runs every event `runs` times on each tree, A B A B, the order turned from round to round. One start of each
-/// tree goes before and does not count: it fills the page cache.
+/// Starts each tree once, which does not count: it fills the page cache.
+pub(crate) fn first_starts(ground: &Ground, trees: &[&Utf8Path], cpu: Cpu) -> Result<()> {
+    for tree in trees {
+        let (environment, _) = start(ground, tree, cpu)?;
+        environment.finish()?;
+    }
+    Ok(())
+}
+
+/// Runs every event in every round on each tree, A B A B, the order turned from round to round.
 pub(crate) fn measure<const TREES: usize>(
     ground: &Ground,
     trees: [&Utf8Path; TREES],
-    runs: usize,
+    rounds: Rounds,
     cpu: Cpu,
     progress: &dyn Progress,
 ) -> Result<[Samples; TREES]> {
     let bench = Bench { ground, trees, cpu };
     let mut samples = std::array::from_fn(|_| Samples::default());
-    for which in 0..if runs > 0 { TREES } else { 0 } {
-        let (first, _) = bench.start(which)?;
-        first.finish()?;
-    }
-    for round in 0..runs {
+    let started = Instant::now();
+    for round in 0..rounds.most {
+        if round >= rounds.least && started.elapsed() > rounds.within {
+            break;
+        }
         for (number, event) in ground.events.iter().enumerate() {
             let mut live: Vec<Live> = Vec::with_capacity(TREES);
             for step in 0..TREES {
@@ -160,19 +188,18 @@ struct Live {
     durations: Vec<f64>,
 }
 
-impl<const TREES: usize> Bench<'_, TREES> {
-    fn start(&self, which: usize) -> Result<(Environment, Init)> {
-        let (ground, tree) = (self.ground, self.trees[which]);
-        let (environment, init) = ground.engine.start(&ground.spec(tree, self.cpu))?;
-        if !matches!(init.outcome, InitOutcome::Ready) {
-            return Err(init_failed(&init.outcome, Some((ground, tree))));
-        }
-        Ok((environment, init))
+fn start(ground: &Ground, tree: &Utf8Path, cpu: Cpu) -> Result<(Environment, Init)> {
+    let (environment, init) = ground.engine.start(&ground.spec(tree, cpu))?;
+    if !matches!(init.outcome, InitOutcome::Ready) {
+        return Err(init_failed(&init.outcome, Some((ground, tree))));
     }
+    Ok((environment, init))
+}
 
+impl<const TREES: usize> Bench<'_, TREES> {
     /// One cold start with its first event.
     fn cold(&self, which: usize, event: &Event, samples: &mut Samples) -> Result<Live> {
-        let (mut environment, init) = self.start(which)?;
+        let (mut environment, init) = start(self.ground, self.trees[which], self.cpu)?;
         let init_ms = init.runtime_ms + init.init_ms;
         let first = environment.invoke(&event.payload)?;
         samples.init.push(init_ms);

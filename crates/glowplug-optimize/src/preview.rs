@@ -8,13 +8,14 @@ use glowplug_core::{Cache, Decision, Progress, Result};
 use glowplug_function::Function;
 
 use crate::decisions;
+use crate::folders::materialise;
 use crate::lock;
 use crate::options::BuildOptions;
 use crate::plan::draft;
 use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::trial::require_fit;
-use crate::variant::{Recipe, materialise};
+use crate::variant::Recipe;
 
 /// A plan that is not applied.
 #[derive(Debug, Clone)]

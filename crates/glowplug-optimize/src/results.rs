@@ -1,5 +1,7 @@
 //! The figures of a build: measured samples of the three trees, and the report made of them.
 
+use std::time::Duration;
+
 use camino::Utf8Path;
 use indexmap::IndexMap;
 
@@ -11,17 +13,17 @@ use glowplug_trace::Phase;
 
 use crate::decisions;
 use crate::explore::{loaded, observe_event};
-use crate::measure::{Samples, measure, ratios, stats};
+use crate::measure::{Rounds, Samples, first_starts, measure, ratios, stats};
 use crate::options::BuildOptions;
 use crate::page_cache;
 use crate::profit::Profit;
 use crate::subject::Subject;
 
 /// Interleaved rounds where the user names none: enough for an interval, few enough for a minute.
-const RUNS: usize = 8;
+const ROUNDS: Rounds = Rounds { least: 5, most: 8, within: Duration::from_secs(10) };
 
-/// The tree as shipped is slow and only context: it gets fewer rounds.
-const SHIPPED_RUNS: usize = 2;
+/// The tree as shipped is slow and only context: it starts so many times, or once for each event.
+const SHIPPED_STARTS: usize = 2;
 
 /// Samples of the trees, and what is known of them without a clock.
 #[derive(Debug, Default)]
@@ -53,15 +55,18 @@ pub(crate) fn figures(
     if !ground.runs_here() {
         return Ok(Figures::default());
     }
-    let runs = options.runs.unwrap_or(RUNS);
-    let few = runs.min(SHIPPED_RUNS);
-    progress.start("Measuring before and after", Some(((2 * runs + few) * ground.events.len()) as u64));
+    let rounds = options.runs.map_or(ROUNDS, Rounds::exactly);
+    let few = rounds.most.min(SHIPPED_STARTS.div_ceil(ground.events.len().max(1)));
+    progress
+        .start("Measuring before and after", Some(((2 * rounds.most + few) * ground.events.len()) as u64));
     for tree in [shipped, before, after] {
         page_cache::level(tree)?;
     }
+    // The sources of the tree as shipped have just been read, by the compiler.
+    first_starts(ground, &[before, after], options.cpu)?;
     let [first, mut second, mut third] =
-        measure(ground, [shipped, before, after], few, options.cpu, progress)?;
-    let [more, and_more] = measure(ground, [before, after], runs - few, options.cpu, progress)?;
+        measure(ground, [shipped, before, after], Rounds::exactly(few), options.cpu, progress)?;
+    let [more, and_more] = measure(ground, [before, after], rounds.after(few), options.cpu, progress)?;
     progress.finish();
     second.extend(more);
     third.extend(and_more);
@@ -90,11 +95,11 @@ impl Figures {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let ground = &subject.ground;
-        let runs = options.runs.unwrap_or(RUNS);
+        let rounds = options.runs.map_or(ROUNDS, Rounds::exactly);
+        progress.start("Measuring before and after", Some((2 * rounds.most * ground.events.len()) as u64));
         page_cache::level(after)?;
-        progress.start("Measuring before and after", Some((2 * runs * ground.events.len()) as u64));
-        page_cache::level(after)?;
-        let [first, second] = measure(ground, [before, after], runs, options.cpu, progress)?;
+        first_starts(ground, &[after], options.cpu)?;
+        let [first, second] = measure(ground, [before, after], rounds, options.cpu, progress)?;
         progress.finish();
         Ok(Self { before: first, after: second, modules_after: Some(modules(subject, after)?), ..self })
     }

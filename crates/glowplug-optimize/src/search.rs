@@ -12,11 +12,12 @@ use glowplug_trace::{LazyLoad, Observation, Phase};
 use crate::deferral::{is_unproved, loads_native};
 use crate::effects;
 use crate::explore::{Explored, OWN, loaded, node, observe_event, owner};
+use crate::folders::materialise;
 use crate::frontier::{Edge, Frontier, Measured, WORTH_MS, frontier};
 use crate::options::LazyLevel;
 use crate::profit::Profit;
 use crate::subject::Subject;
-use crate::variant::{Recipe, materialise};
+use crate::variant::Recipe;
 
 /// Late loads of what is deferred: one may load another, which is then looked at by itself.
 const CONFIRMATIONS: usize = 3;

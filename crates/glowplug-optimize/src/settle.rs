@@ -6,11 +6,11 @@ use camino::Utf8Path;
 
 use glowplug_core::{Progress, Result};
 
+use crate::folders::materialise;
 use crate::options::BuildOptions;
 use crate::plan::Draft;
 use crate::results::{Figures, figures};
 use crate::subject::Subject;
-use crate::variant::materialise;
 use crate::verify::Proof;
 
 /// Why an import is pinned that was measured and did not pay.

@@ -12,6 +12,7 @@ use glowplug_imports::{ModuleAnalysis, ModuleId};
 use glowplug_lazy::Candidates;
 use glowplug_package::{CompileJob, CompileResult, Compiler, ModuleFile};
 
+use crate::folders::Folders;
 use crate::ground::Ground;
 
 /// Compile workers at a time: each is one busy core.
@@ -28,6 +29,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) plain: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
     /// Name of the private module that lazy imports need.
     pub(crate) support: String,
+    /// The trees that were made of it.
+    pub(crate) folders: Folders,
 }
 
 impl<'a> Subject<'a> {
@@ -60,7 +63,16 @@ impl<'a> Subject<'a> {
             return Err(Error::interrupted());
         }
         let support = support_name(&modules)?;
-        Ok(Self { ground, modules, analyses, candidates, compiler, plain, support })
+        Ok(Self {
+            ground,
+            modules,
+            analyses,
+            candidates,
+            compiler,
+            plain,
+            support,
+            folders: Folders::default(),
+        })
     }
 
     /// The module that holds the handler.

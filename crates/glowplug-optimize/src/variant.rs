@@ -144,31 +144,3 @@ fn compile_edits(subject: &Subject, lazy: &BTreeSet<String>) -> Result<BTreeMap<
         })
         .collect()
 }
-
-/// Fills a new folder under the work folder. Files are hard links where the disk allows and environments see
-/// the tree read-only; otherwise a function could write through them into the cache.
-pub(crate) fn materialise(subject: &Subject, recipe: &Recipe, name: &str) -> Result<Utf8PathBuf> {
-    let root = subject.ground.work().join(name);
-    if root.exists() {
-        fs::remove_dir_all(&root)?;
-    }
-    fs::create_dir_all(&root)?;
-    let links = subject.ground.engine.capabilities().mounts;
-    let mut made: BTreeSet<Utf8PathBuf> = BTreeSet::new();
-    for entry in entries(subject, recipe)? {
-        let target = root.join(&entry.path);
-        if let Some(parent) = target.parent().filter(|parent| made.insert((*parent).to_owned())) {
-            fs::create_dir_all(parent)?;
-        }
-        match entry.source {
-            Contents::File(source) => {
-                if !links || fs::hard_link(&source, &target).is_err() {
-                    fs::copy(&source, &target)?;
-                }
-            }
-            Contents::Bytes(bytes) => fs::write(&target, bytes)?,
-            Contents::Symlink(link) => fs::os::unix::fs::symlink(link, &target)?,
-        }
-    }
-    Ok(root)
-}

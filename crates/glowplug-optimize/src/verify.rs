@@ -8,10 +8,11 @@ use glowplug_core::{Error, Progress, Result, Verdict};
 
 use crate::bisect::culprits_of_runs;
 use crate::effects;
+use crate::folders::materialise;
 use crate::quiet::Quiet;
 use crate::replay::{Baseline, Deviation, Replayer, Run, Unproved};
 use crate::subject::Subject;
-use crate::variant::{Recipe, materialise};
+use crate::variant::Recipe;
 
 /// Rounds of bisection before everything that may be undone is undone.
 const ROUNDS: usize = 6;
