@@ -5,31 +5,35 @@ by one that looks the same from outside, and leaves what it takes itself out of 
 """
 
 def _hook_locks(tracer):
-    """The entry and the exit of an import's lock are its start and its end."""
+    """The entry and the exit of an import's lock, both included, are its start and its end."""
     manager = _bootstrap._ModuleLockManager
     enter, leave = manager.__enter__, manager.__exit__
     on_load = tracer.on_load
 
+    open_record, close_record = tracer.open_record, tracer.close_record
+
     def __enter__(self):
+        begun = _clock()
         enter(self)
-        entered = _clock()
         name = self._name
         self.glowplug = None
         if name not in _modules:
             # The caller's caller is mostly the one who asks: frames in between would be made objects by looking.
-            self.glowplug = tracer.open_record(name, _current_thread(), _getframe(2), entered)
+            self.glowplug = open_record(name, _getframe(2), begun, _clock())
 
     def __exit__(self, failed, error, trace):
-        ended = _clock()
         record = self.glowplug
-        if record is not None:
-            name = self._name
-            thread = record.on
-            tracer.close_record(record, failed is not None, ended)
-            if failed is None and name in on_load:
-                on_load[name](_modules[name])
-            thread.skew += _clock() - ended
+        if record is None:
+            return leave(self)
+        name = self._name
+        if name in on_load and failed is None:
+            began = _clock()
+            on_load[name](_modules[name])
+            record.on.skew += _clock() - began
         leave(self)
+        ended = _clock()
+        close_record(record, failed is not None, ended)
+        record.on.skew += _clock() - ended
 
     manager.__enter__ = __enter__
     manager.__exit__ = __exit__
@@ -79,30 +83,24 @@ def _hook_calls(tracer):
     _bootstrap._call_with_frames_removed = call
 
 
-def _loading():
-    """The import under way on this thread, if its body does not run yet."""
-    thread = _threads.get(_ident())
-    if thread is not None and thread.stack:
-        record = thread.stack[-1]
-        if record.state == _LOADING:
-            return record
-    return None
-
-
 def _hook_find(tracer):
     find = _bootstrap._find_spec
+    start, plain = tracer.start, tracer.plain
 
     def _find_spec(name, path, target=None):
+        entered = _clock()
         thread = _threads.get(_ident())
         record = thread.stack[-1] if thread is not None and thread.stack else None
         if record is None or record.name != name or record.state != _WAITING:
             record = None
         else:
-            entered = _clock()
-            tracer.start(record, thread)
+            if plain:
+                record.state = _LOADING
+            else:
+                start(record, thread)
             begin = _clock()
-            thread.skew += begin - entered
-            begin -= thread.skew
+            skew = thread.skew = thread.skew + begin - entered
+            begin -= skew
         try:
             spec = find(name, path, target)
         except BaseException as error:
@@ -118,72 +116,50 @@ def _hook_find(tracer):
     _bootstrap._find_spec = _find_spec
 
 
-def _read(record, entered, begin):
-    """The end of a read: what is around it is the agent's own."""
-    ended = _clock()
-    record.read = (record.read or 0) + ended - begin
-    record.on.skew += begin - entered + _clock() - ended
-
-
 def _hook_reads():
-    """Stat and read, for whichever loader inherits the standard ones."""
+    """The read, for whichever loader inherits the standard one."""
     files = _external.FileLoader
-    sources = _external.SourceFileLoader
-    get, stats = files.get_data, sources.path_stats
+    get = files.get_data
 
     def get_data(self, path):
-        entered = _clock()
-        record = _loading()
         begin = _clock()
         try:
             data = get(self, path)
         except BaseException as error:
             _erase(error)
             raise
-        finally:
-            if record is not None:
-                _read(record, entered, begin)
-        if record is not None:
+        ended = _clock()
+        thread = _threads.get(_ident())
+        record = thread.stack[-1] if thread is not None and thread.stack else None
+        if record is not None and record.state == _LOADING:
+            record.read = (record.read or 0) + ended - begin
             record.bytes = (record.bytes or 0) + len(data)
-            if path.endswith(".pyc"):
+            if path[-4:] == ".pyc":
                 record.stale = True  # unless it is unmarshalled
+            thread.skew += _clock() - ended
         return data
 
-    def path_stats(self, path):
-        entered = _clock()
-        record = _loading()
-        begin = _clock()
-        try:
-            return stats(self, path)
-        except BaseException as error:
-            _erase(error)
-            raise
-        finally:
-            if record is not None:
-                _read(record, entered, begin)
-
     files.get_data = get_data
-    sources.path_stats = path_stats
 
 
 def _hook_unmarshal():
     unmarshal = _external._compile_bytecode
 
     def _compile_bytecode(data, name=None, bytecode_path=None, source_path=None):
-        entered = _clock()
-        record = _loading()
         begin = _clock()
         try:
-            return unmarshal(data, name, bytecode_path, source_path)
+            code = unmarshal(data, name, bytecode_path, source_path)
         except BaseException as error:
             _erase(error)
             raise
-        finally:
-            if record is not None:
-                ended = _clock()
-                record.unmarshal = ended - begin
-                record.stale = False
-                record.on.skew += begin - entered + _clock() - ended
+        ended = _clock()
+        thread = _threads.get(_ident())
+        record = thread.stack[-1] if thread is not None and thread.stack else None
+        if record is not None and record.state == _LOADING:
+            record.unmarshal = ended - begin
+            record.stale = False
+            thread.skew += _clock() - ended
+        return code
 
     _external._compile_bytecode = _compile_bytecode
 

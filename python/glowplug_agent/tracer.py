@@ -22,12 +22,12 @@ _modules = sys.modules
 _FUTURES = 0x1FE0000  # the CO_FUTURE_* flags of 3.9 to 3.13
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 _SUPPORT = "_glowplug_lazy.py"
-_IMPORTLIB = "/importlib/__init__.py"
+_PASSED_OVER = ("/importlib/__init__.py", _SUPPORT)  # whose frames import nothing of their own
 _PAGE_KIB = 4  # 4096 bytes on both machines of Lambda
 _RECORDS = 1024  # more than most functions import
 _STEPS = 64  # more than imports nest
 
-# How far an import has come: before the search, searching and loading, running the body.
+# How far an import has come: before the search (which is false), searching and loading, running the body.
 _WAITING, _LOADING, _RUNNING = 0, 1, 2
 
 _threads = {}
@@ -106,7 +106,7 @@ def _outside(frame):
     """The nearest frame that is neither the importer's nor the support module's."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if not (file.startswith("<frozen importlib") or file.endswith((_IMPORTLIB, _SUPPORT))):
+        if not (file.startswith("<frozen importlib") or file.endswith(_PASSED_OVER)):
             return frame
         frame = frame.f_back
     return None
@@ -128,6 +128,8 @@ class _Tracer:
         self.immediate = config.get("immediate", False)
         self.main = _ident()
         self.statm = posix.open("/proc/self/statm", posix.O_RDONLY) if config.get("memory") else None
+        # Nothing to be done where a search begins.
+        self.plain = self.statm is None and not self.immediate
         root = self.phases.task_root
         split = config.get("statements", True) and sys.version_info < (3, 14)
         self.user_files = {root + "/" + name for name in config["user_files"]} if split else set()
@@ -161,50 +163,58 @@ class _Tracer:
             self.statm = None
             return None
 
-    def open_record(self, name, thread, frame, entered):
-        """Starts the record of an import whose caller is somewhere above `frame`. The agent has had the word since
-        `entered`.
+    def open_record(self, name, frame, begun, entered):
+        """Starts the record of an import that began at `begun`, and whose caller is `frame` or above it. The agent has
+        had the word since `entered`.
         """
+        ident = _ident()
+        thread = _threads.get(ident)
+        if thread is None:
+            thread = _threads[ident] = _Thread()
         stack = thread.stack
-        if not stack and _ident() != self.main:
+        if ident != self.main and not stack:
             thread.name = _thread_name()
-        try:
+        if _fresh:
             record = _fresh.pop()
-        except IndexError:
-            try:
-                record = _used.pop()
-                record.__init__()
-            except IndexError:
-                record = _Record()
+        elif _used:
+            record = _used.pop()
+            record.__init__()
+        else:
+            record = _Record()
         record.name = name
         record.phase = self.phases.number
         record.on = thread
         record.thread = thread.name
         # A package imported on the way to its submodule belongs to whoever wants the submodule.
-        above = None
-        for candidate in reversed(stack):
-            if candidate.state != _WAITING:
-                above = candidate
+        for above in reversed(stack):
+            if above.state:
+                record.above = above
                 break
-        record.above = above
-        frame = _outside(frame)
+        file = frame.f_code.co_filename
+        while file[:17] == "<frozen importlib" or file.endswith(_PASSED_OVER):
+            frame = frame.f_back
+            if frame is None:
+                break
+            file = frame.f_code.co_filename
         if frame is None:
             record.importer = record.importer_module = ""
             record.line = 0
         else:
-            record.importer = frame.f_code.co_filename
+            record.importer = file
             record.line = frame.f_lineno or 0
             record.importer_module = frame.f_globals.get("__name__") or ""
         stack.append(record)
         # What the agent took is nobody's.
         now = _clock()
-        thread.skew += now - entered
-        record.begin = now - thread.skew
+        skew = thread.skew = thread.skew + now - entered
+        record.begin = begun + now - entered - skew
         return record
 
     def start(self, record, thread):
         """The search begins."""
         record.state = _LOADING
+        if self.plain:
+            return
         if self.statm is not None:
             record.memory = self.memory()
             record.wait = _queued(thread)
@@ -227,26 +237,28 @@ class _Tracer:
             stack.remove(record)
         record.failed = failed
         record.over = True
-        if record.state == _WAITING:
+        if not record.state:
             # Its package loaded it, or could not be loaded: the time is the package's.
             (self.rows if failed else _used).append(record)
             return
         total = record.total = ended - thread.skew - record.begin
         # Those that wait for this one, their package, begin when it is there.
         for waiting in reversed(stack):
-            if waiting.state != _WAITING:
+            if waiting.state:
                 break
             waiting.begin += total
         above = record.above
         if above is not None:
             above.child += total
+        if self.plain:
+            self.rows.append(record)
+            return
         if record.begin_cpu is not None:
             self._close_costs(record, thread, total)
         if self.immediate:
             self.tell(record)
         else:
             self.rows.append(record)
-
 
     def _close_costs(self, record, thread, total):
         """What a memory pass tells besides times."""
@@ -270,43 +282,43 @@ class _Tracer:
 class _Step:
     """What `_call_with_frames_removed` does around its one call."""
 
-    __slots__ = ("tracer", "call", "arguments", "kind", "record", "opened", "statements", "begin", "child", "entered")
+    __slots__ = (
+        "tracer", "call", "arguments", "kind", "record", "opened", "unusual", "statements", "begin", "child",
+        "entered",
+    )  # fmt: skip
 
-    def of(self, tracer, kind, call, arguments):
-        self.entered = _clock()
-        self.tracer = tracer
-        self.call = call
-        self.arguments = arguments
-        self.kind = kind
-        self.opened = self.statements = self.record = None
-        return self
+    def __init__(self):
+        self.record = self.statements = None
+        self.opened = self.unusual = False
 
     def __enter__(self):
         kind = self.kind
-        thread = _current_thread()
+        thread = _threads.get(_ident()) or _current_thread()
         skew = thread.skew
         stack = thread.stack
         record = stack[-1] if stack else None
         if kind == "exec":
-            space = self.arguments[1]
+            code, space = self.arguments
             name = space.get("__name__")
-            if record is None or record.name != name or record.state != _LOADING:
+            if record is None or record.state != _LOADING or record.name != name:
                 # Somebody loads by hand: `spec.loader.exec_module(module)`.
-                record = self.opened = self.tracer.open_record(name, thread, _getframe(1), self.entered)
+                record = self.tracer.open_record(name, _getframe(1), self.entered, self.entered)
+                self.opened = self.unusual = True
                 self.tracer.start(record, thread)
+            file = code.co_filename
             if record.origin is None:
-                record.origin = self.arguments[0].co_filename
-            if self.arguments[0].co_filename in self.tracer.user_files:
+                record.origin = file
+            if file in self.tracer.user_files:
                 self._split(record, thread, space)
             record.state = _RUNNING
-        elif record is None or record.state == _WAITING or (kind == "compile" and record.state == _RUNNING):
+        elif record is None or not record.state or (kind == "compile" and record.state == _RUNNING):
             self.kind = None
             return self.call, self.arguments
         self.record = record
         self.child = record.child
         now = _clock()
-        thread.skew = skew + now - self.entered  # what was added in between is in it
-        self.begin = now - thread.skew
+        skew = thread.skew = skew + now - self.entered  # what was added in between is in it
+        self.begin = now - skew
         return self.call, self.arguments
 
     def _split(self, record, thread, space):
@@ -314,6 +326,7 @@ class _Step:
         wall, cpu = _clock(), _cpu_clock()
         codes = _statement_codes(self.arguments[0], space)
         if codes:
+            self.unusual = True
             self.statements = _timed(self.tracer, record, self.arguments[0].co_filename, codes)
             self.call = any
             self.arguments = (map(exec, self.statements, [space] * len(codes)),)
@@ -324,21 +337,27 @@ class _Step:
         kind = self.kind
         if kind is not None:
             now = _clock()
-            thread = self.record.on
+            record = self.record
+            thread = record.on
             skew = thread.skew
-            self._end(kind, failed is not None, now)
+            took = now - skew - self.begin - (record.child - self.child)
+            if kind == "exec" and record.exec is None:
+                record.exec = took
+            else:
+                setattr(record, kind, (getattr(record, kind) or 0) + took)
+            if self.unusual:
+                self._end(record, failed, now)
             thread.skew = skew + _clock() - now
-        self.arguments = self.statements = self.opened = self.record = None
+        self.arguments = None
         _steps.append(self)
 
-    def _end(self, kind, failed, now):
-        record = self.record
-        took = now - record.on.skew - self.begin - (record.child - self.child)
-        setattr(record, kind, (getattr(record, kind) or 0) + took)
+    def _end(self, record, failed, now):
         if self.statements is not None:
             self.statements.close()
-        if self.opened is not None:
-            self.tracer.close_record(record, failed, now)
+        if self.opened:
+            self.tracer.close_record(record, failed is not None, now)
+        self.opened = self.unusual = False
+        self.statements = None
 
 
 _fresh = [_Record() for _ in range(_RECORDS)]
@@ -347,7 +366,14 @@ _steps = [_Step() for _ in range(_STEPS)]
 
 
 def _step(tracer, kind, call, arguments):
-    return (_steps.pop() if _steps else _Step()).of(tracer, kind, call, arguments)
+    entered = _clock()
+    step = _steps.pop() if _steps else _Step()
+    step.entered = entered
+    step.tracer = tracer
+    step.kind = kind
+    step.call = call
+    step.arguments = arguments
+    return step
 
 
 def _timed(tracer, record, file, codes):
