@@ -10,7 +10,7 @@ use ruff_text_size::TextSize;
 
 use glowplug_core::{Error, PythonVersion, Result};
 
-use crate::facts::{Import, ModuleAnalysis, ModuleId, Place};
+use crate::facts::{Effect, Import, ModuleAnalysis, ModuleId, Place};
 use crate::found::{Annotations, Found};
 use crate::scopes::Meaning;
 use crate::walk::Walker;
@@ -65,7 +65,8 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let (exports, dynamic_exports) = exports(suite);
     let waiting = crate::signatures::waiting(&found, &place_of);
     let (bindings, others) = crate::bindings::bindings(&found, &waiting, &place_of);
-    let followed = crate::effects::effects(suite, &line_of, &crate::globals::starts(&found));
+    let top = id.name.split('.').next().unwrap_or(&id.name);
+    let followed = crate::effects::effects(suite, top, &line_of, &crate::globals::starts(&found));
     let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
     Ok(ModuleAnalysis {
         name: id.name.clone(),
@@ -86,7 +87,13 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .iter()
             .map(|(at, module)| (line_of(*at), module.clone()))
             .collect(),
-        effects: followed.effects,
+        effects: followed.effects.into_iter().map(|effect| located(id, effect)).collect(),
+        reads: followed.reads,
+        classes: followed
+            .classes
+            .into_iter()
+            .map(|(name, bases)| (name, bases.iter().map(|base| absolute_path(id, base)).collect()))
+            .collect(),
         configures: followed.configures,
         environment_writes: found
             .environment_writes
@@ -104,6 +111,18 @@ fn place(lines: &LineIndex, source: &str, offset: TextSize) -> Place {
     let line = lines.line_index(offset);
     let column = offset - lines.line_start(line, source);
     Place { line: line.get() as u32, column: column.into() }
+}
+
+/// An effect whose base is called as every module calls it.
+fn located(id: &ModuleId, effect: Effect) -> Effect {
+    Effect { base: effect.base.map(|base| absolute_path(id, &base)), ..effect }
+}
+
+/// `pkg.sub.Name` for the `.sub.Name` of a module in `pkg`.
+fn absolute_path(id: &ModuleId, path: &str) -> String {
+    let inner = path.trim_start_matches('.');
+    let level = (path.len() - inner.len()) as u32;
+    crate::clauses::absolute(id, level, Some(inner)).unwrap_or_else(|| inner.to_owned())
 }
 
 /// Whether a coding cookie (PEP 263) names an encoding under which columns would count differently.

@@ -1,6 +1,6 @@
 //! The facts about a module.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -212,13 +212,34 @@ pub enum Source {
     Random,
 }
 
+/// What kind of thing an effect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EffectKind {
+    /// Makes something known where others look it up: a registry, the subclasses of a class, a decorator's book.
+    Registers,
+    /// Changes what belongs to another module or to the process.
+    Patches,
+    /// Starts a thread or a process, or waits.
+    Starts,
+    /// Warns, prints or logs, or changes what becomes of that.
+    Warns,
+    /// Writes files.
+    Writes,
+    /// Runs what is not known here.
+    Runs,
+}
+
 /// Something that a module's body may do to others than itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
     /// Where.
     pub line: u32,
+    /// What kind of thing it is.
+    pub kind: EffectKind,
     /// For a person: `registers with atexit`, `calls configure()`.
     pub what: String,
+    /// The class, by its dotted path, that decides whether there is an effect at all: a class is derived from it.
+    pub base: Option<String>,
 }
 
 /// All facts about a module.
@@ -264,6 +285,11 @@ pub struct ModuleAnalysis {
     pub unbound: BTreeSet<String>,
     /// What the body may do to others; empty where it is proven to do nothing.
     pub effects: Vec<Effect>,
+    /// What the body reads beside the program, as far as it is seen.
+    pub reads: BTreeSet<Source>,
+    /// Classes of the body that keep no book of what is derived from them, if the ones listed, by their dotted paths,
+    /// do not either.
+    pub classes: BTreeMap<String, Vec<String>>,
 }
 
 impl ModuleAnalysis {

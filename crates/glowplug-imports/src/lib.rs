@@ -1,5 +1,6 @@
 //! Static analysis of one Python module at a time: which names its imports bind, who uses them where, what it
-//! imports, which effects its body may have on others. Pure: source text in, facts out.
+//! imports, which effects its body may have on others; and what the modules of a tree settle among themselves. Pure:
+//! source text in, facts out.
 //!
 //! [`analyse`] states facts and judges nothing: whether an import may be deferred is decided in `glowplug-lazy`.
 
@@ -14,11 +15,13 @@ mod scopes;
 mod services;
 mod shapes;
 mod signatures;
+mod tree;
 mod walk;
 
 pub use analyse::analyse;
 pub use facts::{
-    Binding, Effect, Global, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis, ModuleId,
-    Place, Signature, Source, Use, UseKind,
+    Binding, Effect, EffectKind, Global, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis,
+    ModuleId, Place, Signature, Source, Use, UseKind,
 };
 pub use services::{ServiceCalls, service_calls};
+pub use tree::settle;

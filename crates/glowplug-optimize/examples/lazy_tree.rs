@@ -39,6 +39,7 @@ fn main() -> Result<()> {
             }
         }
     }
+    glowplug_imports::settle(&mut analyses);
     let candidates = Candidates::find(&analyses, &user, &modules.keys().cloned().collect());
     let compiler = Compiler::new(Utf8Path::new(python), version, &Cache::new(cache, false), 1)?;
     let described: Vec<Value> = candidates

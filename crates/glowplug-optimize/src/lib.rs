@@ -20,6 +20,7 @@ mod compare;
 mod decisions;
 mod deferral;
 mod effects;
+mod explain;
 mod explore;
 mod folders;
 mod frontier;

@@ -6,8 +6,10 @@ use camino::Utf8Path;
 
 use glowplug_core::{Cache, Decision, Progress, Result};
 use glowplug_function::Function;
+use glowplug_report::ModuleSummary;
 
 use crate::decisions;
+use crate::explain::summary;
 use crate::folders::materialise;
 use crate::lock;
 use crate::options::BuildOptions;
@@ -24,9 +26,11 @@ pub struct Preview {
     pub diff: String,
     /// The decisions, none of them proved by replay, with every refusal.
     pub decisions: Vec<Decision>,
+    /// What is known of the module that was asked about, where the tree has it.
+    pub module: Option<ModuleSummary>,
 }
 
-/// Plans `function` and changes nothing.
+/// Plans `function` and changes nothing; `module` is asked about.
 ///
 /// # Errors
 /// As [`crate::build`], replays apart.
@@ -34,6 +38,7 @@ pub fn preview(
     function: &Function,
     requested_python: Option<&str>,
     options: &BuildOptions,
+    module: Option<&str>,
     cache: &Cache,
     progress: &dyn Progress,
 ) -> Result<Preview> {
@@ -49,6 +54,7 @@ pub fn preview(
         let diff = subject.candidates.diff(&draft.recipe.lazy, &source);
         let bytecode = decisions::bytecode(subject.plain.len(), None, None);
         let decisions = draft.decisions(&subject, bytecode, &BTreeMap::new(), true);
-        Ok(Preview { diff, decisions })
+        let module = module.and_then(|module| summary(&subject, &draft.explored, &decisions, module));
+        Ok(Preview { diff, decisions, module })
     })
 }

@@ -79,6 +79,9 @@ fn refuse_unproved(function: &Function, baseline: &Baseline) -> Result<()> {
     let varies = baseline.unproved.iter().find(|(_, why)| **why == Unproved::Varies);
     match varies {
         Some((event, _)) if !function.verify.accept_unproved && !function.events.is_empty() => {
+            if let Some(what) = baseline.late.get(event) {
+                return Err(too_late(event, what, function.timeout_s));
+            }
             Err(Error::input(format!(
                 "event `{event}` cannot be proved: its whole payload varies from run to run"
             ))
@@ -86,5 +89,32 @@ fn refuse_unproved(function: &Function, baseline: &Baseline) -> Result<()> {
             .hint("or set `[verify] accept_unproved = true` to go on without it"))
         }
         _ => Ok(()),
+    }
+}
+
+/// The error for an event whose replays did not all end in time; `what` was too long, an invoke may take `timeout_s`.
+fn too_late(event: &str, what: &str, timeout_s: u32) -> Error {
+    let cause = if what == "init-timeout" {
+        "init took longer than the 10 s that Lambda gives it".to_owned()
+    } else {
+        format!("the invoke took longer than the function's timeout, {timeout_s} s")
+    };
+    Error::input(format!(
+        "event `{event}` cannot be proved: the original answers it in time in some replays only"
+    ))
+    .cause(cause)
+    .hint("run the build again with nothing else on the machine; `glowplug trace` shows where the time goes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_late_is_told_with_the_limit() {
+        let invoke = too_late("report", "timeout", 7);
+        assert!(invoke.to_string().contains("`report`"), "{invoke}");
+        assert!(invoke.causes()[0].contains("timeout, 7 s"), "{invoke}");
+        assert!(too_late("report", "init-timeout", 7).causes()[0].contains("10 s"));
     }
 }

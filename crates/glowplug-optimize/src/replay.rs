@@ -112,6 +112,8 @@ pub(crate) struct Baseline {
     pub(crate) unproved: BTreeMap<String, Unproved>,
     /// Event → outcome and payload, for events that fail in the original.
     pub(crate) failing: BTreeMap<String, String>,
+    /// Event → `timeout` or `init-timeout`, for events that took too long in some replay of the original.
+    pub(crate) late: BTreeMap<String, &'static str>,
     /// Refused connections, `event: address`.
     pub(crate) blocked: BTreeSet<String>,
     /// Processes started.
@@ -186,12 +188,14 @@ impl Replayer<'_> {
             note(&first[sequence], &second[sequence], &mut varying);
         }
         progress.finish();
+        let late = late([&first, &second, &third].into_iter().flatten());
         let mut baseline = Baseline {
             transcripts: [first, second],
             varying,
             told: BTreeSet::new(),
             unproved: BTreeMap::new(),
             failing: BTreeMap::new(),
+            late,
             blocked: BTreeSet::new(),
             replays,
         };
@@ -254,6 +258,13 @@ impl Baseline {
             self.unproved.insert(answer.event.clone(), why);
         }
     }
+}
+
+/// Events that took too long.
+fn late<'t>(transcripts: impl Iterator<Item = &'t Transcript>) -> BTreeMap<String, &'static str> {
+    let answers = transcripts.flat_map(|transcript| &transcript.answers);
+    let late = answers.filter(|answer| matches!(answer.outcome, "timeout" | "init-timeout"));
+    late.map(|answer| (answer.event.clone(), answer.outcome)).collect()
 }
 
 /// Remembers where two transcripts differ.

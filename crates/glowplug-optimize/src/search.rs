@@ -153,7 +153,12 @@ fn import_graph(subject: &Subject, explored: &Explored) -> BTreeMap<String, BTre
     graph
 }
 
-fn body_imports(subject: &Subject, analysis: &ModuleAnalysis, explored: &Explored) -> BTreeSet<String> {
+/// What a module's body imports, by its source: the packages around and submodules among the names too.
+pub(crate) fn body_imports(
+    subject: &Subject,
+    analysis: &ModuleAnalysis,
+    explored: &Explored,
+) -> BTreeSet<String> {
     let mut targets = BTreeSet::new();
     for import in analysis.imports.iter().filter(|import| import.runs_at_import()) {
         add_with_parents(&import.module, &mut targets);

@@ -51,7 +51,8 @@ impl<'a> Subject<'a> {
         let compiler = Compiler::new(&ground.runtime.python, function.python, cache, WORKERS)?;
         let plain = compile_all(&compiler, &ground.tree.root, &modules, progress)?;
         progress.start("Reading imports", None);
-        let analyses = analyse_all(function, &ground.tree.root, &modules);
+        let mut analyses = analyse_all(function, &ground.tree.root, &modules);
+        glowplug_imports::settle(&mut analyses);
         let user: BTreeSet<String> = modules
             .iter()
             .filter(|(_, file)| ground.user_files().contains(&file.path))

@@ -56,8 +56,8 @@ pub(crate) fn render_report_decisions(report: &Report, view: &View) -> String {
     out
 }
 
-/// All that is known about some decisions, for `--explain`.
-pub fn render_decisions(decisions: &[Decision], style: &Style, width: usize) -> String {
+/// All that is known about some decisions.
+pub(crate) fn render_decisions(decisions: &[Decision], style: &Style, width: usize) -> String {
     let mut out = String::new();
     for decision in decisions {
         let (state, look) = match decision.state {

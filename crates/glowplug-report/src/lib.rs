@@ -7,6 +7,7 @@
 //! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
 mod decisions;
+mod explain;
 mod grid;
 mod page;
 mod render;
@@ -17,7 +18,7 @@ mod text;
 mod trace;
 mod verdict;
 
-pub use decisions::render_decisions;
+pub use explain::{Link, ModuleEffect, ModuleSummary, Through, render_explanation};
 pub use page::{Page, render_page};
 pub use render::{View, render};
 pub use report::{Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction};

@@ -5,7 +5,7 @@ use glowplug_core::{
 };
 use glowplug_report::{
     Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction, Style, View, render,
-    render_decisions,
+    render_explanation,
 };
 use indexmap::IndexMap;
 use insta::assert_snapshot;
@@ -339,7 +339,7 @@ fn explaining_a_decision_gives_its_evidence() {
     let mut chosen = report().decisions[0].clone();
     chosen.evidence = "the traced run of health never asks for it".to_owned();
     chosen.events = vec!["process_data".to_owned()];
-    assert_snapshot!(render_decisions(&[chosen], &Style::plain(), 80), @"
+    assert_snapshot!(render_explanation(None, &[chosen], &Style::plain(), 80), @"
     import on first use: pd (app.py:8): applied
       why: the first request of process_data alone needs it
       evidence: the traced run of health never asks for it
@@ -352,7 +352,7 @@ fn explaining_a_decision_gives_its_evidence() {
 #[test]
 fn explaining_a_dropped_file_names_the_rule() {
     let chosen = &report().decisions[4..5];
-    assert_snapshot!(render_decisions(chosen, &Style::plain(), 80), @"
+    assert_snapshot!(render_explanation(None, chosen, &Style::plain(), 80), @"
     leave out pandas/tests/test_x.py: applied
       rule: tests
       why: tests that nothing kept imports

@@ -7,6 +7,7 @@ use super::expressions::written;
 use super::table;
 use super::value::{Handle, Value};
 use super::{Walker, is_namespace};
+use crate::{EffectKind, Source};
 
 /// The arguments of a call, evaluated.
 struct Given<'a> {
@@ -55,7 +56,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn unknown_call(&mut self, call: &'a ExprCall) -> Value {
-        self.effect(call.start(), format!("calls `{}()`", written(&call.func)));
+        self.effect(call.start(), called_kind(&call.func), format!("calls `{}()`", written(&call.func)));
         let called = root(&call.func).map(|name| self.lookup(name));
         if let Some(value) = called {
             self.configured(&value);
@@ -82,8 +83,8 @@ impl<'a> Walker<'a, '_> {
             return Value::Own;
         }
         match table::sentence(path) {
-            Some(sentence) => {
-                self.effect(call.start(), sentence);
+            Some((kind, sentence)) => {
+                self.effect(call.start(), kind, sentence);
                 Value::Foreign
             }
             None => self.unknown_call(call),
@@ -95,8 +96,13 @@ impl<'a> Walker<'a, '_> {
         let arguments = &call.arguments.args;
         match path {
             "logging.getLogger" => {
-                let own =
-                    matches!(arguments.first(), Some(Expr::Name(name)) if name.id.as_str() == "__name__");
+                let own = match arguments.first() {
+                    Some(Expr::Name(name)) => name.id.as_str() == "__name__",
+                    Some(Expr::StringLiteral(name)) => {
+                        name.value.to_str().split('.').next() == Some(self.top)
+                    }
+                    _ => false,
+                };
                 Some(Value::Handle(Handle::Logger { own }))
             }
             "builtins.open" | "io.open" => {
@@ -107,15 +113,17 @@ impl<'a> Walker<'a, '_> {
                     Some(Expr::StringLiteral(mode)) => !mode.value.to_str().contains(['w', 'a', 'x', '+']),
                     Some(_) => false,
                 };
-                if !reads {
-                    self.effect(call.start(), "opens a file to write to it");
+                if reads {
+                    self.reads.insert(Source::Files);
+                } else {
+                    self.effect(call.start(), EffectKind::Writes, "opens a file to write to it");
                 }
                 Some(Value::Own)
             }
             "builtins.setattr" | "builtins.delattr" => {
                 if !given.positional.first().is_some_and(Value::is_own) {
                     let name = arguments.first().map_or_else(|| "…".to_owned(), written);
-                    self.effect(call.start(), format!("sets an attribute of `{name}`"));
+                    self.effect(call.start(), EffectKind::Patches, format!("sets an attribute of `{name}`"));
                 }
                 Some(Value::Text)
             }
@@ -127,7 +135,7 @@ impl<'a> Walker<'a, '_> {
             },
             "builtins.__import__" | "importlib.import_module" => {
                 if !matches!(arguments.first(), Some(Expr::StringLiteral(_))) {
-                    self.effect(call.start(), "imports a module whose name is computed");
+                    self.effect(call.start(), EffectKind::Runs, "imports a module whose name is computed");
                 }
                 Some(Value::Foreign)
             }
@@ -140,7 +148,11 @@ impl<'a> Walker<'a, '_> {
                     _ => false,
                 };
                 if !plain {
-                    self.effect(call.start(), "makes a class of bases that are not known");
+                    self.effect(
+                        call.start(),
+                        EffectKind::Registers,
+                        "makes a class of bases that are not known",
+                    );
                 }
                 Some(Value::PlainClass)
             }
@@ -239,7 +251,8 @@ impl<'a> Walker<'a, '_> {
             _ => false,
         };
         if !free {
-            self.effect(call.start(), format!("has `{}()` call what is not known", written(&call.func)));
+            let what = format!("has `{}()` call what is not known", written(&call.func));
+            self.effect(call.start(), EffectKind::Runs, what);
         }
     }
 
@@ -256,6 +269,14 @@ impl<'a> Walker<'a, '_> {
                 self.run(at, function, Some(Value::Instance(class)), what);
             }
         }
+    }
+}
+
+/// What a call of something unknown is by its name: mostly a registration, or anything.
+fn called_kind(callee: &Expr) -> EffectKind {
+    match callee {
+        Expr::Attribute(attribute) if table::is_registering(attribute.attr.as_str()) => EffectKind::Registers,
+        _ => EffectKind::Runs,
     }
 }
 

@@ -9,6 +9,7 @@ use super::expressions::written;
 use super::table;
 use super::value::Value;
 use super::{ScopeKind, Walker};
+use crate::{Effect, EffectKind};
 
 /// Calls within calls that are followed.
 const DEEPEST: usize = 12;
@@ -41,6 +42,10 @@ pub(super) struct Class<'a> {
     is_enum: bool,
     /// Whether it inherits methods that are not to be seen here, and which act on nobody else.
     plain_methods: bool,
+    /// Imported bases that are not known here, by their paths.
+    imported: Vec<String>,
+    /// Whether it has a base or a metaclass that no path names.
+    odd: bool,
 }
 
 impl<'a> Walker<'a, '_> {
@@ -100,15 +105,22 @@ impl<'a> Walker<'a, '_> {
             _ => None,
         };
         known.unwrap_or_else(|| {
-            self.effect(decorator.start(), format!("decorates `{name}` with `@{}`", written(target)));
+            let what = format!("decorates `{name}` with `@{}`", written(target));
+            self.effect(decorator.start(), EffectKind::Registers, what);
             Value::Foreign
         })
     }
 
     pub(super) fn define_class(&mut self, definition: &'a StmtClassDef) {
         let name = definition.name.as_str();
-        let mut class =
-            Class { methods: BTreeMap::new(), own: Vec::new(), is_enum: false, plain_methods: false };
+        let mut class = Class {
+            methods: BTreeMap::new(),
+            own: Vec::new(),
+            is_enum: false,
+            plain_methods: false,
+            imported: Vec::new(),
+            odd: false,
+        };
         if let Some(arguments) = &definition.arguments {
             for base in &arguments.args {
                 self.base(base, name, &mut class);
@@ -172,7 +184,11 @@ impl<'a> Walker<'a, '_> {
             _ => {
                 let shown = written(base);
                 let what = format!("derives `{name}` from `{shown}`, which may keep a book of it");
-                self.effect(base.start(), what);
+                let path = if let Value::Imported(path) = value { Some(path) } else { None };
+                class.odd |= path.is_none();
+                class.imported.extend(path.clone());
+                let line = (self.line_of)(base.start());
+                self.add(Effect { line, kind: EffectKind::Registers, what, base: path });
             }
         }
     }
@@ -186,11 +202,13 @@ impl<'a> Walker<'a, '_> {
                 let what = format!("defines the class `{name}`");
                 self.run_methods(written_as.start(), own, &["__prepare__", "__new__", "__init__"], &what);
                 class.own.push(own);
+                class.odd = true;
             }
-            _ => self.effect(
-                written_as.start(),
-                format!("makes `{name}` with the metaclass `{}`", written(written_as)),
-            ),
+            _ => {
+                class.odd = true;
+                let what = format!("makes `{name}` with the metaclass `{}`", written(written_as));
+                self.effect(written_as.start(), EffectKind::Registers, what);
+            }
         }
     }
 
@@ -202,6 +220,30 @@ impl<'a> Walker<'a, '_> {
             Value::PlainClass => true,
             _ => false,
         }
+    }
+
+    /// Classes of the module, by name, that keep no book of what is derived from them: with the imported bases that
+    /// must not either.
+    pub(super) fn plain_classes(&self) -> BTreeMap<String, Vec<String>> {
+        let known = self.scopes[0].names.iter().filter(|_| !self.blurred);
+        known
+            .filter_map(|(name, value)| match value {
+                Value::Class(class) => Some(((*name).to_owned(), self.imported_bases(*class)?)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn imported_bases(&self, class: usize) -> Option<Vec<String>> {
+        let Class { methods, own, imported, odd, .. } = &self.classes[class];
+        if *odd || methods.contains_key("__init_subclass__") {
+            return None;
+        }
+        let mut all = imported.clone();
+        for base in own {
+            all.extend(self.imported_bases(*base)?);
+        }
+        Some(all)
     }
 
     /// A method of a class or of its bases.
@@ -225,7 +267,7 @@ impl<'a> Walker<'a, '_> {
         let Function { parameters, code, home } = self.functions[function];
         let there = self.scopes.iter().position(|scope| scope.id == home);
         let (Some(there), true) = (there, self.running.len() < DEEPEST) else {
-            self.effect(at, format!("{what}, which cannot be followed"));
+            self.effect(at, EffectKind::Runs, format!("{what}, which cannot be followed"));
             return Value::Foreign;
         };
         let set_aside = self.scopes.split_off(there + 1);
@@ -248,7 +290,7 @@ impl<'a> Walker<'a, '_> {
         self.returned = returned;
         let inside = std::mem::replace(&mut self.found, found);
         if let Some(effect) = inside.first() {
-            self.effect(at, format!("{what}, which {} in line {}", effect.what, effect.line));
+            self.effect(at, effect.kind, format!("{what}, which {} in line {}", effect.what, effect.line));
         }
         value
     }

@@ -7,6 +7,7 @@ use super::definitions::Code;
 use super::table;
 use super::value::{Handle, Value};
 use super::{ScopeKind, Walker};
+use crate::EffectKind;
 
 impl<'a> Walker<'a, '_> {
     pub(super) fn value(&mut self, expr: &'a Expr) -> Value {
@@ -113,7 +114,7 @@ impl<'a> Walker<'a, '_> {
                 Value::Foreign
             }
             Expr::IpyEscapeCommand(command) => {
-                self.effect(command.start(), "runs a command");
+                self.effect(command.start(), EffectKind::Starts, "runs a command");
                 Value::Foreign
             }
             Expr::StringLiteral(_)

@@ -7,7 +7,7 @@ use ruff_text_size::TextSize;
 
 use super::value::{Handle, Value};
 use super::{Walker, constructors, table};
-use crate::{Effect, Source};
+use crate::{Effect, EffectKind, Source};
 
 /// What is known of one value.
 #[derive(Debug, Default)]
@@ -64,13 +64,18 @@ impl<'a> Walker<'a, '_> {
 
     /// A call of something imported: what it makes, if the table knows it as a client or the like.
     pub(super) fn constructor(&mut self, at: TextSize, path: &str) -> Option<Value> {
-        if let (Some(making), Some(source)) = (&mut self.making, constructors::source(path)) {
-            making.reads.insert(source);
+        if let Some(source) = constructors::source(path) {
+            self.read(source);
         }
         if !constructors::is_constructor(path) || table::pure_call(path).is_some() {
             return None;
         }
-        let effect = Effect { line: (self.line_of)(at), what: format!("calls `{path}()`") };
+        let effect = Effect {
+            line: (self.line_of)(at),
+            kind: EffectKind::Runs,
+            what: format!("calls `{path}()`"),
+            base: None,
+        };
         match &mut self.making {
             Some(making) => {
                 making.makes.insert(top(path));
@@ -87,7 +92,8 @@ impl<'a> Walker<'a, '_> {
         if !constructors::is_factory(name) {
             return None;
         }
-        let effect = Effect { line: (self.line_of)(at), what: format!("calls a client's `{name}`") };
+        let what = format!("calls a client's `{name}`");
+        let effect = Effect { line: (self.line_of)(at), kind: EffectKind::Runs, what, base: None };
         match &mut self.making {
             Some(making) => making.excused.push(effect),
             None if !self.found.contains(&effect) => self.found.push(effect),
@@ -98,8 +104,15 @@ impl<'a> Walker<'a, '_> {
 
     /// Something was read by its path.
     pub(super) fn read_path(&mut self, path: &str) {
-        if let (Some(making), true) = (&mut self.making, path.starts_with("os.environ")) {
-            making.reads.insert(Source::Environment);
+        if path.starts_with("os.environ") {
+            self.read(Source::Environment);
+        }
+    }
+
+    fn read(&mut self, source: Source) {
+        self.reads.insert(source);
+        if let Some(making) = &mut self.making {
+            making.reads.insert(source);
         }
     }
 

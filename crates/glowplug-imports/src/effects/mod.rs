@@ -11,7 +11,7 @@ mod constructors;
 mod definitions;
 mod expressions;
 mod making;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtImport, StmtImportFrom, StmtTry};
 use ruff_text_size::{Ranged, TextSize};
 
-use crate::Effect;
 use crate::shapes::{is_main, is_type_checking};
+use crate::{Effect, EffectKind, Source};
 use definitions::{Class, Function};
 use expressions::written;
 pub(crate) use making::Making;
@@ -40,17 +40,23 @@ pub(crate) struct Followed {
     pub(crate) globals: BTreeMap<TextSize, Making>,
     /// Calls and assignments of the body that may configure a package: line and top-level package.
     pub(crate) configures: Vec<(u32, String)>,
+    /// What the body reads beside the program.
+    pub(crate) reads: BTreeSet<Source>,
+    /// Classes that keep no book of what is derived from them, if the ones listed do not.
+    pub(crate) classes: BTreeMap<String, Vec<String>>,
 }
 
-/// What the body `suite` may do to others; `line_of` gives a position's line, from 1. The assignments that start at
-/// `asked` are told apart.
+/// What the body `suite` of a module in the top-level package `top` may do to others; `line_of` gives a position's
+/// line, from 1. The assignments that start at `asked` are told apart.
 pub(crate) fn effects(
     suite: &[Stmt],
+    top: &str,
     line_of: &dyn Fn(TextSize) -> u32,
     asked: &BTreeSet<TextSize>,
 ) -> Followed {
     let mut walker = Walker {
         line_of,
+        top,
         found: Vec::new(),
         scopes: vec![Scope::new(ScopeKind::Module, 0)],
         made_scopes: 1,
@@ -65,10 +71,13 @@ pub(crate) fn effects(
         making: None,
         made: BTreeMap::new(),
         configures: Vec::new(),
+        reads: BTreeSet::new(),
         current: TextSize::default(),
     };
     walker.body(suite);
-    Followed { effects: walker.found, globals: walker.made, configures: walker.configures }
+    let classes = walker.plain_classes();
+    let Walker { found, made, configures, reads, .. } = walker;
+    Followed { effects: found, globals: made, configures, reads, classes }
 }
 
 /// Which kind of names a scope holds.
@@ -99,6 +108,8 @@ impl Scope<'_> {
 /// Follows a module's body.
 struct Walker<'a, 'l> {
     line_of: &'l dyn Fn(TextSize) -> u32,
+    /// The top-level package that the module is in, or its own name.
+    top: &'l str,
     found: Vec<Effect>,
     /// The module first; its names are what functions see.
     scopes: Vec<Scope<'a>>,
@@ -120,13 +131,17 @@ struct Walker<'a, 'l> {
     making: Option<Making>,
     made: BTreeMap<TextSize, Making>,
     configures: Vec<(u32, String)>,
+    reads: BTreeSet<Source>,
     /// Start of the statement of the module's body that is followed.
     current: TextSize,
 }
 
 impl<'a> Walker<'a, '_> {
-    fn effect(&mut self, at: TextSize, what: impl Into<String>) {
-        let effect = Effect { line: (self.line_of)(at), what: what.into() };
+    fn effect(&mut self, at: TextSize, kind: EffectKind, what: impl Into<String>) {
+        self.add(Effect { line: (self.line_of)(at), kind, what: what.into(), base: None });
+    }
+
+    fn add(&mut self, effect: Effect) {
         if !self.found.contains(&effect) {
             self.found.push(effect);
         }
@@ -140,7 +155,7 @@ impl<'a> Walker<'a, '_> {
     fn body(&mut self, body: &'a [Stmt]) {
         for statement in body {
             if self.left == 0 {
-                self.effect(statement.start(), "runs more than can be followed");
+                self.effect(statement.start(), EffectKind::Runs, "runs more than can be followed");
                 return;
             }
             self.left -= 1;
@@ -160,7 +175,8 @@ impl<'a> Walker<'a, '_> {
             Stmt::Expr(expression) => {
                 if matches!(*expression.value, Expr::BinOp(_)) {
                     // Nobody computes and forgets: the operands are changed.
-                    self.effect(expression.start(), "evaluates an operator for what it does");
+                    let what = "evaluates an operator for what it does";
+                    self.effect(expression.start(), EffectKind::Patches, what);
                 }
                 self.value(&expression.value);
             }
@@ -209,7 +225,7 @@ impl<'a> Walker<'a, '_> {
                     let value = self.value(&item.context_expr);
                     if !value.is_own() {
                         let name = written(&item.context_expr);
-                        self.effect(item.context_expr.start(), format!("enters `{name}`"));
+                        self.effect(item.context_expr.start(), EffectKind::Runs, format!("enters `{name}`"));
                     }
                     if let Some(target) = &item.optional_vars {
                         self.assign(
@@ -249,7 +265,9 @@ impl<'a> Walker<'a, '_> {
             Stmt::Global(names) => self.declare_outer(&names.names, true),
             Stmt::Nonlocal(names) => self.declare_outer(&names.names, false),
             Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) => {}
-            Stmt::IpyEscapeCommand(command) => self.effect(command.start(), "runs a command"),
+            Stmt::IpyEscapeCommand(command) => {
+                self.effect(command.start(), EffectKind::Starts, "runs a command");
+            }
         }
     }
 
@@ -396,7 +414,7 @@ impl<'a> Walker<'a, '_> {
     fn changed(&mut self, value: &Value, at: TextSize, otherwise: &str) {
         self.configured(value);
         let known = if let Value::Imported(path) = value { table::shared(path) } else { None };
-        self.effect(at, known.unwrap_or(otherwise));
+        self.effect(at, EffectKind::Patches, known.unwrap_or(otherwise));
     }
 
     fn declare_outer(&mut self, names: &'a [ruff_python_ast::Identifier], global: bool) {

@@ -5,6 +5,7 @@
 //! `builtins`. What is not here is taken to have an effect.
 
 use super::value::{Handle, Value};
+use crate::EffectKind::{self, Patches, Registers, Runs, Starts, Warns};
 
 /// Calls that change nothing outside what they give back, an object that nobody else holds.
 const PURE: &str = "
@@ -117,32 +118,32 @@ const CALLBACKS: &[(&str, Option<usize>, &str)] = &[
 ];
 
 /// What some calls do, in words.
-const SENTENCES: &[(&str, &str)] = &[
-    ("atexit.register", "registers with atexit"),
-    ("builtins.eval", "runs code from a string"),
-    ("builtins.exec", "runs code from a string"),
-    ("builtins.print", "prints"),
-    ("codecs.register", "registers a codec"),
-    ("copyreg.pickle", "registers with copyreg"),
-    ("faulthandler.enable", "installs a fault handler"),
-    ("locale.setlocale", "changes the locale"),
-    ("logging.basicConfig", "configures the root logger"),
-    ("logging.captureWarnings", "sends warnings to the log"),
-    ("multiprocessing.set_start_method", "changes how processes are started"),
-    ("os.chdir", "changes the working directory"),
-    ("os.putenv", "changes the environment variables"),
-    ("os.register_at_fork", "registers with the fork hooks"),
-    ("os.umask", "changes the file mode mask"),
-    ("random.seed", "seeds the random numbers"),
-    ("signal.signal", "installs a signal handler"),
-    ("socket.setdefaulttimeout", "changes the default time limit of sockets"),
-    ("sys.setrecursionlimit", "changes the recursion limit"),
-    ("threading.Thread", "makes a thread"),
-    ("time.sleep", "waits"),
-    ("warnings.filterwarnings", "changes the warning filters"),
-    ("warnings.simplefilter", "changes the warning filters"),
-    ("warnings.resetwarnings", "changes the warning filters"),
-    ("warnings.warn", "warns"),
+const SENTENCES: &[(&str, EffectKind, &str)] = &[
+    ("atexit.register", Registers, "registers with atexit"),
+    ("builtins.eval", Runs, "runs code from a string"),
+    ("builtins.exec", Runs, "runs code from a string"),
+    ("builtins.print", Warns, "prints"),
+    ("codecs.register", Registers, "registers a codec"),
+    ("copyreg.pickle", Registers, "registers with copyreg"),
+    ("faulthandler.enable", Patches, "installs a fault handler"),
+    ("locale.setlocale", Patches, "changes the locale"),
+    ("logging.basicConfig", Warns, "configures the root logger"),
+    ("logging.captureWarnings", Warns, "sends warnings to the log"),
+    ("multiprocessing.set_start_method", Patches, "changes how processes are started"),
+    ("os.chdir", Patches, "changes the working directory"),
+    ("os.putenv", Patches, "changes the environment variables"),
+    ("os.register_at_fork", Registers, "registers with the fork hooks"),
+    ("os.umask", Patches, "changes the file mode mask"),
+    ("random.seed", Patches, "seeds the random numbers"),
+    ("signal.signal", Patches, "installs a signal handler"),
+    ("socket.setdefaulttimeout", Patches, "changes the default time limit of sockets"),
+    ("sys.setrecursionlimit", Patches, "changes the recursion limit"),
+    ("threading.Thread", Starts, "makes a thread"),
+    ("time.sleep", Starts, "waits"),
+    ("warnings.filterwarnings", Warns, "changes the warning filters"),
+    ("warnings.simplefilter", Warns, "changes the warning filters"),
+    ("warnings.resetwarnings", Warns, "changes the warning filters"),
+    ("warnings.warn", Warns, "warns"),
 ];
 
 /// Shared things of the process, and what changing them is called.
@@ -160,6 +161,13 @@ const TEXT_METHODS: &str = "
     capitalize casefold decode encode endswith expandtabs isalnum isalpha isdigit isidentifier islower isspace
     isupper ljust lower lstrip partition removeprefix removesuffix rjust rpartition rsplit rstrip split
     splitlines startswith strip swapcase translate upper zfill items keys values
+";
+
+/// Methods by which something is made known to whoever looks it up.
+const REGISTERING: &str = "
+    add add_command add_handler add_listener add_middleware add_typecast append attach connect extend
+    include_router insert listen mount register register_adapter register_converter register_type setdefault
+    subscribe update
 ";
 
 /// Methods of containers that give back something new.
@@ -224,7 +232,7 @@ pub(super) fn pure_call(path: &str) -> Option<Value> {
 }
 
 /// Whether a class may be derived from without anybody noticing.
-pub(super) fn is_plain_base(path: &str) -> bool {
+pub(crate) fn is_plain_base(path: &str) -> bool {
     match path.strip_prefix("builtins.") {
         Some(name) => within(PURE_BUILTINS, name) || is_exception(name),
         None => within(BASES, path),
@@ -263,9 +271,9 @@ pub(super) fn callbacks(path: &str) -> Option<(Option<usize>, &'static str)> {
 }
 
 /// What a call of that path, or of a method of something shared, does, in words.
-pub(super) fn sentence(path: &str) -> Option<&'static str> {
-    let exact = SENTENCES.iter().find(|(known, _)| *known == path);
-    exact.map(|(_, words)| *words).or_else(|| shared(path))
+pub(super) fn sentence(path: &str) -> Option<(EffectKind, &'static str)> {
+    let exact = SENTENCES.iter().find(|(known, ..)| *known == path);
+    exact.map(|(_, kind, words)| (*kind, *words)).or_else(|| Some((Patches, shared(path)?)))
 }
 
 /// What changing that object, or something in it, is called.
@@ -288,4 +296,9 @@ pub(super) fn is_fresh(name: &str) -> bool {
 /// Whether a path's method of that name changes no file.
 pub(super) fn is_path_method(name: &str) -> bool {
     within(PATH_METHODS, name)
+}
+
+/// Whether a method of that name mostly makes something known to others.
+pub(super) fn is_registering(name: &str) -> bool {
+    within(REGISTERING, name)
 }

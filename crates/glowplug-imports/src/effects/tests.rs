@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use ruff_text_size::TextSize;
 
 use super::effects;
-use crate::Effect;
+use crate::{Effect, EffectKind, ModuleId, Source};
 
 fn of(source: &str) -> Vec<Effect> {
     let parsed = ruff_python_parser::parse_module(source).unwrap();
     let line_of = |at: TextSize| source[..at.to_usize()].matches('\n').count() as u32 + 1;
-    effects(parsed.suite(), &line_of, &BTreeSet::new()).effects
+    effects(parsed.suite(), "pkg", &line_of, &BTreeSet::new()).effects
 }
 
 #[track_caller]
@@ -21,7 +21,8 @@ fn free(source: &str) {
 /// One effect, in that line and with these words.
 #[track_caller]
 fn effect(source: &str, line: u32, what: &str) {
-    assert_eq!(of(source), [Effect { line, what: what.to_owned() }], "{source}");
+    let found: Vec<(u32, String)> = of(source).into_iter().map(|effect| (effect.line, effect.what)).collect();
+    assert_eq!(found, [(line, what.to_owned())], "{source}");
 }
 
 #[test]
@@ -65,6 +66,7 @@ fn known_calls_are_free() {
 #[test]
 fn a_librarys_logger_is_free_and_no_other() {
     free("import logging\nlog = logging.getLogger(__name__)\nlog.addHandler(logging.NullHandler())\n");
+    free("import logging\nlogging.getLogger('pkg.sub').addHandler(logging.NullHandler())\n");
     effect(
         "import logging\nlogging.getLogger('x').addHandler(logging.NullHandler())\n",
         2,
@@ -273,4 +275,38 @@ fn there_is_an_end_to_it() {
     }
     source.push_str("f39()\n");
     assert_eq!(of(&source).len(), 1);
+}
+
+#[test]
+fn effects_are_told_by_kind() {
+    use EffectKind::{Patches, Registers, Runs, Starts, Warns, Writes};
+    for (source, kind) in [
+        ("import atexit\natexit.register(print)\n", Registers),
+        ("from a import registry\nregistry.update(x=1)\n", Registers),
+        ("import a\n@a.register\nclass A: ...\n", Registers),
+        ("import a\nclass A(a.Base): ...\n", Registers),
+        ("import a\na.b = 1\n", Patches),
+        ("import os\nos.environ['X'] = '1'\n", Patches),
+        ("import threading\nT = threading.Thread(target=print)\n", Starts),
+        ("import warnings\nwarnings.warn('old')\n", Warns),
+        ("open('x', 'w')\n", Writes),
+        ("import a\na.go()\n", Runs),
+        // Whatever a function of the module does is told where it is called.
+        ("import signal\ndef f():\n    signal.signal(2, None)\nf()\n", Patches),
+    ] {
+        assert_eq!(of(source)[0].kind, kind, "{source}");
+    }
+}
+
+#[test]
+fn what_a_body_reads_is_no_effect_and_is_told() {
+    let read = |source: &str| {
+        let id = ModuleId { name: "m".to_owned(), is_package: false, path: "m.py".into() };
+        let analysis = crate::analyse(source, &id, "3.12".parse().unwrap()).unwrap();
+        assert_eq!(analysis.effects, [], "{source}");
+        analysis.reads.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(read("import os\nX = os.environ.get('X')\nY = os.getenv('Y')\n"), [Source::Environment]);
+    assert_eq!(read("X = open('x').read()\n"), [Source::Files]);
+    assert_eq!(read("import os\ndef f():\n    return os.environ['X']\n"), [], "a function reads later");
 }

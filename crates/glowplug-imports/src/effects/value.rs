@@ -30,7 +30,7 @@ pub(super) enum Value {
 pub(super) enum Handle {
     /// A logger; the module's own one carries the module's name.
     Logger {
-        /// Whether it is `getLogger(__name__)`.
+        /// Whether it is `getLogger(__name__)`, or one of the module's own package.
         own: bool,
     },
     /// A `pathlib` path.

@@ -3,7 +3,7 @@
 use glowplug_cli::BuildArgs;
 use glowplug_core::{Decision, Error, Progress, Result};
 use glowplug_optimize::{Built, Preview, preview};
-use glowplug_report::{Page, View, render, render_decisions};
+use glowplug_report::{Page, View, render, render_explanation};
 use glowplug_trace::export::check_file;
 use serde_json::json;
 
@@ -23,7 +23,11 @@ pub(crate) fn build(console: &Console, args: BuildArgs) -> Result<()> {
     let function = load(console, &path, &options)?;
     let python = common.python.as_deref();
     if show != Show::Report {
-        let found = preview(&function, python, &build, &common.cache, progress)?;
+        let asked = match &show {
+            Show::Explain(module) => Some(module.as_str()),
+            Show::Diff | Show::Report => None,
+        };
+        let found = preview(&function, python, &build, asked, &common.cache, progress)?;
         progress.clear();
         return match show {
             Show::Explain(module) => explain(console, &module, &found),
@@ -60,10 +64,11 @@ fn diff(console: &Console, found: &Preview) -> Result<()> {
 fn explain(console: &Console, module: &str, found: &Preview) -> Result<()> {
     let mut about: Vec<Decision> = found.decisions.iter().filter(|d| concerns(d, module)).cloned().collect();
     about.sort_by(|a, b| importance(module, b).total_cmp(&importance(module, a)));
+    let summary = found.module.as_ref();
     if console.common.json {
-        return console.printer.data(&json(&json!({ "decisions": about }))?);
+        return console.printer.data(&json(&json!({ "module": summary, "decisions": about }))?);
     }
-    if about.is_empty() {
+    if about.is_empty() && summary.is_none() {
         return Err(Error::input(format!("no decision is about `{module}`"))
             .cause("nothing that loads while the function starts imports it by a statement at the top of a module")
             .hint(format!("see where it is imported with `glowplug trace --filter {module}`")));
@@ -73,7 +78,7 @@ fn explain(console: &Console, module: &str, found: &Preview) -> Result<()> {
     if shown < about.len() {
         console.progress.note(&format!("{} more with `-v`", about.len() - shown));
     }
-    printer.data(&render_decisions(&about[..shown], &printer.style(), Printer::width()))
+    printer.data(&render_explanation(summary, &about[..shown], &printer.style(), Printer::width()))
 }
 
 /// The module's own import first, then by what each saves.

@@ -408,6 +408,30 @@ fn explain_says_why_and_builds_nothing() {
 }
 
 #[test]
+fn explain_tells_effects_and_the_way_to_a_module() {
+    let project = two_paths();
+    let more = format!("import os\nfrom . import book\nSIZE = os.environ.get('SIZE')\n{SQUARES}");
+    project.write("function/tables/squares.py", &more);
+    project.write("function/tables/book.py", "import atexit\natexit.register(print)\n");
+    let told = project.build(&["--explain", "tables.squares", "--format", "json"]).json()["module"].clone();
+    assert_eq!((&told["effects"], &told["reads"]), (&json!([]), &json!(["environment"])), "{told}");
+    let through = json!({
+        "modules": ["tables.book"],
+        "effect": { "kind": "registers", "line": 2, "what": "registers with atexit" },
+    });
+    assert_eq!(told["through"], through, "{told}");
+    let chain: Vec<&str> =
+        told["chain"].as_array().unwrap().iter().map(|l| l["module"].as_str().unwrap()).collect();
+    assert_eq!((chain.first(), chain.last()), (Some(&"app"), Some(&"tables.squares")), "{told}");
+    let text = project.build(&["--explain", "tables.book"]).stdout;
+    assert!(
+        text.contains("registers, line 2: registers with atexit")
+            && text.contains("app, the handler's module"),
+        "{text}"
+    );
+}
+
+#[test]
 fn another_machine_is_built_for_and_nothing_is_proved() {
     let project = Project::new(PLAIN);
     let foreign = if cfg!(target_arch = "x86_64") { "arm64" } else { "x86_64" };
