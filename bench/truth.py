@@ -110,7 +110,7 @@ def agent(folder):
 def run(python, options, code, arguments, environment):
     """What it wrote to standard output and to standard error: files, which no reader has to wake up for, in memory, since
     importtime writes each line in the time of the module around it."""
-    command = [python, "-s"] + options + ["-c", code] + arguments
+    command = [python, "-s", "-S"] + options + ["-c", code] + arguments
     folder = MEMORY if os.path.isdir(MEMORY) else None
     with tempfile.TemporaryFile(dir=folder) as output, tempfile.TemporaryFile(dir=folder) as errors:
         status = subprocess.run(command, stdout=output, stderr=errors, env=environment).returncode
@@ -231,6 +231,19 @@ def compare(python, module, site, source, runs, environment):
     return agree, itself, total, len(large)
 
 
+def judge(agree, itself, total, spread, runs):
+    """Whether figures are within their limits; where importtime does not reach them by itself, or the limit is within two
+    standard errors of the median, nobody can tell."""
+    if agree < itself - SLACK or (agree < CORRELATION <= itself):
+        return "OUTSIDE"
+    beyond = abs(total - 1) - TOTAL
+    # Of a median: 1.25 of the standard error of a mean, and a standard deviation is 1 / 1.35 of what quartiles span.
+    error = 1.25 * spread / 1.35 / runs**0.5
+    if beyond > 2 * error:
+        return "OUTSIDE"
+    return "within" if beyond <= 0 and agree >= CORRELATION else "too noisy to tell"
+
+
 def cost(python, module, site, source, runs, environment):
     """What the agent adds to the processor time of an import, as a part of it: median, quartiles."""
     ratios = []
@@ -251,7 +264,7 @@ def instructions(python, module, site, source, environment):
             # The end of the process is not part of init.
             code = CHILD.format(module=imported) + "sys.stdout.flush()\n__import__('os')._exit(0)"
             tool = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
-            command = tool + [python, "-s", "-c", code, site, source] + output
+            command = tool + [python, "-s", "-S", "-c", code, site, source] + output
             said = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment).stderr
             counts.append(int(said.decode().partition("I   refs:")[2].split()[0].replace(",", "")))
     plain, traced, nothing, agent_alone = counts
@@ -286,10 +299,10 @@ def main():
             site = install(folder, version, python, set(modules) | set(OVERHEAD))
             for module in modules:
                 agree, itself, (total, low, high), count = compare(python, module, site, source, options.runs, environment)
-                fine = agree >= CORRELATION and agree >= itself - SLACK and abs(total - 1) <= TOTAL
-                if not fine:
-                    outside.append("%s on %s" % (module, version))
-                row = (version, module, count, agree, itself, total, low, high, "within" if fine else "OUTSIDE")
+                verdict = judge(agree, itself, total, high - low, options.runs)
+                if verdict != "within":
+                    outside.append("%s on %s: %s" % (module, version, verdict))
+                row = (version, module, count, agree, itself, total, low, high, verdict)
                 print("| %s | %s | %d | %.3f | %.3f | %.3f [%.2f, %.2f] | %s |" % row, flush=True)
         print("\n| Python | package | the agent's cost, of init | quartiles | |\n|---|---|---|---|---|", flush=True)
         for version, python in sorted(pythons.items(), key=lambda item: int(item[0].split(".")[1])):
