@@ -10,6 +10,7 @@ mod diff;
 mod edits;
 mod globals;
 mod graph;
+mod provided;
 mod rules;
 mod world;
 

@@ -4,6 +4,7 @@ use glowplug_imports::{Binding, HindranceKind, ModuleAnalysis, Place, Use, UseKi
 use serde::Serialize;
 
 use crate::globals::Judged;
+use crate::provided::is_provided;
 use crate::world::World;
 
 /// Why an import stays eager.
@@ -59,6 +60,8 @@ pub enum Rule {
     ForeignPackage,
     /// Nothing uses it: it is imported for its effect.
     ForItsEffect,
+    /// What it imports is not there: the import can only fail, and whoever asks for the module may wait for that.
+    Missing,
     /// What a value is made from may change before its first use.
     Unsettled,
     /// The package that makes a value may be configured after it.
@@ -75,7 +78,9 @@ pub(crate) fn judge(
     globals: &Judged,
 ) -> Option<Refusal> {
     let last = binding.statements.last().map_or(Place { line: 0, column: 0 }, |statement| statement.place);
-    judge_name(world, analysis, binding, last, globals).or_else(|| of_effect(world, analysis, binding))
+    judge_name(world, analysis, binding, last, globals)
+        .or_else(|| of_target(world, analysis, binding))
+        .or_else(|| of_effect(world, analysis, binding))
 }
 
 /// The first rule about the name that forbids to bind it later; `last` is where it is bound for the last time,
@@ -276,6 +281,22 @@ fn of_uses(world: &World, analysis: &ModuleAnalysis, binding: &Binding, globals:
         );
     }
     None
+}
+
+/// A module that tries whether an optional package is there, and is itself tried by others. The user's own code apart,
+/// which may name what a layer brings.
+fn of_target(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+    let missing = binding
+        .statements
+        .iter()
+        .map(|statement| top(&statement.module))
+        .find(|top| !world.is_top(top) && !is_provided(top) && !world.is_user(&analysis.name))?;
+    refused(Rule::Missing, format!("`{missing}` is not in the package: the import may be there to fail"))
+}
+
+/// The top-level package of a module, or the module itself.
+fn top(module: &str) -> &str {
+    module.split('.').next().unwrap_or(module)
 }
 
 /// A name that nothing uses is imported for what the import does; the user's own code apart, where a linter

@@ -12,6 +12,8 @@ pub(crate) struct World<'a> {
     pub(crate) user: &'a BTreeSet<String>,
     /// All modules, those without a source among them.
     modules: &'a BTreeSet<String>,
+    /// Top-level packages and modules of the tree.
+    tops: BTreeSet<&'a str>,
     /// Modules that another one takes everything from.
     pub(crate) star_imported: BTreeSet<&'a str>,
     /// Modules whose namespace another one reads as a whole.
@@ -43,11 +45,17 @@ impl<'a> World<'a> {
                 }
             }
         }
-        Self { analyses, user, modules, star_imported, read_whole, wanted }
+        let tops = analyses.keys().chain(modules).map(|m| m.split('.').next().unwrap_or(m)).collect();
+        Self { analyses, user, modules, tops, star_imported, read_whole, wanted }
     }
 
     pub(crate) fn is_user(&self, module: &str) -> bool {
         self.user.contains(module)
+    }
+
+    /// Whether the tree has something of that top-level name.
+    pub(crate) fn is_top(&self, top: &str) -> bool {
+        self.tops.contains(top)
     }
 
     /// Whether another module reads the whole namespace of `module`.

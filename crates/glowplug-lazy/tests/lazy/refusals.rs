@@ -125,6 +125,19 @@ fn rules_that_need_the_whole_tree() {
 }
 
 #[test]
+fn an_import_that_can_only_fail_stays() {
+    let source =
+        "import greenlet, zoneinfo, boto3, lib.part\ndef f():\n    return greenlet, zoneinfo, boto3, lib\n";
+    let tree = Tree::new(&[("app.py", source), ("lib/__init__.py", source), ("lib/part.py", "")]);
+    let judged = judged(&tree.candidates(PythonVersion::new(3, 12)));
+    assert_eq!(judged["lib:greenlet"], Some(Rule::Missing));
+    for there in ["lib:zoneinfo", "lib:boto3", "lib:lib"] {
+        assert_eq!(judged[there], None, "{there}");
+    }
+    assert_eq!(judged["app:greenlet"], None, "a layer may bring what the user's own code imports");
+}
+
+#[test]
 fn a_star_import_with_a_literal_list_of_other_names_hinders_nothing() {
     let app = "from listed import *\nimport x\ndef f():\n    return x\n";
     for (listed, allowed) in [

@@ -337,7 +337,8 @@ fn annotations_wait_only_where_they_mean_the_same_later() {
 #[test]
 fn a_name_that_a_submodule_would_take_is_not_settled() {
     let package = "import x\nfrom y import B\ndef f(a: x.A, b: B): pass\n";
-    let tree = |submodule| Tree::new(&[("lib/__init__.py", package), (submodule, "")]);
+    let tree =
+        |submodule| Tree::new(&[("lib/__init__.py", package), (submodule, ""), ("x.py", ""), ("y.py", "")]);
     for (submodule, waits) in [("lib/other.py", true), ("lib/B.py", false)] {
         let candidates = tree(submodule).candidates(PythonVersion::new(3, 12));
         assert_eq!(candidates.named("lib", "x").unwrap().refusal.is_none(), waits, "{submodule}");
