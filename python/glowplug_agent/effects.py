@@ -3,7 +3,8 @@
 Run as an agent of its own pass on a tree with lazy imports. An import whose load changes nothing that
 the modules already there could see may happen later without anybody noticing: that is what the
 planner asks. Output: one JSON object, {"effects": [{"module", "name", "effects": [sentence, ...],
-"log": [line, ...]}, ...]}, where `log` is what the load wrote to the standard streams.
+"log": [line, ...]}, ...], "error": sentence or null}, where `log` is what the load wrote to the standard
+streams. `force` is in the order in which the loads happen.
 """
 
 import sys
@@ -11,7 +12,13 @@ import sys
 # Standard library state that others read; other containers of the standard library are caches.
 _REGISTRIES = {
     ("copyreg", "dispatch_table"),
+    ("logging", "_levelToName"),
     ("mimetypes", "types_map"),
+    ("shutil", "_ARCHIVE_FORMATS"),
+    ("shutil", "_UNPACK_FORMATS"),
+    ("sqlite3", "adapters"),
+    ("sqlite3", "converters"),
+    ("xml.etree.ElementTree", "_namespace_map"),
     ("builtins", None),
 }
 _CONTAINERS = ("dict", "list", "set", "OrderedDict", "defaultdict", "deque", "WeakKeyDictionary", "WeakSet",
@@ -32,6 +39,18 @@ def _standard(name):
     origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
     home = sys.modules["os"].__file__.rpartition("/")[0]
     return not origin or (origin.startswith(home + "/") and "/site-packages/" not in origin)
+
+
+def _attribute(value, name):
+    """An attribute, or nothing: a proxy that stands for what is not there raises whatever it likes."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None
+
+
+def _is_type(value):
+    return issubclass(type(value), type)
 
 
 def _is_cache(name):
@@ -61,7 +80,7 @@ class _Space:
                     self.containers.append((name, value))
             elif not deep:
                 continue
-            elif isinstance(value, type):
+            elif _is_type(value):
                 if value.__module__ == own:
                     self.inner.append((name, value))
             elif kind.__name__ == "function" or kind.__module__ not in ("builtins", "types"):
@@ -105,8 +124,8 @@ def _look(place, namespace, deep, own, standard, before, after):
         held[name] = was if was is not None and was[0] == now else (now, _contents(container))
     after[place] = (space, held)
     for name, value in space.inner:
-        inner = getattr(value, "__dict__", None)
-        if isinstance(value, type) or (inner and type(inner) is dict):
+        inner = _attribute(value, "__dict__")
+        if _is_type(value) or (inner and type(inner) is dict):
             _look(place + (name,), inner, False, own, standard, before, after)
 
 
@@ -114,7 +133,7 @@ def _picture(before, support):
     """What everybody can see of the modules that are there."""
     after = {}
     for name in list(sys.modules):
-        namespace = getattr(sys.modules.get(name), "__dict__", None)
+        namespace = _attribute(sys.modules.get(name), "__dict__")
         if name == support or type(namespace) is not dict:
             continue
         standard = _standard(name)
@@ -124,7 +143,7 @@ def _picture(before, support):
 
 def _serves_itself(finder):
     """Whether an entry of `sys.meta_path` is `six`'s, or a copy's, which finds nothing but its own `six.moves`."""
-    known = getattr(finder, "known_modules", None)
+    known = _attribute(finder, "known_modules")
     home = type(finder).__module__ + "."
     return type(finder).__name__ == "_SixMetaPathImporter" and all(name.startswith(home) for name in known or ())
 
@@ -155,6 +174,15 @@ def _process():
         root = logging.root
         state["the root logger"] = (root.level, [repr(h) for h in root.handlers], root.manager.disable)
         state["logging.getLoggerClass()"] = repr(logging.getLoggerClass())
+    dialects = sys.modules.get("_csv")
+    if dialects is not None:
+        state["the dialects of csv"] = sorted(dialects.list_dialects())
+    encoder = sys.modules.get("json.encoder")
+    if encoder is not None:
+        state["json.JSONEncoder.default"] = id(encoder.JSONEncoder.default)
+    decimal = sys.modules.get("_decimal")
+    if decimal is not None:
+        state["the context of decimal"] = repr(decimal.getcontext())
     socket = sys.modules.get("_socket")
     if socket is not None:
         state["socket.getdefaulttimeout()"] = socket.getdefaulttimeout()
@@ -168,10 +196,10 @@ def _process():
 
 def _belongs(value, new):
     """Whether a value is a type, a function or an instance that a newly loaded module defines."""
-    module = getattr(value, "__module__", None)
+    module = _attribute(value, "__module__")
     if isinstance(module, str) and module in new:
         return True
-    return getattr(type(value), "__module__", None) in new
+    return _attribute(type(value), "__module__") in new
 
 
 def _plain(value):
@@ -323,13 +351,17 @@ def install(config):
 
             # A load may replace `json.dumps` itself.
             encode = json.JSONEncoder().encode
-            results = _measure(
-                [tuple(pair) for pair in config["force"]],
-                {tuple(pair) for pair in config["deferred"]},
-                config["support"],
-                set(config["user"]),
-            )
-            output.write(encode({"effects": results}))
+            try:
+                results = _measure(
+                    [tuple(pair) for pair in config["force"]],
+                    {tuple(pair) for pair in config["deferred"]},
+                    config["support"],
+                    set(config["user"]),
+                )
+                told = {"effects": results, "error": None}
+            except Exception as error:
+                told = {"effects": [], "error": "%s: %s" % (type(error).__name__, error)}
+            output.write(encode(told))
             output.close()
         return request
 

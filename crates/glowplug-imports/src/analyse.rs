@@ -77,6 +77,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         unbound: if id.is_package { unbound(&found) } else { BTreeSet::new() },
         exports,
         dynamic_exports,
+        declared_globals: found.scopes.all_declared_global(),
         reads_namespace: found.reads_namespace.as_ref().map(|(at, how)| (line_of(*at), how.clone())),
         listings: found.listings.iter().map(|at| place_of(*at)).collect(),
         listed_globals: found.listed_globals.iter().map(|at| place_of(*at)).collect(),

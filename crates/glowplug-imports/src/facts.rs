@@ -267,6 +267,8 @@ pub struct ModuleAnalysis {
     pub exports: Option<BTreeSet<String>>,
     /// Whether `__all__` is there but is more than a literal.
     pub dynamic_exports: bool,
+    /// Names that a function of the module declares `global`: it may bind them again at any time.
+    pub declared_globals: BTreeSet<String>,
     /// Where the module reads its own namespace as a whole: line and how (`globals()`).
     pub reads_namespace: Option<(u32, String)>,
     /// Calls of `dir()` in the body: they list the names bound so far.

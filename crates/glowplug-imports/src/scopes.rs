@@ -89,6 +89,11 @@ impl Scopes {
         self.0[scope].nonlocals.insert(name.clone());
     }
 
+    /// Every name that some function declares `global`.
+    pub(crate) fn all_declared_global(&self) -> BTreeSet<String> {
+        self.0.iter().flat_map(|scope| &scope.globals).map(ToString::to_string).collect()
+    }
+
     /// Whether some function declares the name `global`.
     pub(crate) fn declared_global(&self, name: &str) -> bool {
         self.0.iter().any(|scope| scope.globals.contains(name))

@@ -79,7 +79,9 @@ pub(crate) fn judge(
 ) -> Option<Refusal> {
     let last = binding.statements.last().map_or(Place { line: 0, column: 0 }, |statement| statement.place);
     judge_name(world, analysis, binding, last, globals)
+        .or_else(|| of_source(world, binding))
         .or_else(|| of_target(world, analysis, binding))
+        .or_else(|| of_text_annotations(world, analysis, binding))
         .or_else(|| of_effect(world, analysis, binding))
 }
 
@@ -204,7 +206,8 @@ pub(crate) fn judge_submodule(
             );
         }
     }
-    if !analysis.attribute_paths.contains(module) && !world.is_user(&analysis.name) {
+    let own = world.is_user(&analysis.name) && !world.is_user(module);
+    if !analysis.attribute_paths.contains(module) && !own {
         return refused(
             Rule::ForItsEffect,
             format!("nothing here reads `{module}`: it may be imported for its effect"),
@@ -294,18 +297,45 @@ fn of_target(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Opt
     refused(Rule::Missing, format!("`{missing}` is not in the package: the import may be there to fail"))
 }
 
+/// A name whose value may be another one at its first use, since a function of its module binds it again.
+fn of_source(world: &World, binding: &Binding) -> Option<Refusal> {
+    let (module, name) = binding.statements.iter().find_map(|statement| {
+        let attribute = statement.attribute.as_ref()?;
+        let source = world.analyses.get(&statement.module)?;
+        source.declared_globals.contains(attribute).then_some((&statement.module, attribute))
+    })?;
+    refused(Rule::Unsettled, format!("a function of `{module}` binds `{name}` again"))
+}
+
+/// The user's own code that evaluates annotations finds names only in the module's dictionary.
+fn of_text_annotations(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+    let used = binding.uses.iter().find(|used| used.kind == UseKind::Annotation)?;
+    let read = world.evaluates_annotations && world.is_user(&analysis.name);
+    let detail =
+        || format!("used in an annotation, line {}, and the function evaluates annotations", used.place.line);
+    if read { refused(Rule::AnnotationRead, detail()) } else { None }
+}
+
+/// Whether it loads modules of the user's own code.
+fn of_own_modules(world: &World, binding: &Binding) -> bool {
+    binding.statements.iter().any(|statement| {
+        let inner = statement.attribute.as_ref().map(|name| format!("{}.{name}", statement.module));
+        world.is_user(&statement.module) || inner.is_some_and(|module| world.is_user(&module))
+    })
+}
+
 /// The top-level package of a module, or the module itself.
 fn top(module: &str) -> &str {
     module.split('.').next().unwrap_or(module)
 }
 
-/// A name that nothing uses is imported for what the import does; the user's own code apart, where a linter
-/// would have said so, and packages, whose names are used from outside.
+/// A name that nothing uses is imported for what the import does. The user's own imports of libraries apart, where a
+/// linter would have said so, and packages, whose names are used from outside.
 fn of_effect(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
     let exported = analysis.exports.as_ref().is_some_and(|names| names.contains(&binding.name));
     if !binding.uses.is_empty()
         || exported
-        || world.is_user(&analysis.name)
+        || (world.is_user(&analysis.name) && !of_own_modules(world, binding))
         || world.is_wanted(&analysis.name, &binding.name)
     {
         return None;

@@ -14,6 +14,8 @@ pub(crate) struct World<'a> {
     modules: &'a BTreeSet<String>,
     /// Top-level packages and modules of the tree.
     tops: BTreeSet<&'a str>,
+    /// Whether the user's own code evaluates annotations.
+    pub(crate) evaluates_annotations: bool,
     /// Modules that another one takes everything from.
     pub(crate) star_imported: BTreeSet<&'a str>,
     /// Modules whose namespace another one reads as a whole.
@@ -36,7 +38,10 @@ impl<'a> World<'a> {
                 if import.star {
                     star_imported.insert(import.module.as_str());
                 }
-                wanted.extend(import.names.iter().map(|name| (import.module.clone(), name.clone())));
+                // What a module takes from itself it has loaded by it: its own submodules.
+                if import.module != analysis.name {
+                    wanted.extend(import.names.iter().map(|name| (import.module.clone(), name.clone())));
+                }
             }
             for path in &analysis.attribute_paths {
                 read_whole.extend(path.strip_suffix(".__dict__").map(str::to_owned));
@@ -45,8 +50,14 @@ impl<'a> World<'a> {
                 }
             }
         }
+        let evaluates = |analysis: &ModuleAnalysis| {
+            let named = analysis.imports.iter().flat_map(|import| &import.names).map(String::as_str);
+            let read = analysis.attribute_paths.iter().filter_map(|path| path.rsplit('.').next());
+            named.chain(read).any(|name| matches!(name, "get_type_hints" | "get_annotations"))
+        };
+        let evaluates_annotations = user.iter().filter_map(|module| analyses.get(module)).any(evaluates);
         let tops = analyses.keys().chain(modules).map(|m| m.split('.').next().unwrap_or(m)).collect();
-        Self { analyses, user, modules, tops, star_imported, read_whole, wanted }
+        Self { analyses, user, modules, tops, evaluates_annotations, star_imported, read_whole, wanted }
     }
 
     pub(crate) fn is_user(&self, module: &str) -> bool {

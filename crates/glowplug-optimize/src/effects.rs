@@ -20,6 +20,15 @@ const AGENT: &str = include_str!("../../../python/glowplug_agent/effects.py");
 #[derive(Deserialize)]
 struct Found {
     effects: Vec<Load>,
+    /// Why nothing could be compared.
+    error: Option<String>,
+}
+
+/// In which order loads happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Forward,
+    Backward,
 }
 
 /// One late load, or value made late.
@@ -34,15 +43,27 @@ struct Load {
 }
 
 /// Id → what loading it later changes for others, for those of `unconfirmed` that no other of them has loaded before.
-/// All of `lazy` is deferred in the tree.
+/// All of `lazy` is deferred in the tree. Loads happen in one order and in its reverse: what one of them registers in a
+/// library is seen where another has loaded the library before.
 pub(crate) fn check(
     subject: &Subject,
     tree: &Utf8Path,
     lazy: &BTreeSet<String>,
     unconfirmed: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Vec<String>>> {
-    let found = run(subject, tree, lazy, unconfirmed)?;
-    Ok(found.into_iter().map(|(id, load)| (id, load.effects)).collect())
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for order in [Order::Forward, Order::Backward] {
+        for (id, load) in run(subject, tree, lazy, unconfirmed, order)? {
+            let known = all.entry(id).or_default();
+            let new: Vec<String> =
+                load.effects.into_iter().filter(|effect| !known.contains(effect)).collect();
+            known.extend(new);
+        }
+        if unconfirmed.len() < 2 {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 /// Masked lines of the log that the deferred values among `lazy` write while they are made, as
@@ -54,7 +75,7 @@ pub(crate) fn told(subject: &Subject, tree: &Utf8Path, lazy: &BTreeSet<String>) 
     if values.is_empty() || !subject.ground.runs_here() {
         return Ok(BTreeSet::new());
     }
-    let found = run(subject, tree, lazy, &values)?;
+    let found = run(subject, tree, lazy, &values, Order::Forward)?;
     Ok(found.into_values().flat_map(|load| load.log).map(|line| untimed(&steady(&line))).collect())
 }
 
@@ -64,6 +85,7 @@ fn run(
     tree: &Utf8Path,
     lazy: &BTreeSet<String>,
     force: &BTreeSet<String>,
+    order: Order,
 ) -> Result<BTreeMap<String, Load>> {
     let agent = subject.ground.work().join("effects.py");
     let output = subject.ground.work().join("effects.json");
@@ -74,10 +96,14 @@ fn run(
         chosen.map(|c| ((c.module.clone(), c.name.clone()), c.id.clone())).collect()
     };
     let by_name = names(force);
+    let mut forced: Vec<&(String, String)> = by_name.keys().collect();
+    if order == Order::Backward {
+        forced.reverse();
+    }
     let user: Vec<&String> = subject.modules.keys().filter(|module| subject.is_user(module)).collect();
     let config = serde_json::json!({
         "output": output,
-        "force": by_name.keys().collect::<Vec<_>>(),
+        "force": forced,
         "deferred": names(lazy).keys().collect::<Vec<_>>(),
         "support": subject.support,
         "user": user,
@@ -88,11 +114,23 @@ fn run(
         // The replay will say what is wrong with this tree; nothing is confirmed here.
         return Ok(BTreeMap::new());
     }
-    environment.invoke(&subject.ground.events[0].payload)?;
+    let invocation = environment.invoke(&subject.ground.events[0].payload)?;
     environment.finish()?;
     let text = fs::read_to_string(&output)?;
-    let found: Found = serde_json::from_str(&text)
-        .map_err(|e| Error::defect("the effects agent left no result").cause(e))?;
+    let found: Found = serde_json::from_str(&text).map_err(|e| {
+        Error::defect("the effects agent left no result")
+            .cause(e)
+            .cause(String::from_utf8_lossy(&invocation.log).trim())
+    })?;
+    if let Some(error) = found.error {
+        let unknown = || Load {
+            module: String::new(),
+            name: String::new(),
+            effects: vec![format!("cannot be compared: {error}")],
+            log: Vec::new(),
+        };
+        return Ok(by_name.into_values().map(|id| (id, unknown())).collect());
+    }
     Ok(found
         .effects
         .into_iter()

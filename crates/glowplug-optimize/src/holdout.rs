@@ -86,7 +86,7 @@ pub(crate) fn check(
                     found.after
                 ))
                 .hint("add it as an `[[event]]`, so that the build finds the guilty decision and undoes it")
-                .hint("or build with `--lazy safe`"))
+                .hint("or build with `--lazy off`"))
         }
     }
 }
@@ -117,7 +117,7 @@ pub(crate) fn user_tests(ground: &Ground, proof: &mut Proof, progress: &dyn Prog
     Err(Error::input("the function's own tests fail on the built tree")
         .cause(shell.last_lines(SHOWN))
         .place(format!("[verify] command = {command:?}"))
-        .hint("run them on the source first; if they pass there, build with `--lazy safe`"))
+        .hint("run them on the source first; if they pass there, build with `--lazy off`"))
 }
 
 fn copy_tree(from: &Utf8Path, to: &Utf8Path) -> Result<()> {

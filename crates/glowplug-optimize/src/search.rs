@@ -119,6 +119,8 @@ fn confirm(
                 learnt = true;
                 force(&id, measured, edges);
                 found.refused.insert(id, format!("loading it later {}", what.join("; ")));
+                // What is there from now on may be what others register in.
+                confirmed.clear();
             }
         }
     }

@@ -125,6 +125,57 @@ fn rules_that_need_the_whole_tree() {
 }
 
 #[test]
+fn own_modules_that_nothing_uses_are_imported_for_their_effect() {
+    // `Tree` takes `app` alone for the user's own.
+    let app =
+        "import app, lib.part, lib.read\nfrom app import other\nimport lib\ndef f():\n    return lib.read\n";
+    let tree =
+        Tree::new(&[("app.py", app), ("lib/__init__.py", ""), ("lib/part.py", ""), ("lib/read.py", "")]);
+    let judged = judged(&tree.candidates(PythonVersion::new(3, 12)));
+    assert_eq!(judged["app:app"], Some(Rule::ForItsEffect));
+    assert_eq!(judged["app:other"], Some(Rule::ForItsEffect));
+    assert_eq!(judged["app:lib"], None);
+}
+
+#[test]
+fn a_package_takes_its_own_submodules_for_their_effect() {
+    let package = "from . import added, shown, read\n__all__ = ['shown']\n";
+    let app = "import lib\ndef f():\n    return lib.read\n";
+    let files = ["lib/added.py", "lib/shown.py", "lib/read.py"].map(|path| (path, ""));
+    let tree = Tree::new(&[&[("app.py", app), ("lib/__init__.py", package)], &files[..]].concat());
+    let judged = judged(&tree.candidates(PythonVersion::new(3, 12)));
+    assert_eq!(judged["lib:added"], Some(Rule::ForItsEffect));
+    assert_eq!((judged["lib:shown"], judged["lib:read"]), (None, None));
+}
+
+#[test]
+fn a_name_that_its_module_binds_again_stays() {
+    let app = "from lib import MODE, fixed\ndef f():\n    return MODE, fixed\n";
+    let lib = "MODE = 'a'\nfixed = 1\ndef set_mode(mode):\n    global MODE\n    MODE = mode\n";
+    let judged =
+        judged(&Tree::new(&[("app.py", app), ("lib.py", lib)]).candidates(PythonVersion::new(3, 12)));
+    assert_eq!((judged["app:MODE"], judged["app:fixed"]), (Some(Rule::Unsettled), None));
+}
+
+#[test]
+fn names_in_text_stay_where_the_function_evaluates_annotations() {
+    let app = "from __future__ import annotations\nimport x\ndef f(a: x.A) -> None: ...\n";
+    let reading = [
+        "from typing import get_type_hints\ndef g():\n    return get_type_hints(f)\n",
+        "import typing\ndef g():\n    return typing.get_type_hints(f)\n",
+        "import inspect\ndef g():\n    return inspect.get_annotations(f, eval_str=True)\n",
+    ];
+    let rule = |more: &str| {
+        let tree = Tree::new(&[("app.py", &format!("{app}{more}")), ("x.py", "")]);
+        judged(&tree.candidates(PythonVersion::new(3, 12)))["app:x"]
+    };
+    assert_eq!(rule(""), None);
+    for more in reading {
+        assert_eq!(rule(more), Some(Rule::AnnotationRead), "{more}");
+    }
+}
+
+#[test]
 fn an_import_that_can_only_fail_stays() {
     let source =
         "import greenlet, zoneinfo, boto3, lib.part\ndef f():\n    return greenlet, zoneinfo, boto3, lib\n";
