@@ -16,7 +16,7 @@ import sys
 sys.dont_write_bytecode = True
 root, name = sys.argv[1:]
 sys.path.insert(0, root)
-import json, logging, os, re, signal, threading, warnings
+import csv, decimal, json, logging, os, re, signal, threading, warnings
 import holder, library, registry
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
@@ -40,7 +40,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "library.py",
-        "LIMITS = {}\nFUNCTIONS = set()\nLIST = []\nDEFAULT = None\nclass Empty: pass\nEMPTY = Empty()\nclass Limit:\n    _known = {}\n    def __init__(self, kind): Limit._known[kind] = 2\n",
+        "LIMITS = {}\nFUNCTIONS = set()\nLIST = []\nDEFAULT = None\nclass Empty: pass\nEMPTY = Empty()\nclass Limit:\n    _known = {}\n    def __init__(self, kind): Limit._known[kind] = 2\nclass Proxy:\n    @property\n    def __dict__(self): raise RuntimeError('out of context')\nPROXY = Proxy()\n",
     ),
     ("fills_a_memo.py", "import library\nlibrary.Limit('i8')\n"),
     ("speaks.py", "import sys\nprint('late')\nsys.stderr.write('and loud')\n"),
@@ -73,6 +73,10 @@ const FILES: &[(&str, &str)] = &[
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='late', daemon=True).start()\n",
     ),
     ("logs.py", "import logging\nlogging.getLogger().addHandler(logging.StreamHandler())\n"),
+    ("dialects.py", "import csv\ncsv.register_dialect('late', delimiter=';')\n"),
+    ("encodes.py", "import json\njson.JSONEncoder.default = lambda self, value: str(value)\n"),
+    ("rounds.py", "import decimal\ndecimal.getcontext().prec = 5\n"),
+    ("names_a_level.py", "import logging\nlogging.addLevelName(25, 'NOTICE')\n"),
     ("fails.py", "raise ValueError('no')\n"),
 ];
 
@@ -98,6 +102,10 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("logs", "changes the root logger"),
         ("fails", "fails when loaded alone: ValueError: no"),
         ("patches", "replaces `json.dumps`"),
+        ("dialects", "changes the dialects of csv"),
+        ("encodes", "changes json.JSONEncoder.default"),
+        ("rounds", "changes the context of decimal"),
+        ("names_a_level", "registers in `logging._levelToName`"),
     ]);
     let folder = tempfile::tempdir().unwrap();
     let root = camino::Utf8Path::from_path(folder.path()).unwrap();

@@ -432,6 +432,31 @@ fn explain_tells_effects_and_the_way_to_a_module() {
 }
 
 #[test]
+fn what_registers_in_a_library_that_another_import_loads_stays() {
+    let project = Project::new(
+        "import first\nimport second\n\n\ndef handler(event, context):\n    if event.get('first'):\n        return first.NAME\n    return second.find(event['find']) if event.get('find') else 'ok'\n",
+    );
+    let slow = "sum(range(400_000))\n";
+    project.write("function/book.py", &format!("ENTRIES = {{}}\n{slow}"));
+    project
+        .write("function/first.py", &format!("import book\nNAME = 'first'\nbook.ENTRIES[NAME] = 1\n{slow}"));
+    project.write(
+        "function/second.py",
+        &format!("import book\ndef find(name):\n    return book.ENTRIES.get(name)\n{slow}"),
+    );
+    let event = project.event("ping", "{}");
+    project.configure(&event);
+    let report = project.report(&[]);
+    let decisions = report["decisions"].as_array().unwrap();
+    let of = |id: &str| decisions.iter().find(|decision| decision["id"] == id).unwrap();
+    assert_eq!(of("lazy:app.py:second")["state"], "applied", "{report}");
+    // Loaded before `second`, it brings the book itself, and nobody could tell.
+    let first = of("lazy:app.py:first");
+    assert_eq!(first["state"], "refused", "{report}");
+    assert!(first["reason"].as_str().unwrap().contains("registers in `book.ENTRIES`"), "{first}");
+}
+
+#[test]
 fn another_machine_is_built_for_and_nothing_is_proved() {
     let project = Project::new(PLAIN);
     let foreign = if cfg!(target_arch = "x86_64") { "arm64" } else { "x86_64" };
