@@ -13,6 +13,8 @@ use crate::text::{plural, width, wrap};
 const SHOWN: usize = 10;
 /// Refusals that a report shows unless asked for all.
 const REFUSALS_SHOWN: usize = 5;
+/// Less than this is shown as nothing, in ms: it would be written `0.00`.
+const LEAST_MS: f64 = 0.005;
 /// Columns of the figure that stands before each decision.
 const FIGURE: usize = 10;
 
@@ -170,8 +172,9 @@ fn verb(kind: DecisionKind) -> &'static str {
     }
 }
 
+/// What a decision saves by itself; `None` where that is nothing that shows, as of one that saves only with others.
 fn figure(saves_ms: Option<f64>, saves_bytes: Option<u64>) -> Option<String> {
-    match (saves_ms, saves_bytes) {
+    match (saves_ms.filter(|ms| ms.abs() >= LEAST_MS), saves_bytes) {
         (Some(ms), _) => Some(format_ms(ms)),
         (None, Some(bytes)) => Some(format_bytes(bytes)),
         (None, None) => None,

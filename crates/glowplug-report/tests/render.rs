@@ -168,7 +168,7 @@ fn a_report_begins_with_what_matters() {
        14.0 kB  leave out pandas/tests/test_x.py: tests that nothing kept imports
 
     left as it was (1 refusal), the most costly first
-       0.00 ms  import on first use: json (app.py:3): the runtime imports it anyway
+             -  import on first use: json (app.py:3): the runtime imports it anyway
 
     verified: same payloads, errors, logs and files for 2 events in 24 replays
 
@@ -234,7 +234,7 @@ fn pinned_decisions_are_named_with_their_differences() {
                 differed
 
     left as it was (1 refusal), the most costly first
-       0.00 ms  import on first use: json (app.py:3): the runtime imports it anyway
+             -  import on first use: json (app.py:3): the runtime imports it anyway
 
     verified: same payloads, errors, logs and files for 2 events in 24 replays
     1 held-out event: same
