@@ -229,13 +229,23 @@ def _grown(container, before, after, new, memo):
     return False
 
 
+def _fills_itself(name):
+    """Whether a module adds names to itself when they are asked for: by its own `__getattr__`, or a type of its own."""
+    module = sys.modules.get(name)
+    if type(module) is not type(sys):
+        return issubclass(type(module), type(sys))
+    # An edited module answers for what is deferred in it, whether it answered for anything before or not.
+    return "__getattr__" in vars(module) and "__gp_load__" not in vars(module)
+
+
 def _renamed(label, place, names, old, new, standard):
     """What new and changed names of one namespace say."""
     out = []
+    filled = len(place) == 1 and _fills_itself(place[0])
     for name, value in names.items():
         module = type(value).__name__ == "module"
         if name not in old:
-            if module or (standard and place[0] != "builtins"):
+            if module or filled or (standard and place[0] != "builtins"):
                 continue
             if _belongs(value, new) or len(place) > 1 or place[0] == "builtins":
                 out.append("adds `%s.%s`" % (label, name))

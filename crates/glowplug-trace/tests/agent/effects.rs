@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 root, name = sys.argv[1:]
 sys.path.insert(0, root)
 import csv, decimal, json, logging, os, re, signal, threading, warnings
-import holder, library, registry
+import holder, lazily, library, registry
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
@@ -60,6 +60,12 @@ const FILES: &[(&str, &str)] = &[
         "plain.py",
         "import re, logging, collections\nP = re.compile('plain+')\nlog = logging.getLogger(__name__)\nlog.addHandler(logging.NullHandler())\nclass A(dict): pass\n",
     ),
+    (
+        "lazily.py",
+        "def __getattr__(name):\n    if name != 'Kind':\n        raise AttributeError(name)\n    import kinds\n    globals()[name] = kinds.Kind\n    return kinds.Kind\n",
+    ),
+    ("kinds.py", "class Kind: pass\n"),
+    ("asks_for_a_name.py", "import lazily\nclass A: pass\nlazily.Kind\n"),
     ("registers.py", "import registry\nregistry.HANDLERS['x'] = print\n"),
     ("derives.py", "import registry\nclass A(registry.Base): pass\n"),
     ("patches.py", "import json\njson.dumps = lambda *a, **k: '{}'\n"),
@@ -91,6 +97,7 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("makes_a_default", ""),
         ("fills_an_object", "adds `library.EMPTY.part`"),
         ("joins_a_list", "registers in `library.LIST`"),
+        ("asks_for_a_name", ""),
         ("registers", "registers in `registry.HANDLERS`"),
         ("derives", "registers in `registry.Base.KNOWN`"),
         ("extends", "adds `registry.extra`"),
