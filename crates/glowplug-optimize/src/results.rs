@@ -20,7 +20,7 @@ use crate::profit::Profit;
 use crate::subject::Subject;
 
 /// Interleaved rounds where the user names none: enough for an interval, few enough for a minute.
-const ROUNDS: Rounds = Rounds { least: 5, most: 8, within: Duration::from_secs(10) };
+const ROUNDS: Rounds = Rounds { least: 5, most: 8, within: Duration::from_secs(6) };
 
 /// The tree as shipped is slow and only context: it starts so many times, or once for each event.
 const SHIPPED_STARTS: usize = 2;
