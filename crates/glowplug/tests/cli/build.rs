@@ -437,12 +437,12 @@ fn what_registers_in_a_library_that_another_import_loads_stays() {
         "import first\nimport second\n\n\ndef handler(event, context):\n    if event.get('first'):\n        return first.NAME\n    return second.find(event['find']) if event.get('find') else 'ok'\n",
     );
     let slow = "sum(range(400_000))\n";
-    project.write("function/book.py", &format!("ENTRIES = {{}}\n{slow}"));
+    project.write("function/book.py", format!("ENTRIES = {{}}\n{slow}"));
     project
-        .write("function/first.py", &format!("import book\nNAME = 'first'\nbook.ENTRIES[NAME] = 1\n{slow}"));
+        .write("function/first.py", format!("import book\nNAME = 'first'\nbook.ENTRIES[NAME] = 1\n{slow}"));
     project.write(
         "function/second.py",
-        &format!("import book\ndef find(name):\n    return book.ENTRIES.get(name)\n{slow}"),
+        format!("import book\ndef find(name):\n    return book.ENTRIES.get(name)\n{slow}"),
     );
     let event = project.event("ping", "{}");
     project.configure(&event);
