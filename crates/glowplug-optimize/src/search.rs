@@ -119,10 +119,12 @@ fn confirm(
                 learnt = true;
                 force(&id, measured, edges);
                 found.refused.insert(id, format!("loading it later {}", what.join("; ")));
-                // What is there from now on may be what others register in.
-                confirmed.clear();
             }
         }
+    }
+    if learnt {
+        // What stays from now on may be what others register in: they are looked at again.
+        confirmed.clear();
     }
     Ok(learnt)
 }
