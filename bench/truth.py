@@ -6,9 +6,9 @@
 For each package and each interpreter that is here, three kinds of fresh processes import the package in turns: one
 under `-X importtime`, one with the full agent, one more under `-X importtime`. Per module the median of the self times is
 taken, and three things are shown: Spearman's correlation of the agent with importtime over the modules above 0.2 ms, the
-same of importtime with itself, and the median ratio of the summed totals of neighbouring processes. Then pandas, boto3 and FastAPI are imported in pairs
-with and without the agent, and the processor time is compared; with `--instructions`, the instructions that valgrind
-counts, which another process on the machine does not change. Ends with status 1 where a figure is outside its limit.
+same of importtime with itself, and the median ratio of the summed totals of neighbouring processes. Then pandas, boto3
+and FastAPI are imported in pairs with and without the agent, and the processor time is compared; with `--instructions`,
+the instructions that valgrind counts, which another process on the machine does not change. Ends with status 1 where a figure is outside its limit.
 Packages come from PyPI by name. All processes run on one processor. Run it on a machine that does nothing else.
 """
 
@@ -205,7 +205,8 @@ def totals(ours, first, second):
     """The agent's total against importtime's before and after it, which were taken right around it: median, quartiles."""
     common = set(ours[0]).intersection(*ours[1:], *first, *second)
     whole = lambda sample: sum(sample[name] for name in common)
-    low, middle, high = statistics.quantiles([2 * whole(b) / (whole(a) + whole(c)) for a, b, c in zip(first, ours, second)])
+    ratios = [2 * whole(b) / (whole(a) + whole(c)) for a, b, c in zip(first, ours, second)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
     return middle, low, high
 
 

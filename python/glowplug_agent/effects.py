@@ -182,7 +182,10 @@ def _process():
         state["json.JSONEncoder.default"] = id(encoder.JSONEncoder.default)
     decimal = sys.modules.get("_decimal")
     if decimal is not None:
-        state["the context of decimal"] = repr(decimal.getcontext())
+        # Its flags say what was computed, and nobody computes otherwise for them.
+        context = decimal.getcontext()
+        settings = context.prec, context.rounding, context.Emin, context.Emax, context.capitals, context.clamp
+        state["the context of decimal"] = settings, repr([kind for kind, on in context.traps.items() if on])
     socket = sys.modules.get("_socket")
     if socket is not None:
         state["socket.getdefaulttimeout()"] = socket.getdefaulttimeout()

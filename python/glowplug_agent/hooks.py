@@ -116,6 +116,9 @@ def _hook_find(tracer):
     _bootstrap._find_spec = _find_spec
 
 
+# The next two look for the import under way in the same way, each by itself: a call for it would cost every import.
+
+
 def _hook_reads():
     """The read, for whichever loader inherits the standard one."""
     files = _external.FileLoader

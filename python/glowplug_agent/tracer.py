@@ -202,13 +202,14 @@ class _Tracer:
         stack = thread.stack
         if ident != self.main and not stack:
             thread.name = _thread_name()
-        if _fresh:
+        try:  # not by asking before: another thread may take the last one in between
             record = _fresh.pop()
-        elif _used:
-            record = _used.pop()
-            record.__init__()
-        else:
-            record = _Record()
+        except IndexError:
+            try:
+                record = _used.pop()
+                record.__init__()
+            except IndexError:
+                record = _Record()
         record.name = name
         record.phase = self.phases.number
         record.on = thread
@@ -327,7 +328,7 @@ class _Step:
         stack = thread.stack
         record = stack[-1] if stack else None
         if kind == "exec":
-            code, space = self.arguments
+            code, space = self.arguments[:2]
             name = space.get("__name__")
             if record is None or record.state != _LOADING or record.name != name:
                 # Somebody loads by hand: `spec.loader.exec_module(module)`.
@@ -396,7 +397,10 @@ _steps = [_Step() for _ in range(_STEPS)]
 
 def _step(tracer, kind, call, arguments):
     entered = _clock()
-    step = _steps.pop() if _steps else _Step()
+    try:
+        step = _steps.pop()
+    except IndexError:
+        step = _Step()
     step.entered = entered
     step.tracer = tracer
     step.kind = kind

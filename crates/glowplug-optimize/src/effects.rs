@@ -32,7 +32,7 @@ enum Order {
 }
 
 /// One late load, or value made late.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Load {
     module: String,
     name: String,
@@ -123,12 +123,7 @@ fn run(
             .cause(String::from_utf8_lossy(&invocation.log).trim())
     })?;
     if let Some(error) = found.error {
-        let unknown = || Load {
-            module: String::new(),
-            name: String::new(),
-            effects: vec![format!("cannot be compared: {error}")],
-            log: Vec::new(),
-        };
+        let unknown = || Load { effects: vec![format!("cannot be compared: {error}")], ..Load::default() };
         return Ok(by_name.into_values().map(|id| (id, unknown())).collect());
     }
     Ok(found

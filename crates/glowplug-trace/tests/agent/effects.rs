@@ -82,6 +82,7 @@ const FILES: &[(&str, &str)] = &[
     ("dialects.py", "import csv\ncsv.register_dialect('late', delimiter=';')\n"),
     ("encodes.py", "import json\njson.JSONEncoder.default = lambda self, value: str(value)\n"),
     ("rounds.py", "import decimal\ndecimal.getcontext().prec = 5\n"),
+    ("divides.py", "import decimal\nTHIRD = decimal.Decimal(1) / 3\n"),
     ("names_a_level.py", "import logging\nlogging.addLevelName(25, 'NOTICE')\n"),
     ("fails.py", "raise ValueError('no')\n"),
 ];
@@ -112,6 +113,7 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("dialects", "changes the dialects of csv"),
         ("encodes", "changes json.JSONEncoder.default"),
         ("rounds", "changes the context of decimal"),
+        ("divides", ""),
         ("names_a_level", "registers in `logging._levelToName`"),
     ]);
     let folder = tempfile::tempdir().unwrap();
