@@ -67,6 +67,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let (bindings, others) = crate::bindings::bindings(&found, &waiting, &place_of);
     let top = id.name.split('.').next().unwrap_or(&id.name);
     let followed = crate::effects::effects(suite, top, &line_of, &crate::globals::starts(&found));
+    let surroundings = crate::surroundings::surroundings(source, suite, &line_of);
     let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
     Ok(ModuleAnalysis {
         name: id.name.clone(),
@@ -96,11 +97,8 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .map(|(name, bases)| (name, bases.iter().map(|base| absolute_path(id, base)).collect()))
             .collect(),
         configures: followed.configures,
-        environment_writes: found
-            .environment_writes
-            .iter()
-            .map(|(at, later)| (line_of(*at), *later))
-            .collect(),
+        changes: surroundings.changes,
+        environment_reads: surroundings.reads,
         bindings,
         globals,
         signatures: waiting.into_iter().flatten().collect(),

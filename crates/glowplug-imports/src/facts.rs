@@ -199,6 +199,26 @@ impl Global {
     }
 }
 
+/// A place that changes the surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// From 1.
+    pub line: u32,
+    /// Whether it stands in a function, and so happens at any time.
+    pub in_function: bool,
+    /// What is changed.
+    pub what: Changed,
+}
+
+/// Part of the surroundings of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// An environment variable; `None` stands for any.
+    Variable(Option<String>),
+    /// The working folder.
+    Folder,
+}
+
 /// What a value is made from beside the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
@@ -261,8 +281,10 @@ pub struct ModuleAnalysis {
     pub globals: Vec<Global>,
     /// Calls and assignments of the body that may configure a package: line and top-level package.
     pub configures: Vec<(u32, String)>,
-    /// Changes of the environment variables: line, and whether it stands in a function.
-    pub environment_writes: Vec<(u32, bool)>,
+    /// Changes of the surroundings, in order.
+    pub changes: Vec<Change>,
+    /// Environment variables that the module reads, in its body or in a function; `None` stands for any.
+    pub environment_reads: BTreeSet<Option<String>>,
     /// The literal `__all__`, if it is one.
     pub exports: Option<BTreeSet<String>>,
     /// Whether `__all__` is there but is more than a literal.

@@ -88,8 +88,6 @@ pub(crate) struct Found {
     pub(crate) classes: Vec<(Name, TextSize)>,
     pub(crate) signatures: Vec<SignatureFound>,
     pub(crate) globals: Vec<GlobalFound>,
-    /// Changes of the environment variables, and whether they stand in a function.
-    pub(crate) environment_writes: Vec<(TextSize, bool)>,
     /// The module binds names through `globals()`.
     pub(crate) writes_namespace: bool,
     /// Names inside strings in annotations.

@@ -15,13 +15,14 @@ mod scopes;
 mod services;
 mod shapes;
 mod signatures;
+mod surroundings;
 mod tree;
 mod walk;
 
 pub use analyse::analyse;
 pub use facts::{
-    Binding, Effect, EffectKind, Global, Hindrance, HindranceKind, Import, ImportStatement, ModuleAnalysis,
-    ModuleId, Place, Signature, Source, Use, UseKind,
+    Binding, Change, Changed, Effect, EffectKind, Global, Hindrance, HindranceKind, Import, ImportStatement,
+    ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind,
 };
 pub use services::{ServiceCalls, service_calls};
 pub use tree::settle;

@@ -43,7 +43,7 @@ pub struct Candidate {
     pub targets: Vec<String>,
     /// Ids of the globals that must be deferred with it, because their values use the name.
     pub requires: BTreeSet<String>,
-    /// Why only a replay can show that deferring it changes nothing; of globals alone.
+    /// Why only a replay can show that deferring it changes nothing.
     pub unproved: Option<String>,
     /// What the value is, as it is in the source; of globals alone.
     pub text: String,
@@ -321,7 +321,7 @@ fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding, judged
         id: format!("lazy:{}:{}", analysis.path, binding.name),
         kind: CandidateKind::Import,
         requires: required(analysis, binding),
-        unproved: None,
+        unproved: world.surroundings.unproved(binding),
         text: String::new(),
         reads: BTreeSet::new(),
         module: analysis.name.clone(),

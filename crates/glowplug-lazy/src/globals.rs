@@ -37,7 +37,9 @@ fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option
             format!("`{package}` may be configured after it is made, line {line}"),
         );
     }
-    if let Some((path, line)) = world.environment_written_after(analysis, global.end_line) {
+    if let Some((path, line)) =
+        world.surroundings.environment_written_after(analysis, global.end_line, |m| world.is_user(m))
+    {
         return refused(Rule::EnvironmentChanges, format!("the environment variables change, {path}:{line}"));
     }
     None

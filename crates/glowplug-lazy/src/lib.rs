@@ -12,6 +12,7 @@ mod globals;
 mod graph;
 mod provided;
 mod rules;
+mod surroundings;
 mod world;
 
 pub use candidates::{Candidate, CandidateKind, Candidates};

@@ -66,7 +66,7 @@ pub enum Rule {
     Unsettled,
     /// The package that makes a value may be configured after it.
     ConfiguredLater,
-    /// The environment variables may change before the first use of a value.
+    /// The environment variables, or the working folder, may change before the first use.
     EnvironmentChanges,
 }
 
@@ -83,6 +83,7 @@ pub(crate) fn judge(
         .or_else(|| of_target(world, analysis, binding))
         .or_else(|| of_text_annotations(world, analysis, binding))
         .or_else(|| of_effect(world, analysis, binding))
+        .or_else(|| world.surroundings.judge(analysis, binding, |module| world.is_user(module)))
 }
 
 /// The first rule about the name that forbids to bind it later; `last` is where it is bound for the last time,
@@ -213,7 +214,7 @@ pub(crate) fn judge_submodule(
             format!("nothing here reads `{module}`: it may be imported for its effect"),
         );
     }
-    None
+    world.surroundings.judge(analysis, binding, |module| world.is_user(module))
 }
 
 /// Whether every star import before the binding says by a literal `__all__` that it does not bind the name.

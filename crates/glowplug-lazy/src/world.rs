@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{Import, ModuleAnalysis, Use, UseKind};
+use glowplug_imports::{ModuleAnalysis, Use, UseKind};
+
+use crate::surroundings::Surroundings;
 
 /// Facts that no module knows of itself.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct World<'a> {
     read_whole: BTreeSet<String>,
     /// `(module, name)` that another module takes or reads.
     wanted: BTreeSet<(String, String)>,
+    /// What depends on the surroundings at the time of an import.
+    pub(crate) surroundings: Surroundings<'a>,
 }
 
 impl<'a> World<'a> {
@@ -57,7 +61,17 @@ impl<'a> World<'a> {
         };
         let evaluates_annotations = user.iter().filter_map(|module| analyses.get(module)).any(evaluates);
         let tops = analyses.keys().chain(modules).map(|m| m.split('.').next().unwrap_or(m)).collect();
-        Self { analyses, user, modules, tops, evaluates_annotations, star_imported, read_whole, wanted }
+        Self {
+            analyses,
+            user,
+            modules,
+            tops,
+            evaluates_annotations,
+            star_imported,
+            read_whole,
+            wanted,
+            surroundings: Surroundings::new(analyses, user),
+        }
     }
 
     pub(crate) fn is_user(&self, module: &str) -> bool {
@@ -88,26 +102,6 @@ impl<'a> World<'a> {
             })
     }
 
-    /// Where the user's own code changes the environment variables when, or after, line `line` of a module has run.
-    /// What stands before it in the same module has happened, and so has what a module does before it imports any
-    /// other of the user's own.
-    pub(crate) fn environment_written_after(
-        &self,
-        analysis: &ModuleAnalysis,
-        line: u32,
-    ) -> Option<(&'a str, u32)> {
-        let own = self.analyses.values().filter(|other| self.is_user(&other.name));
-        own.flat_map(|other| other.environment_writes.iter().map(move |write| (other, write)))
-            .find(|(other, (at, in_function))| {
-                let imports_own = || {
-                    let before = other.imports.iter().filter(|import| import.line < *at);
-                    before.flat_map(names_of).any(|module| self.is_user(&module))
-                };
-                *in_function || if other.name == analysis.name { *at > line } else { imports_own() }
-            })
-            .map(|(other, (at, _))| (other.path.as_str(), *at))
-    }
-
     /// Whether `module.name` is a module of the tree.
     pub(crate) fn is_submodule(&self, module: &str, name: &str) -> bool {
         self.is_module(&format!("{module}.{name}"))
@@ -117,10 +111,4 @@ impl<'a> World<'a> {
     pub(crate) fn is_module(&self, module: &str) -> bool {
         self.analyses.contains_key(module) || self.modules.contains(module)
     }
-}
-
-/// The modules that an import may load.
-fn names_of(import: &Import) -> impl Iterator<Item = String> + '_ {
-    let inner = import.names.iter().map(|name| format!("{}.{name}", import.module));
-    std::iter::once(import.module.clone()).chain(inner)
 }

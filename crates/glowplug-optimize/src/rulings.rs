@@ -57,6 +57,9 @@ fn of_line(candidates: &Candidates, analysis: &ModuleAnalysis, line: u32) -> Rul
         if let Some(line) = made_at_once(candidates, candidate) {
             return Ruling::UsedAt(line);
         }
+        if let Some(why) = candidate.unproved.as_ref().filter(|_| candidate.refusal.is_none()) {
+            return Ruling::Refused(why.clone());
+        }
         let Some(refusal) = &candidate.refusal else { continue };
         let used = || binding.uses.iter().find(|used| used.kind == UseKind::AtImport);
         return match refusal.rule {

@@ -12,13 +12,15 @@ use crate::EffectKind;
 impl<'a> Walker<'a, '_> {
     pub(super) fn value(&mut self, expr: &'a Expr) -> Value {
         match expr {
-            Expr::Name(name) => self.lookup(name.id.as_str()),
+            Expr::Name(name) => {
+                let value = self.lookup(name.id.as_str());
+                self.read_value(&value);
+                value
+            }
             Expr::Attribute(attribute) => {
                 let owner = self.value(&attribute.value);
                 let value = self.attribute(&owner, attribute.attr.as_str());
-                if let Value::Imported(path) = &value {
-                    self.read_path(path);
-                }
+                self.read_value(&value);
                 value
             }
             Expr::Subscript(subscript) => {

@@ -102,9 +102,11 @@ impl<'a> Walker<'a, '_> {
         Some(Value::Made)
     }
 
-    /// Something was read by its path.
-    pub(super) fn read_path(&mut self, path: &str) {
-        if path.starts_with("os.environ") {
+    /// Something was read, perhaps of the environment variables.
+    pub(super) fn read_value(&mut self, value: &Value) {
+        if let Value::Imported(path) = value
+            && path.starts_with("os.environ")
+        {
             self.read(Source::Environment);
         }
     }

@@ -307,6 +307,7 @@ fn what_a_body_reads_is_no_effect_and_is_told() {
         analysis.reads.into_iter().collect::<Vec<_>>()
     };
     assert_eq!(read("import os\nX = os.environ.get('X')\nY = os.getenv('Y')\n"), [Source::Environment]);
+    assert_eq!(read("from os import environ\nX = environ['X']\n"), [Source::Environment]);
     assert_eq!(read("X = open('x').read()\n"), [Source::Files]);
     assert_eq!(read("import os\ndef f():\n    return os.environ['X']\n"), [], "a function reads later");
 }

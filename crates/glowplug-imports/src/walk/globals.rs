@@ -1,17 +1,11 @@
-//! Statements of the module's body that could run at the first use of what they bind, as far as their text says; and
-//! writes to the environment variables, which such a statement might read.
+//! Statements of the module's body that could run at the first use of what they bind, as far as their text says.
 
 use ruff_python_ast::visitor::{Visitor, walk_expr};
-use ruff_python_ast::{Expr, ExprCall, Stmt};
-use ruff_text_size::{Ranged, TextSize};
+use ruff_python_ast::{Expr, Stmt};
+use ruff_text_size::Ranged;
 
 use super::Walker;
 use crate::found::GlobalFound;
-
-/// Methods of `os.environ` that change it.
-const CHANGING: [&str; 6] = ["update", "setdefault", "pop", "popitem", "clear", "__setitem__"];
-/// Functions that change the environment variables.
-const SETTERS: [&str; 3] = ["putenv", "unsetenv", "load_dotenv"];
 
 impl Walker<'_> {
     /// Notes `name = value`, or `name: annotation = value`, where the value calls something and can be moved.
@@ -41,32 +35,6 @@ impl Walker<'_> {
                 value: value.range(),
             });
         }
-    }
-
-    /// Notes a change of `os.environ`.
-    pub(super) fn environment_written(&mut self, at: TextSize) {
-        self.found.environment_writes.push((at, self.in_function));
-    }
-
-    /// Notes calls that change the environment variables.
-    pub(super) fn environment_call(&mut self, call: &ExprCall) {
-        let (name, owner) = match call.func.as_ref() {
-            Expr::Name(name) => (name.id.as_str(), None),
-            Expr::Attribute(attribute) => (attribute.attr.as_str(), Some(attribute.value.as_ref())),
-            _ => return,
-        };
-        if SETTERS.contains(&name) || (CHANGING.contains(&name) && owner.is_some_and(is_environment)) {
-            self.environment_written(call.start());
-        }
-    }
-}
-
-/// `os.environ`, or `environ`.
-pub(super) fn is_environment(expr: &Expr) -> bool {
-    match expr {
-        Expr::Name(name) => name.id.as_str() == "environ",
-        Expr::Attribute(attribute) => attribute.attr.as_str() == "environ",
-        _ => false,
     }
 }
 

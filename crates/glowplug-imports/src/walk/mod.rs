@@ -455,15 +455,8 @@ impl<'a> Visitor<'a> for Walker<'a> {
                 }
                 walk_expr(self, expr);
             }
-            Expr::Subscript(subscript)
-                if subscript.ctx != ExprContext::Load && globals::is_environment(&subscript.value) =>
-            {
-                self.environment_written(expr.start());
-                walk_expr(self, expr);
-            }
             Expr::Call(call) => {
                 self.call(call);
-                self.environment_call(call);
                 walk_expr(self, expr);
             }
             _ => walk_expr(self, expr),

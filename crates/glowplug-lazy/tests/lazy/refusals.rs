@@ -1,6 +1,6 @@
 //! Every soundness rule, by the smallest module that breaks it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_core::PythonVersion;
 use glowplug_lazy::{Candidates, Rule};
@@ -271,4 +271,50 @@ fn a_module_whose_namespace_another_reads_as_a_whole_defers_nothing() {
         let rules = judged(&tree.candidates(PythonVersion::new(3, 12)));
         assert_eq!(rules["pkg.low:x"], Some(Rule::ReadsNamespace), "{reads}");
     }
+}
+
+/// Rule and open question of `import x` in `app`, where all but the modules called `lib…` are the user's own.
+fn import_of_x(app: &str, others: &[(&str, &str)]) -> (Option<Rule>, Option<String>) {
+    let files: Vec<(&str, &str)> = [("app.py", app)].into_iter().chain(others.iter().copied()).collect();
+    let analyses = Tree::new(&files).analyses(PythonVersion::new(3, 12));
+    let own = analyses.keys().filter(|name| !name.starts_with("lib")).cloned().collect();
+    let candidates = Candidates::find(&analyses, &own, &BTreeSet::new());
+    let import = candidates.named("app", "x").unwrap();
+    (import.refusal.as_ref().map(|refusal| refusal.rule), import.unproved.clone())
+}
+
+#[test]
+fn a_module_that_reads_what_the_users_own_code_changes_stays() {
+    let rule = |app: &str, others: &[(&str, &str)]| import_of_x(app, others).0;
+    let sets = "import os, x\ndef f():\n    os.environ['A'] = 'b'\n    return x\n";
+    let changes = Some(Rule::EnvironmentChanges);
+    let function = "import os\ndef f():\n    return os.getenv('A')\n";
+    for (expected, others) in [
+        (changes, &[("x.py", "import os\nA = os.environ.get('A')\n")][..]),
+        (changes, &[("x.py", "import os\nALL = dict(os.environ)\n")]),
+        (changes, &[("x.py", "import lib\n"), ("lib.py", "from os import environ\nA = environ['A']\n")]),
+        (changes, &[("x.py", "import y\nA = y.f()\n"), ("y.py", function)]),
+        (None, &[("x.py", "import lib\n"), ("lib.py", function)]),
+        (None, &[("x.py", "import os\nA = os.environ.get('B')\n")]),
+        (None, &[("x.py", "A = 1\n")]),
+    ] {
+        assert_eq!(rule(sets, others), expected, "{others:?}");
+    }
+    let reads = [("x.py", "import os\nA = os.environ.get('A')\n")];
+    let before = "import os\nos.environ['A'] = 'b'\nimport x\ndef f():\n    return x\n";
+    assert_eq!(rule(before, &reads), None, "it has been set before either way");
+    let after = "import os, x\nos.environ['A'] = 'b'\ndef f():\n    return x\n";
+    assert_eq!(rule(after, &reads), changes);
+    let moves = "import os, x\ndef f():\n    os.chdir('/tmp')\n    return x\n";
+    assert_eq!(rule(moves, &[("x.py", "A = open('a.txt').read()\n")]), changes);
+    assert_eq!(rule(moves, &[("x.py", "A = 1\n")]), None);
+}
+
+#[test]
+fn a_module_of_the_users_own_that_reads_the_time_is_left_to_the_replays() {
+    let app = "import x\ndef f():\n    return x\n";
+    let started = "import time\nSTARTED = time.time()\n";
+    let why = "what `x` makes while it loads depends on the time";
+    assert_eq!(import_of_x(app, &[("x.py", started)]), (None, Some(why.to_owned())));
+    assert_eq!(import_of_x(app, &[("x.py", "import lib\n"), ("lib.py", started)]), (None, None));
 }

@@ -1,0 +1,186 @@
+//! What a module's text says about its surroundings: which environment variables it reads and changes, and whether it
+//! changes the working folder.
+
+use std::collections::BTreeSet;
+
+use ruff_python_ast::visitor::{Visitor, walk_arguments, walk_expr, walk_stmt};
+use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprContext, Stmt};
+use ruff_text_size::{Ranged, TextSize};
+
+use crate::facts::{Change, Changed};
+
+/// Methods of `os.environ` that change it, those that take the variable's name first.
+const CHANGING_ONE: [&str; 3] = ["setdefault", "pop", "__setitem__"];
+/// And the others.
+const CHANGING_ANY: [&str; 3] = ["update", "popitem", "clear"];
+/// Methods of `os.environ` that read one variable.
+const READING: [&str; 3] = ["get", "__getitem__", "__contains__"];
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Variables that are read, in the body or in a function; `None` stands for any.
+    pub(crate) reads: BTreeSet<Option<String>>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Looks through a module's `suite`, whose text is `source`; `line_of` gives a position's line, from 1.
+pub(crate) fn surroundings(source: &str, suite: &[Stmt], line_of: &dyn Fn(TextSize) -> u32) -> Surroundings {
+    // Most modules have nothing to do with it.
+    if !["env", "chdir"].iter().any(|part| source.contains(part)) {
+        return Surroundings::default();
+    }
+    let mut reader = Reader { line_of, functions: 0, found: Surroundings::default() };
+    reader.visit_body(suite);
+    reader.found
+}
+
+struct Reader<'l> {
+    line_of: &'l dyn Fn(TextSize) -> u32,
+    /// How many functions are around.
+    functions: u32,
+    found: Surroundings,
+}
+
+impl Reader<'_> {
+    fn reads(&mut self, name: Option<&Expr>) {
+        self.found.reads.insert(name.and_then(literal));
+    }
+
+    fn changes(&mut self, at: TextSize, what: Changed) {
+        let line = (self.line_of)(at);
+        self.found.changes.push(Change { line, in_function: self.functions > 0, what });
+    }
+
+    /// A call that is about the surroundings.
+    fn call(&mut self, call: &ExprCall) {
+        let (name, owner) = match call.func.as_ref() {
+            Expr::Name(name) => (name.id.as_str(), None),
+            Expr::Attribute(attribute) => (attribute.attr.as_str(), Some(attribute.value.as_ref())),
+            other => return self.visit_expr(other),
+        };
+        let first = call.arguments.args.first();
+        let of_environment = owner.is_some_and(is_environment);
+        match name {
+            "getenv" => self.reads(first),
+            "putenv" | "unsetenv" => self.changes(call.start(), Changed::Variable(first.and_then(literal))),
+            "load_dotenv" => self.changes(call.start(), Changed::Variable(None)),
+            "chdir" | "fchdir" => self.changes(call.start(), Changed::Folder),
+            _ if of_environment && READING.contains(&name) => self.reads(first),
+            _ if of_environment && CHANGING_ONE.contains(&name) => {
+                self.changes(call.start(), Changed::Variable(first.and_then(literal)));
+            }
+            _ if of_environment && CHANGING_ANY.contains(&name) => {
+                self.changes(call.start(), Changed::Variable(None));
+            }
+            _ => self.visit_expr(&call.func),
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Reader<'_> {
+    fn visit_stmt(&mut self, statement: &'a Stmt) {
+        let function = u32::from(matches!(statement, Stmt::FunctionDef(_)));
+        self.functions += function;
+        walk_stmt(self, statement);
+        self.functions -= function;
+    }
+
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::Call(call) => {
+                self.call(call);
+                walk_arguments(self, &call.arguments);
+            }
+            Expr::Lambda(_) => {
+                self.functions += 1;
+                walk_expr(self, expr);
+                self.functions -= 1;
+            }
+            Expr::Subscript(item) if is_environment(&item.value) => {
+                if item.ctx == ExprContext::Load {
+                    self.reads(Some(&item.slice));
+                } else {
+                    self.changes(item.start(), Changed::Variable(literal(&item.slice)));
+                }
+                self.visit_expr(&item.slice);
+            }
+            Expr::Compare(comparison)
+                if matches!(*comparison.ops, [CmpOp::In | CmpOp::NotIn])
+                    && is_environment(&comparison.comparators[0]) =>
+            {
+                self.reads(Some(&comparison.left));
+                self.visit_expr(&comparison.left);
+            }
+            _ if is_environment(expr) => self.reads(None),
+            _ => walk_expr(self, expr),
+        }
+    }
+}
+
+/// `os.environ`, or `environ`.
+fn is_environment(expr: &Expr) -> bool {
+    match expr {
+        Expr::Name(name) => name.id.as_str() == "environ",
+        Expr::Attribute(attribute) => attribute.attr.as_str() == "environ",
+        _ => false,
+    }
+}
+
+fn literal(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::StringLiteral(text) => Some(text.value.to_str().to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(source: &str) -> Surroundings {
+        let parsed = ruff_python_parser::parse_module(source).unwrap();
+        let line_of = |at: TextSize| 1 + source[..at.to_usize()].matches('\n').count() as u32;
+        surroundings(source, parsed.suite(), &line_of)
+    }
+
+    #[test]
+    fn variables_that_are_read_are_named_where_their_names_are_there_to_see() {
+        let names = |source: &str| of(source).reads.into_iter().collect::<Vec<_>>();
+        let a = || vec![Some("A".to_owned())];
+        for source in [
+            "os.getenv('A')",
+            "os.environ['A']",
+            "def f():\n    return environ.get('A', os.environ.get('A'))",
+            "x = 'A' in os.environ",
+            "x = 'A' not in os.environ",
+        ] {
+            assert_eq!(names(source), a(), "{source}");
+        }
+        for source in
+            ["os.getenv(name)", "dict(os.environ)", "f(**os.environ)", "e = os.environ", "os.environ.items()"]
+        {
+            assert_eq!(names(source), [None], "{source}");
+        }
+        for source in ["os.environ['A'] = 'b'", "os.environ.update(A='b')", "environment = 1"] {
+            assert_eq!(names(source), [], "{source}");
+        }
+    }
+
+    #[test]
+    fn changes_are_told_with_their_lines() {
+        let variable = |name: &str| Changed::Variable(Some(name.to_owned()));
+        let change = |line, in_function, what| Change { line, in_function, what };
+        let source = "os.environ['A'] = 'b'\ndef f():\n    os.environ.pop('B')\n    os.chdir('/tmp')\n\
+                      g = lambda: os.putenv('C', '')\nload_dotenv()\ndel os.environ[name]\n";
+        let expected = [
+            change(1, false, variable("A")),
+            change(3, true, variable("B")),
+            change(4, true, Changed::Folder),
+            change(5, true, variable("C")),
+            change(6, false, Changed::Variable(None)),
+            change(7, false, Changed::Variable(None)),
+        ];
+        assert_eq!(of(source).changes, expected);
+    }
+}
