@@ -1,6 +1,6 @@
 //! The build pipeline: function → trace → plan → artifact → verdict → report.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
@@ -20,7 +20,7 @@ use crate::mask::parse_ignores;
 use crate::memory::Memory;
 use crate::options::{BuildOptions, PlanSource};
 use crate::output::{self, Output};
-use crate::plan::draft;
+use crate::plan::{Draft, draft};
 use crate::prover::Prover;
 use crate::results::{Figures, Sizes};
 use crate::settle::settle;
@@ -29,7 +29,10 @@ use crate::subject::Subject;
 use crate::trace::{TraceOptions, trace_tree};
 use crate::trial::require_fit;
 use crate::variant::{Recipe, entries, support_path, unzipped_bytes};
-use crate::verify::Proof;
+use crate::verify::{Pinned, Proof};
+
+/// How often imports are planned again around guilty ones.
+const PLANS: usize = 3;
 
 /// Starts behind the figures of the traces; those of the report have their own.
 const TRACE_RUNS: usize = 5;
@@ -104,20 +107,17 @@ fn make(
     let before = materialise(subject, &Recipe::before(), "before")?;
     require_fit(ground, &before, progress)?;
     let replayed = options.verify && ground.runs_here();
-    let draft = draft(subject, options, &before, replayed, progress)?;
+    let mut draft = draft(subject, options, &before, replayed, progress)?;
     // Nobody has to wait for a replay of what Lambda refuses.
     check_limits(0, unzipped_bytes(&entries(subject, &draft.recipe)?)?, &ground.package.distributions)?;
-    let mut prover = if replayed {
-        Some(Prover::begin(subject, &draft, [&shipped, &before], ignore, progress)?)
-    } else {
-        None
-    };
+    let mut prover =
+        if replayed { Some(Prover::begin(subject, [&shipped, &before], ignore, progress)?) } else { None };
     let mut proof = if let Some(prover) = &mut prover {
-        prover.prove(None)?
+        prove(subject, &mut draft, prover, progress)?
     } else {
         let tree = materialise(subject, &draft.recipe, "after")?;
         let verdict = Verdict { not_proved: vec![why_unproved(ground.function)], ..Verdict::default() };
-        Proof { recipe: draft.recipe.clone(), tree, verdict, pinned: BTreeMap::new() }
+        Proof { recipe: draft.recipe.clone(), tree, verdict, pinned: Pinned::new() }
     };
     if draft.lowered {
         let why = "no replay supports more than `--lazy safe`, so that is how far imports were deferred";
@@ -127,7 +127,7 @@ fn make(
     let (mut proof, mut figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
     if let Some(prover) = prover.as_mut().filter(|_| proof.recipe.lazy != replayed_edits) {
         // Fewer edits make another tree, and what ships is what was replayed.
-        let again = prover.prove(Some(&proof))?;
+        let again = prover.prove(&proof.recipe, &draft.trimming, &proof.pinned)?;
         let changed = again.recipe != proof.recipe;
         proof = proof.followed_by(again);
         if changed {
@@ -142,6 +142,32 @@ fn make(
     let bytecode = figures.bytecode_decision(subject.plain.len());
     let decisions = draft.decisions(subject, bytecode, &proof.pinned, false);
     Ok(Made { given: draft.given, before, proof, decisions, figures })
+}
+
+/// Proves the draft. Where imports turn out guilty, the others are planned again around them, unless the plan was given.
+fn prove(
+    subject: &Subject,
+    draft: &mut Draft,
+    prover: &mut Prover,
+    progress: &dyn Progress,
+) -> Result<Proof> {
+    let mut proof = prover.prove(&draft.recipe, &draft.trimming, &Pinned::new())?;
+    let mut known = BTreeSet::new();
+    for _ in 0..PLANS {
+        let guilty: BTreeSet<String> = draft.recipe.lazy.difference(&proof.recipe.lazy).cloned().collect();
+        if draft.given.is_some() || !proof.recipe.bytecode || guilty.is_subset(&known) {
+            break;
+        }
+        known.extend(guilty);
+        proof.pinned = draft.with_dependants(subject, &proof.pinned);
+        draft.plan_around(subject, &proof.pinned, progress)?;
+        if draft.recipe.lazy != proof.recipe.lazy {
+            let recipe = Recipe { lazy: draft.recipe.lazy.clone(), ..proof.recipe.clone() };
+            let again = prover.prove(&recipe, &draft.trimming, &proof.pinned)?;
+            proof = proof.followed_by(again);
+        }
+    }
+    Ok(proof)
 }
 
 /// The interpreter must load what ships.

@@ -12,7 +12,7 @@ use crate::frontier::WORTH_MS;
 use crate::profit::Profit;
 use crate::search::{Search, targets};
 use crate::subject::Subject;
-use crate::verify::{BYTECODE, Unit};
+use crate::verify::{BYTECODE, Pinned, Unit};
 
 /// The decision on valid bytecode: what it gains over the tree as shipped.
 pub(crate) fn bytecode(modules: usize, shipped: Option<Stat>, before: Option<Stat>) -> Decision {
@@ -37,7 +37,7 @@ pub(crate) struct Found<'a> {
     pub(crate) search: &'a Search,
     pub(crate) profit: Profit,
     /// Guilty ids and what they did.
-    pub(crate) pinned: &'a BTreeMap<String, String>,
+    pub(crate) pinned: &'a Pinned,
     /// What speaks for an applied one.
     pub(crate) evidence: &'a str,
     /// Every refusal, not only those that cost something.
@@ -180,7 +180,7 @@ fn decision(
 }
 
 /// Marks the decisions that turned out guilty.
-pub(crate) fn pin(decisions: &mut [Decision], pinned: &BTreeMap<String, String>) {
+pub(crate) fn pin(decisions: &mut [Decision], pinned: &Pinned) {
     for decision in decisions {
         if let Some(why) = pinned.get(&decision.id) {
             decision.state = DecisionState::Pinned;

@@ -17,6 +17,7 @@ use crate::search::{Search, search};
 use crate::services::aws_services;
 use crate::subject::Subject;
 use crate::variant::Recipe;
+use crate::verify::Pinned;
 
 /// A recipe and the reasons for it.
 pub(crate) struct Draft {
@@ -34,16 +35,40 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// Plans the imports anew around what was pinned: what only a pinned import loads is needed now, and the imports
+    /// behind it may be worth deferring.
+    pub(crate) fn plan_around(
+        &mut self,
+        subject: &Subject,
+        pinned: &Pinned,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        self.search = search(subject, self.level, self.profit, &self.explored, pinned, progress)?;
+        self.recipe.lazy = self.search.frontier.edges.keys().cloned().collect();
+        Ok(())
+    }
+
+    /// What was pinned, and what of the draft cannot be deferred without it.
+    pub(crate) fn with_dependants(&self, subject: &Subject, pinned: &Pinned) -> Pinned {
+        let left = self.recipe.lazy.iter().filter(|id| !pinned.contains_key(*id)).cloned().collect();
+        let effective = subject.candidates.effective(&left);
+        let mut all = pinned.clone();
+        for id in left.difference(&effective) {
+            all.insert(id.clone(), "used by a value that is made while the module runs after all".to_owned());
+        }
+        all
+    }
+
     /// All decisions: those of the plan that was given, else `bytecode` and what was found. With `all`, refusals
     /// that cost nothing too.
     pub(crate) fn decisions(
         &self,
         subject: &Subject,
         bytecode: Decision,
-        pinned: &BTreeMap<String, String>,
+        pinned: &Pinned,
         all: bool,
     ) -> Vec<Decision> {
-        let pinned = &with_dependants(subject, &self.recipe.lazy, pinned);
+        let pinned = &self.with_dependants(subject, pinned);
         let mut decisions = if let Some(plan) = &self.given {
             plan.decisions.clone()
         } else {
@@ -63,21 +88,6 @@ impl Draft {
         pin(&mut decisions, pinned);
         decisions
     }
-}
-
-/// What was pinned, and what cannot be deferred without it.
-fn with_dependants(
-    subject: &Subject,
-    lazy: &BTreeSet<String>,
-    pinned: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let left: BTreeSet<String> = lazy.iter().filter(|id| !pinned.contains_key(*id)).cloned().collect();
-    let effective = subject.candidates.effective(&left);
-    let mut all = pinned.clone();
-    for id in left.difference(&effective) {
-        all.insert(id.clone(), "used by a value that is made while the module runs after all".to_owned());
-    }
-    all
 }
 
 /// Makes the draft. `before` is the original tree with valid bytecode; `replayed` says whether a replay follows.
@@ -103,7 +113,7 @@ pub(crate) fn draft(
     } else {
         Explored::default()
     };
-    let search = search(subject, level, profit, &explored, progress)?;
+    let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     progress.start("Choosing files", None);
     let trimmed = trimming(subject, options.trim, &imported(subject, &explored))?;
     progress.finish();

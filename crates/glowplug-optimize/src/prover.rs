@@ -3,19 +3,18 @@
 use camino::Utf8Path;
 use serde_json_path::JsonPath;
 
-use glowplug_core::{Error, Progress, Result};
+use glowplug_core::{Decision, Error, Progress, Result};
 use glowplug_function::Function;
 
 use crate::decisions;
-use crate::plan::Draft;
 use crate::replay::{Baseline, Replayer, Unproved, sequences};
 use crate::subject::Subject;
-use crate::verify::{Proof, Verification};
+use crate::variant::Recipe;
+use crate::verify::{Pinned, Proof, Verification};
 
 /// What a draft is compared with, and how.
 pub(crate) struct Prover<'a> {
     subject: &'a Subject<'a>,
-    draft: &'a Draft,
     /// The tree as shipped.
     shipped: &'a Utf8Path,
     replayer: Replayer<'a>,
@@ -30,7 +29,6 @@ impl<'a> Prover<'a> {
     /// An input error where an event cannot be proved and the function does not accept that.
     pub(crate) fn begin(
         subject: &'a Subject<'a>,
-        draft: &'a Draft,
         [shipped, before]: [&'a Utf8Path; 2],
         ignore: &'a [JsonPath],
         progress: &'a dyn Progress,
@@ -40,21 +38,19 @@ impl<'a> Prover<'a> {
             Replayer { ground, events: &ground.events, sequences: sequences(&ground.events), ignore };
         let baseline = replayer.baseline(shipped, before, progress)?;
         refuse_unproved(ground.function, &baseline)?;
-        Ok(Self { subject, draft, shipped, replayer, baseline, progress })
+        Ok(Self { subject, shipped, replayer, baseline, progress })
     }
 
-    /// Replays until the result equals the original: the draft, or what an earlier proof has left of it.
+    /// Replays until what is left of the recipe equals the original. `trimming` tells which rule left out which file;
+    /// what is `pinned` is not in the recipe any more.
     ///
     /// # Errors
     /// As [`Verification::run`], and as [`Self::begin`] with what has turned out to vary since.
-    pub(crate) fn prove(&mut self, left: Option<&Proof>) -> Result<Proof> {
-        let (subject, draft) = (self.subject, self.draft);
+    pub(crate) fn prove(&mut self, recipe: &Recipe, trimming: &[Decision], pinned: &Pinned) -> Result<Proof> {
+        let subject = self.subject;
         let function = subject.ground.function;
-        let recipe = left.map_or(&draft.recipe, |proof| &proof.recipe);
-        let mut units = decisions::units(subject, &recipe.lazy, &draft.trimming);
-        if let Some(proof) = left {
-            units.retain(|unit| unit.ids().iter().all(|id| !proof.pinned.contains_key(id)));
-        }
+        let mut units = decisions::units(subject, &recipe.lazy, trimming);
+        units.retain(|unit| unit.ids().iter().all(|id| !pinned.contains_key(id)));
         let verification = Verification {
             subject,
             replayer: &self.replayer,

@@ -18,6 +18,7 @@ use crate::options::LazyLevel;
 use crate::profit::Profit;
 use crate::subject::Subject;
 use crate::variant::Recipe;
+use crate::verify::Pinned;
 
 /// Late loads of what is deferred: one may load another, which is then looked at by itself.
 const CONFIRMATIONS: usize = 3;
@@ -38,12 +39,13 @@ pub(crate) struct Search {
     pub(crate) need: BTreeMap<String, f64>,
 }
 
-/// Searches the plan's imports at the given level.
+/// Searches the plan's imports at the given level. What a replay has `pinned` stays, and what it loads is needed.
 pub(crate) fn search(
     subject: &Subject,
     level: LazyLevel,
     profit: Profit,
     explored: &Explored,
+    pinned: &Pinned,
     progress: &dyn Progress,
 ) -> Result<Search> {
     let mut found = Search { need: explored.need.clone(), ..Search::default() };
@@ -58,6 +60,10 @@ pub(crate) fn search(
         root: subject.handler_module(),
     };
     let mut edges = edges(subject, level, &measured, &explored.breaking, &mut found.refused);
+    for (id, why) in pinned {
+        force(id, &mut measured, &mut edges);
+        found.refused.insert(id.clone(), why.clone());
+    }
     let mut confirmed: BTreeSet<String> = BTreeSet::new();
     progress.start("Planning lazy imports", Some(ROUNDS as u64));
     for _ in 0..ROUNDS {

@@ -45,6 +45,9 @@ impl Unit {
     }
 }
 
+/// Guilty decision's id → what differed.
+pub(crate) type Pinned = BTreeMap<String, String>;
+
 /// Result of the verification.
 #[derive(Debug)]
 pub(crate) struct Proof {
@@ -54,8 +57,8 @@ pub(crate) struct Proof {
     pub(crate) tree: Utf8PathBuf,
     /// For the report; differences carry the guilty ids.
     pub(crate) verdict: Verdict,
-    /// Guilty decision's id → what differed.
-    pub(crate) pinned: BTreeMap<String, String>,
+    /// What was undone, and why.
+    pub(crate) pinned: Pinned,
 }
 
 impl Proof {
@@ -120,7 +123,7 @@ impl Verification<'_> {
         let mut kept: BTreeSet<usize> = (0..self.units.len()).collect();
         // A baseline that serves a second verification is counted once.
         let mut verdict = Verdict { replays: std::mem::take(&mut baseline.replays), ..Verdict::default() };
-        let mut pinned = BTreeMap::new();
+        let mut pinned = Pinned::new();
         let every = self.replayer.every();
         let mut flaky_rounds = 0;
         for round in 0.. {
@@ -212,7 +215,7 @@ fn blame(
     first: &Deviation,
     ids: Vec<String>,
     verdict: &mut Verdict,
-    pinned: &mut BTreeMap<String, String>,
+    pinned: &mut Pinned,
 ) {
     let mut difference = first.found.clone().into_difference(replayer.name(first.run));
     let why = format!(
@@ -225,7 +228,7 @@ fn blame(
 }
 
 /// Deferred imports live in the bytecode: where that was undone they are undone too.
-fn pin_what_needs_bytecode(wanted: &Recipe, kept: &Recipe, pinned: &mut BTreeMap<String, String>) {
+fn pin_what_needs_bytecode(wanted: &Recipe, kept: &Recipe, pinned: &mut Pinned) {
     if wanted.bytecode && !kept.bytecode {
         for id in &wanted.lazy {
             pinned

@@ -199,6 +199,21 @@ fn registering() -> Project {
 }
 
 #[test]
+fn behind_a_guilty_deferral_the_imports_are_planned_again() {
+    let project = Project::new(
+        "import sys\nimport plugin\n\n\ndef handler(event, context):\n    if event.get('use'):\n        return plugin.VALUE()\n    return 'plugin' in sys.modules\n",
+    );
+    project.write("function/plugin.py", "import heavy\n\n\ndef VALUE():\n    return heavy.VALUE\n");
+    project.write("function/heavy.py", format!("VALUE = 1\n{SQUARES}"));
+    project.configure(&project.event("plain", "{}"));
+    let report = project.report(&[]);
+    assert_eq!(report["verdict"]["equal"], true);
+    let decisions = report["decisions"].as_array().unwrap();
+    let state = |place: &str| &decisions.iter().find(|d| d["place"] == place).unwrap()["state"];
+    assert_eq!((state("app.py:2"), state("plugin.py:1")), (&json!("pinned"), &json!("applied")), "{report}");
+}
+
+#[test]
 fn a_deferral_that_the_replay_finds_guilty_is_undone_and_named() {
     let project = registering();
     let events = project.event("plain", "{}") + &project.event("list", r#"{"list": true}"#);
