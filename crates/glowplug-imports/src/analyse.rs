@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::name::Name;
-use ruff_python_ast::{Expr, Stmt};
-use ruff_python_parser::{Mode, ParseOptions};
+use ruff_python_ast::{Expr, ModModule, Stmt};
+use ruff_python_parser::{Mode, ParseOptions, Parsed};
 use ruff_source_file::LineIndex;
 use ruff_text_size::TextSize;
 
 use glowplug_core::{Error, PythonVersion, Result};
 
-use crate::facts::{Effect, Import, ModuleAnalysis, ModuleId, Place};
+use crate::facts::{Called, Effect, Hang, Import, ModuleAnalysis, ModuleId, Place};
 use crate::found::{Annotations, Found};
 use crate::scopes::Meaning;
 use crate::walk::Walker;
@@ -21,37 +21,82 @@ const LAZY_ANNOTATIONS: PythonVersion = PythonVersion::new(3, 14);
 /// Deepest nesting of brackets that is parsed: that of CPython's tokenizer (`MAXLEVEL`).
 const DEEPEST: usize = 200;
 
+/// A module's syntax, and where its lines begin.
+struct Text<'s> {
+    source: &'s str,
+    parsed: Parsed<ModModule>,
+    lines: LineIndex,
+}
+
+impl<'s> Text<'s> {
+    fn parse(source: &'s str, id: &ModuleId, python: PythonVersion) -> Result<Self> {
+        let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+        if foreign_encoding(source) {
+            return Err(
+                Error::input("the source declares an encoding other than UTF-8").place(id.path.as_str())
+            );
+        }
+        if nests_too_deep(source) {
+            return Err(Error::input("the source nests too many brackets").place(id.path.as_str()));
+        }
+        let version = ruff_python_ast::PythonVersion { major: python.major, minor: python.minor };
+        let options = ParseOptions::from(Mode::Module).with_target_version(version);
+        let parsed = ruff_python_parser::parse_unchecked(source, options)
+            .try_into_module()
+            .ok_or_else(|| Error::defect("a module was parsed as something else"))?;
+        let text = Self { source, parsed, lines: LineIndex::from_source_text(source) };
+        if let Some(error) = text.parsed.errors().first() {
+            let line = text.place(error.location.start()).line;
+            return Err(Error::input("the source is not valid Python")
+                .cause(&error.error)
+                .place(format!("{}:{line}", id.path)));
+        }
+        if let Some(error) = text.parsed.unsupported_syntax_errors().first() {
+            let line = text.place(error.range.start()).line;
+            return Err(Error::input(format!("the source is not valid Python {python}"))
+                .cause(error)
+                .place(format!("{}:{line}", id.path)));
+        }
+        Ok(text)
+    }
+
+    /// As `ast` counts: lines from 1, columns in bytes of UTF-8.
+    fn place(&self, offset: TextSize) -> Place {
+        let line = self.lines.line_index(offset);
+        let column = offset - self.lines.line_start(line, self.source);
+        Place { line: line.get() as u32, column: column.into() }
+    }
+}
+
+/// The package that a module is in, or its own name.
+fn top(id: &ModuleId) -> &str {
+    id.name.split('.').next().unwrap_or(&id.name)
+}
+
+/// What calling some of a module's names may do: see [`Called`]. Names that cannot be followed are left out, all where
+/// the source cannot be read.
+pub fn called(
+    source: &str,
+    id: &ModuleId,
+    python: PythonVersion,
+    asked: &BTreeSet<String>,
+) -> BTreeMap<String, Called> {
+    let Ok(text) = Text::parse(source, id, python) else { return BTreeMap::new() };
+    let line_of = |offset: TextSize| text.place(offset).line;
+    let mut all = crate::effects::called(text.parsed.suite(), top(id), &line_of, asked);
+    let hangs = all.values_mut().flat_map(|called| called.0.values_mut()).flatten().flatten();
+    hangs.for_each(|hang| locate(id, hang));
+    all
+}
+
 /// Reads a module.
 ///
 /// # Errors
 /// Input: the source is not Python of that version, declares an encoding other than UTF-8, or nests too deep.
 pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<ModuleAnalysis> {
-    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-    if foreign_encoding(source) {
-        return Err(Error::input("the source declares an encoding other than UTF-8").place(id.path.as_str()));
-    }
-    if nests_too_deep(source) {
-        return Err(Error::input("the source nests too many brackets").place(id.path.as_str()));
-    }
-    let version = ruff_python_ast::PythonVersion { major: python.major, minor: python.minor };
-    let options = ParseOptions::from(Mode::Module).with_target_version(version);
-    let lines = LineIndex::from_source_text(source);
-    let place_of = |offset: TextSize| place(&lines, source, offset);
-    let parsed = ruff_python_parser::parse_unchecked(source, options)
-        .try_into_module()
-        .ok_or_else(|| Error::defect("a module was parsed as something else"))?;
-    if let Some(error) = parsed.errors().first() {
-        let line = place_of(error.location.start()).line;
-        return Err(Error::input("the source is not valid Python")
-            .cause(&error.error)
-            .place(format!("{}:{line}", id.path)));
-    }
-    if let Some(error) = parsed.unsupported_syntax_errors().first() {
-        let line = place_of(error.range.start()).line;
-        return Err(Error::input(format!("the source is not valid Python {python}"))
-            .cause(error)
-            .place(format!("{}:{line}", id.path)));
-    }
+    let text = Text::parse(source, id, python)?;
+    let place_of = |offset: TextSize| text.place(offset);
+    let (source, parsed) = (text.source, &text.parsed);
     let suite = parsed.suite();
     let annotations = if has_future_annotations(suite) {
         Annotations::Never
@@ -65,8 +110,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let (exports, dynamic_exports) = exports(suite);
     let waiting = crate::signatures::waiting(&found, &place_of);
     let (bindings, others) = crate::bindings::bindings(&found, &waiting, &place_of);
-    let top = id.name.split('.').next().unwrap_or(&id.name);
-    let followed = crate::effects::effects(suite, top, &line_of, &crate::globals::starts(&found));
+    let followed = crate::effects::effects(suite, top(id), &line_of, &crate::globals::starts(&found));
     let surroundings = crate::surroundings::surroundings(source, suite, &line_of);
     let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
     Ok(ModuleAnalysis {
@@ -105,16 +149,15 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     })
 }
 
-/// As `ast` counts: lines from 1, columns in bytes of UTF-8.
-fn place(lines: &LineIndex, source: &str, offset: TextSize) -> Place {
-    let line = lines.line_index(offset);
-    let column = offset - lines.line_start(line, source);
-    Place { line: line.get() as u32, column: column.into() }
+/// An effect whose paths are those that every module uses.
+fn located(id: &ModuleId, mut effect: Effect) -> Effect {
+    effect.hangs_on.iter_mut().for_each(|hang| locate(id, hang));
+    effect
 }
 
-/// An effect whose base is called as every module calls it.
-fn located(id: &ModuleId, effect: Effect) -> Effect {
-    Effect { base: effect.base.map(|base| absolute_path(id, &base)), ..effect }
+fn locate(id: &ModuleId, hang: &mut Hang) {
+    let (Hang::Derive(path) | Hang::Call(path, _)) = hang;
+    *path = absolute_path(id, path);
 }
 
 /// `pkg.sub.Name` for the `.sub.Name` of a module in `pkg`.

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// Which module a source is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleId {
     /// Its full dotted name.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct Place {
 }
 
 /// An import statement anywhere in a module, relative ones resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     /// The module that is asked for.
     pub module: String,
@@ -52,7 +52,7 @@ impl Import {
 }
 
 /// One `import` clause in the module's body that binds a name: `import a, b` has two.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportStatement {
     /// Where the whole statement starts.
     pub place: Place,
@@ -71,7 +71,7 @@ pub struct ImportStatement {
 }
 
 /// Where and how a name is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
     /// Where the name stands.
     pub place: Place,
@@ -82,7 +82,7 @@ pub struct Use {
 }
 
 /// When a use is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UseKind {
     /// When a function is called, or under `if __name__ == "__main__"`.
     Later,
@@ -103,7 +103,7 @@ pub enum UseKind {
 
 /// A function whose annotations, of parameters and of what it returns, may as well be evaluated when somebody reads
 /// them: they use nothing that is bound again once the function is defined.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// The names of the module that they use.
     pub names: BTreeSet<String>,
@@ -124,7 +124,7 @@ impl Signature {
 }
 
 /// What stands against deferring a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hindrance {
     /// The rule.
     pub kind: HindranceKind,
@@ -133,7 +133,7 @@ pub struct Hindrance {
 }
 
 /// The rules that a module's own text can break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HindranceKind {
     /// The import stands in `try`, `with`, `if`, a loop, a class or `match`.
     Nested,
@@ -156,7 +156,7 @@ pub enum HindranceKind {
 }
 
 /// A name that import clauses bind in the module's body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
     /// The name.
     pub name: String,
@@ -170,7 +170,7 @@ pub struct Binding {
 
 /// A statement of the module's body that binds a name to what a call gives, and could do so at the first use of the
 /// name: `s3 = boto3.client("s3")`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Global {
     /// The name, its uses and what stands against deferring it; no import statement.
     pub binding: Binding,
@@ -200,7 +200,7 @@ impl Global {
 }
 
 /// A place that changes the surroundings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// From 1.
     pub line: u32,
@@ -211,7 +211,7 @@ pub struct Change {
 }
 
 /// Part of the surroundings of a program.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Changed {
     /// An environment variable; `None` stands for any.
     Variable(Option<String>),
@@ -220,7 +220,7 @@ pub enum Changed {
 }
 
 /// What a value is made from beside the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// Environment variables.
     Environment,
@@ -233,7 +233,7 @@ pub enum Source {
 }
 
 /// What kind of thing an effect is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EffectKind {
     /// Makes something known where others look it up: a registry, the subclasses of a class, a decorator's book.
     Registers,
@@ -250,7 +250,7 @@ pub enum EffectKind {
 }
 
 /// Something that a module's body may do to others than itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     /// Where.
     pub line: u32,
@@ -258,12 +258,39 @@ pub struct Effect {
     pub kind: EffectKind,
     /// For a person: `registers with atexit`, `calls configure()`.
     pub what: String,
-    /// The class, by its dotted path, that decides whether there is an effect at all: a class is derived from it.
-    pub base: Option<String>,
+    /// What decides in other modules whether there is an effect at all: none where all of it is harmless. Empty: there
+    /// is one.
+    pub hangs_on: Vec<Hang>,
 }
 
+/// Something that is done with what another module defines, by its dotted path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Hang {
+    /// A class is derived from it.
+    Derive(String),
+    /// It is called.
+    Call(String, Way),
+}
+
+/// How something is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Way {
+    /// With arguments that the caller alone holds, or that cannot change.
+    Own,
+    /// With any arguments.
+    Any,
+    /// With any arguments, and what it gives is called with something that the caller alone holds: a decorator with
+    /// arguments.
+    Decorator,
+}
+
+/// What calling a function or a class may do, by the way in which it is called: what that hangs on, or `None` where it
+/// has an effect, or may have one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Called(pub BTreeMap<Way, Option<Vec<Hang>>>);
+
 /// All facts about a module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleAnalysis {
     /// The module's name.
     pub name: String,

@@ -19,10 +19,10 @@ mod surroundings;
 mod tree;
 mod walk;
 
-pub use analyse::analyse;
+pub use analyse::{analyse, called};
 pub use facts::{
-    Binding, Change, Changed, Effect, EffectKind, Global, Hindrance, HindranceKind, Import, ImportStatement,
-    ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind,
+    Binding, Called, Change, Changed, Effect, EffectKind, Global, Hang, Hindrance, HindranceKind, Import,
+    ImportStatement, ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind, Way,
 };
 pub use services::{ServiceCalls, service_calls};
 pub use tree::settle;

@@ -39,7 +39,8 @@ fn main() -> Result<()> {
             }
         }
     }
-    glowplug_imports::settle(&mut analyses);
+    let text = |analysis: &ModuleAnalysis| fs_err::read_to_string(tree.root.join(&analysis.path)).ok();
+    glowplug_imports::settle(&mut analyses, version, &text);
     let candidates = Candidates::find(&analyses, &user, &modules.keys().cloned().collect());
     let compiler = Compiler::new(Utf8Path::new(python), version, &Cache::new(cache, false), 1)?;
     let described: Vec<Value> = candidates

@@ -1,6 +1,8 @@
 //! What the outcome of a build depends on, as one hash: where it is the same, planning, replaying and measuring again
 //! would show what it has shown before.
 
+use std::sync::OnceLock;
+
 use camino::Utf8Path;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -152,8 +154,7 @@ impl Parts {
         let runtime = &ground.runtime;
         let interpreter = &runtime.interpreter;
         self.add("form", FORM);
-        // Two builds of one version of ours may differ, too.
-        self.add("tool", Sha256::digest(fs::read("/proc/self/exe")?));
+        self.add("tool", tool()?);
         self.add("interpreter", (&interpreter.path, &interpreter.full_version, stamp(&interpreter.path)?));
         self.add("runtime client", &runtime.client_version);
         self.add("engine", ground.engine.capabilities());
@@ -161,6 +162,16 @@ impl Parts {
         self.add("machine", (kernel, processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())));
         Ok(())
     }
+}
+
+/// This program, by its contents: two builds of one version of ours may differ, too.
+pub(crate) fn tool() -> Result<&'static str> {
+    static TOOL: OnceLock<String> = OnceLock::new();
+    if let Some(known) = TOOL.get() {
+        return Ok(known);
+    }
+    let digest = format_hex(&Sha256::digest(fs::read("/proc/self/exe")?));
+    Ok(TOOL.get_or_init(|| digest))
 }
 
 /// Size and time of a file.

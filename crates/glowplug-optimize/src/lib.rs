@@ -51,6 +51,7 @@ mod setup;
 mod shell;
 mod smallest;
 mod subject;
+mod summaries;
 mod trace;
 mod trial;
 mod variant;

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use rayon::prelude::*;
 
 use glowplug_core::{Cache, Error, Progress, Result, SUPPORT_MODULE, TASK_ROOT};
 use glowplug_function::Function;
-use glowplug_imports::{ModuleAnalysis, ModuleId};
+use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::Candidates;
 use glowplug_package::{CompileJob, CompileResult, Compiler, ModuleFile};
 
 use crate::folders::Folders;
 use crate::ground::Ground;
+use crate::summaries::summaries;
 
 /// Compile workers at a time: each is one busy core.
 const WORKERS: usize = 2;
@@ -51,8 +51,9 @@ impl<'a> Subject<'a> {
         let compiler = Compiler::new(&ground.runtime.python, function.python, cache, WORKERS)?;
         let plain = compile_all(&compiler, &ground.tree.root, &modules, progress)?;
         progress.start("Reading imports", None);
-        let mut analyses = analyse_all(function, &ground.tree.root, &modules);
-        glowplug_imports::settle(&mut analyses);
+        let mut analyses = summaries(&ground.package, &modules, function.python, cache)?;
+        let text = |analysis: &ModuleAnalysis| fs::read_to_string(ground.tree.root.join(&analysis.path)).ok();
+        glowplug_imports::settle(&mut analyses, function.python, &text);
         let user: BTreeSet<String> = modules
             .iter()
             .filter(|(_, file)| ground.user_files().contains(&file.path))
@@ -119,22 +120,4 @@ fn compile_all(
             CompileResult::Failed { .. } => None,
         })
         .collect())
-}
-
-fn analyse_all(
-    function: &Function,
-    root: &Utf8Path,
-    modules: &BTreeMap<String, ModuleFile>,
-) -> BTreeMap<String, ModuleAnalysis> {
-    modules
-        .par_iter()
-        .filter(|(_, file)| !file.native)
-        .filter_map(|(name, file)| {
-            let id = ModuleId { name: name.clone(), is_package: file.is_package, path: file.path.clone() };
-            let source = fs::read_to_string(root.join(&file.path)).ok()?;
-            // What does not parse is not edited.
-            let analysis = glowplug_imports::analyse(&source, &id, function.python).ok()?;
-            Some((name.clone(), analysis))
-        })
-        .collect()
 }

@@ -3,11 +3,12 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::{Ranged, TextSize};
 
+use super::definitions::Arguments;
 use super::expressions::written;
 use super::table;
 use super::value::{Handle, Value};
 use super::{Walker, is_namespace};
-use crate::{EffectKind, Source};
+use crate::{EffectKind, Hang, Source, Way};
 
 /// The arguments of a call, evaluated.
 struct Given<'a> {
@@ -16,6 +17,22 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
+    /// Whether the caller alone holds them, and nothing is called that is among them but by what is called.
+    fn is_own(&self) -> bool {
+        let own = |value: &Value| {
+            matches!(
+                value,
+                Value::Text
+                    | Value::Own
+                    | Value::Given
+                    | Value::PlainClass
+                    | Value::Function(_)
+                    | Value::Class(_)
+            )
+        };
+        self.positional.iter().all(own) && self.named.iter().all(|(_, value)| own(value))
+    }
+
     fn find(&self, position: Option<usize>, keyword: &str) -> Option<&Value> {
         position
             .and_then(|position| self.positional.get(position))
@@ -47,16 +64,29 @@ impl<'a> Walker<'a, '_> {
         }
         match self.value(&call.func) {
             Value::Imported(path) => self.call_path(call, &path, &given),
-            Value::Function(function) => self.follow(call, function, None),
+            Value::Function(function) => self.follow(call, function, None, &given),
             Value::Class(class) => self.construct(call, class),
             Value::PlainClass => Value::Own,
-            Value::Instance(class) => self.call_own_method(call, class, "__call__"),
+            instance @ Value::Instance(class) => {
+                self.call_own_method(call, (class, &instance), "__call__", &given)
+            }
             _ => self.unknown_call(call),
         }
     }
 
     fn unknown_call(&mut self, call: &'a ExprCall) -> Value {
-        self.effect(call.start(), called_kind(&call.func), format!("calls `{}()`", written(&call.func)));
+        self.unknown_call_by(call, Vec::new())
+    }
+
+    /// A call of something that another module may tell about.
+    fn foreign_call(&mut self, call: &'a ExprCall, path: &str, given: &Given<'a>) -> Value {
+        let way = if given.is_own() { Way::Own } else { Way::Any };
+        self.unknown_call_by(call, vec![Hang::Call(path.to_owned(), way)])
+    }
+
+    fn unknown_call_by(&mut self, call: &'a ExprCall, hangs_on: Vec<Hang>) -> Value {
+        let what = format!("calls `{}()`", written(&call.func));
+        self.effect_by(call.start(), called_kind(&call.func), what, hangs_on);
         let called = root(&call.func).map(|name| self.lookup(name));
         if let Some(value) = called {
             self.configured(&value);
@@ -87,7 +117,7 @@ impl<'a> Walker<'a, '_> {
                 self.effect(call.start(), kind, sentence);
                 Value::Foreign
             }
-            None => self.unknown_call(call),
+            None => self.foreign_call(call, path, given),
         }
     }
 
@@ -121,11 +151,19 @@ impl<'a> Walker<'a, '_> {
                 Some(Value::Own)
             }
             "builtins.setattr" | "builtins.delattr" => {
-                if !given.positional.first().is_some_and(Value::is_own) {
+                if !given.positional.first().is_some_and(|first| self.owns(first)) {
                     let name = arguments.first().map_or_else(|| "…".to_owned(), written);
                     self.effect(call.start(), EffectKind::Patches, format!("sets an attribute of `{name}`"));
                 }
                 Some(Value::Text)
+            }
+            "functools.update_wrapper" => {
+                let first = given.positional.first().cloned().unwrap_or(Value::Foreign);
+                if !self.owns(&first) {
+                    let name = arguments.first().map_or_else(|| "…".to_owned(), written);
+                    self.effect(call.start(), EffectKind::Patches, format!("sets attributes of `{name}`"));
+                }
+                Some(first)
             }
             "builtins.getattr" => match (given.positional.first(), arguments.get(1)) {
                 (Some(owner), Some(Expr::StringLiteral(name))) => {
@@ -184,7 +222,9 @@ impl<'a> Walker<'a, '_> {
                 }
                 if table::is_fresh(name) { Value::Own } else { Value::Foreign }
             }
-            Value::Class(class) | Value::Instance(class) => self.call_own_method(call, *class, name),
+            Value::Class(class) | Value::Instance(class) => {
+                self.call_own_method(call, (*class, owner), name, given)
+            }
             Value::Handle(Handle::Path) if table::is_path_method(name) => {
                 let path = matches!(name, "absolute" | "expanduser" | "joinpath" | "relative_to" | "resolve");
                 if path || name.starts_with("with_") { Value::Handle(Handle::Path) } else { Value::Own }
@@ -213,9 +253,16 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    fn call_own_method(&mut self, call: &'a ExprCall, class: usize, name: &str) -> Value {
+    /// A method of a class of the module, by way of the class itself or of an object.
+    fn call_own_method(
+        &mut self,
+        call: &'a ExprCall,
+        (class, owner): (usize, &Value),
+        name: &str,
+        given: &Given<'a>,
+    ) -> Value {
         match self.method(class, name) {
-            Some(function) => self.follow(call, function, Some(Value::Instance(class))),
+            Some(function) => self.follow(call, function, Some(owner.clone()), given),
             None if table::is_text_method(name) || self.has_plain_methods(class) => Value::Foreign,
             None => self.unknown_call(call),
         }
@@ -231,7 +278,8 @@ impl<'a> Walker<'a, '_> {
     fn run_callback(&mut self, call: &'a ExprCall, callback: &Value) {
         let free = match callback {
             Value::Function(function) => {
-                self.follow(call, *function, None);
+                let what = format!("calls `{}()`", written(&call.func));
+                self.run(call.start(), *function, Arguments::any(None), &what);
                 true
             }
             Value::Imported(path) => {
@@ -257,16 +305,23 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Follows a function of the module where it is called.
-    fn follow(&mut self, call: &'a ExprCall, function: usize, receiver: Option<Value>) -> Value {
+    fn follow(
+        &mut self,
+        call: &'a ExprCall,
+        function: usize,
+        first: Option<Value>,
+        given: &Given<'a>,
+    ) -> Value {
         let what = format!("calls `{}()`", written(&call.func));
-        self.run(call.start(), function, receiver, &what)
+        let others = if given.is_own() { Value::Given } else { Value::Foreign };
+        self.run(call.start(), function, Arguments { first, others, then: None }, &what)
     }
 
     /// Runs the methods of a class that have one of these names, if it has them.
     pub(super) fn run_methods(&mut self, at: TextSize, class: usize, names: &[&str], what: &str) {
         for name in names {
             if let Some(function) = self.method(class, name) {
-                self.run(at, function, Some(Value::Instance(class)), what);
+                self.run(at, function, Arguments::any(Some(Value::Instance(class))), what);
             }
         }
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use ruff_python_ast::{Decorator, Expr, Parameters, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextSize};
 
+use super::called::all_hangs;
 use super::expressions::written;
 use super::table;
 use super::value::Value;
 use super::{ScopeKind, Walker};
-use crate::{Effect, EffectKind};
+use crate::{EffectKind, Hang, Way};
 
 /// Calls within calls that are followed.
 const DEEPEST: usize = 12;
@@ -31,6 +32,23 @@ pub(super) struct Function<'a> {
     code: Code<'a>,
     /// The scope whose names it sees; gone once the function around it has returned.
     home: usize,
+}
+
+/// What a function is called with.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    /// The first argument, where it is known apart from the others.
+    pub(super) first: Option<Value>,
+    pub(super) others: Value,
+    /// Where what it gives is called in turn: with what.
+    pub(super) then: Option<Value>,
+}
+
+impl Arguments {
+    /// Nothing is known but the first.
+    pub(super) fn any(first: Option<Value>) -> Self {
+        Self { first, others: Value::Foreign, then: None }
+    }
 }
 
 /// A class.
@@ -77,22 +95,31 @@ impl<'a> Walker<'a, '_> {
 
     fn decorate(&mut self, decorator: &'a Decorator, given: Value, name: &str) -> Value {
         let expression = &decorator.expression;
-        let target = match expression {
+        let (target, way) = match expression {
             Expr::Call(call) => {
                 self.each(&call.arguments.args);
                 for keyword in &call.arguments.keywords {
                     self.value(&keyword.value);
                 }
-                call.func.as_ref()
+                (call.func.as_ref(), Way::Decorator)
             }
-            other => other,
+            other => (other, Way::Own),
         };
+        let what = format!("decorates `{name}` with `@{}`", written(target));
+        let mut hangs_on = Vec::new();
         let known = match (self.value(target), target) {
-            (Value::Imported(path), _) => table::decorated(&path, given),
-            (Value::Function(function), _) if matches!(expression, Expr::Name(_) | Expr::Attribute(_)) => {
-                let what = format!("decorates `{name}` with `@{}`", written(target));
+            (Value::Imported(path), _) => {
+                let known = table::decorated(&path, given);
+                hangs_on.push(Hang::Call(path, way));
+                known
+            }
+            (Value::Function(function), _) => {
                 // Called with the function, which nobody else has yet.
-                Some(match self.run(decorator.start(), function, Some(Value::Own), &what) {
+                let arguments = match way {
+                    Way::Decorator => Arguments { then: Some(Value::Own), ..Arguments::any(None) },
+                    Way::Own | Way::Any => Arguments::any(Some(Value::Own)),
+                };
+                Some(match self.run(decorator.start(), function, arguments, &what) {
                     Value::Foreign => Value::Own,
                     other => other,
                 })
@@ -105,8 +132,7 @@ impl<'a> Walker<'a, '_> {
             _ => None,
         };
         known.unwrap_or_else(|| {
-            let what = format!("decorates `{name}` with `@{}`", written(target));
-            self.effect(decorator.start(), EffectKind::Registers, what);
+            self.effect_by(decorator.start(), EffectKind::Registers, what, hangs_on);
             Value::Foreign
         })
     }
@@ -169,6 +195,14 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn base(&mut self, base: &'a Expr, name: &str, class: &mut Class<'a>) {
+        // `Base[int]` stands for `Base`.
+        let base = match base {
+            Expr::Subscript(generic) => {
+                self.value(&generic.slice);
+                generic.value.as_ref()
+            }
+            other => other,
+        };
         let value = self.value(base);
         match &value {
             Value::Class(own) => {
@@ -187,8 +221,8 @@ impl<'a> Walker<'a, '_> {
                 let path = if let Value::Imported(path) = value { Some(path) } else { None };
                 class.odd |= path.is_none();
                 class.imported.extend(path.clone());
-                let line = (self.line_of)(base.start());
-                self.add(Effect { line, kind: EffectKind::Registers, what, base: path });
+                let hangs_on = path.into_iter().map(Hang::Derive).collect();
+                self.effect_by(base.start(), EffectKind::Registers, what, hangs_on);
             }
         }
     }
@@ -253,13 +287,23 @@ impl<'a> Walker<'a, '_> {
         own.or_else(|| class.own.iter().find_map(|base| self.method(*base, name)))
     }
 
+    /// Whether the function was defined in the module's body, and not while another one ran.
+    pub(super) fn is_of_module(&self, function: usize) -> bool {
+        self.functions[function].home == 0
+    }
+
+    /// Whether no base and no metaclass of it is hidden from here.
+    pub(super) fn is_all_seen(&self, class: usize) -> bool {
+        let Class { own, imported, odd, .. } = &self.classes[class];
+        !odd && imported.is_empty() && own.iter().all(|base| self.is_all_seen(*base))
+    }
+
     pub(super) fn has_plain_methods(&self, class: usize) -> bool {
         self.classes[class].plain_methods
     }
 
-    /// Follows a function of the module with nothing known of its arguments but the first; what it may do becomes
-    /// one effect at `at`, and `what` begins its sentence.
-    pub(super) fn run(&mut self, at: TextSize, function: usize, first: Option<Value>, what: &str) -> Value {
+    /// Follows a function of the module; what it may do becomes one effect at `at`, and `what` begins its sentence.
+    pub(super) fn run(&mut self, at: TextSize, function: usize, arguments: Arguments, what: &str) -> Value {
         if self.running.contains(&function) {
             // What it does is being found out.
             return Value::Foreign;
@@ -275,8 +319,9 @@ impl<'a> Walker<'a, '_> {
         let returned = self.returned.take();
         self.push(ScopeKind::Function);
         self.running.push(function);
-        self.bind_parameters(parameters, first);
-        let value = match code {
+        let then = arguments.then.clone();
+        self.bind_parameters(parameters, arguments);
+        let mut value = match code {
             Code::Body(body) => {
                 self.body(body);
                 self.returned.take().unwrap_or(Value::Text)
@@ -284,23 +329,42 @@ impl<'a> Walker<'a, '_> {
             Code::Expression(expression) => self.value(expression),
             Code::Later => Value::Own,
         };
+        if let Some(given) = then {
+            value = self.call_result(at, &value, given);
+        }
         self.running.pop();
         self.scopes.truncate(there + 1);
         self.scopes.extend(set_aside);
         self.returned = returned;
         let inside = std::mem::replace(&mut self.found, found);
-        if let Some(effect) = inside.first() {
-            self.effect(at, effect.kind, format!("{what}, which {} in line {}", effect.what, effect.line));
+        // What is certain is told before what hangs on others.
+        let certain = inside.iter().find(|effect| effect.hangs_on.is_empty());
+        if let Some(effect) = certain.or(inside.first()) {
+            let hangs_on = all_hangs(&inside).unwrap_or_default();
+            let what = format!("{what}, which {} in line {}", effect.what, effect.line);
+            self.effect_by(at, effect.kind, what, hangs_on);
         }
         value
     }
 
-    fn bind_parameters(&mut self, parameters: Option<&'a Parameters>, first: Option<Value>) {
+    /// Calls what a function has given, while the names around it are still there.
+    fn call_result(&mut self, at: TextSize, result: &Value, given: Value) -> Value {
+        if let Value::Function(inner) = result {
+            return self.run(at, *inner, Arguments::any(Some(given)), "calls what it gives");
+        }
+        self.effect(at, EffectKind::Runs, "calls what it gives");
+        Value::Foreign
+    }
+
+    fn bind_parameters(&mut self, parameters: Option<&'a Parameters>, arguments: Arguments) {
         let Some(parameters) = parameters else { return };
-        let mut first = first;
+        let Arguments { mut first, others, .. } = arguments;
         for parameter in parameters {
-            let value =
-                if parameter.is_variadic() { Value::Own } else { first.take().unwrap_or(Value::Foreign) };
+            let value = if parameter.is_variadic() {
+                Value::Own
+            } else {
+                first.take().unwrap_or_else(|| others.clone())
+            };
             self.bind(parameter.name().as_str(), value);
         }
     }

@@ -54,7 +54,7 @@ impl<'a> Walker<'a, '_> {
             | Value::Class(_)
             | Value::Made
             | Value::Handle(Handle::Path) => true,
-            Value::Own | Value::Instance(_) | Value::Handle(_) | Value::Foreign => false,
+            Value::Own | Value::Given | Value::Instance(_) | Value::Handle(_) | Value::Foreign => false,
         };
         if let Some(making) = &mut self.making {
             let known = making.inputs.entry(name.to_owned()).or_insert(true);
@@ -74,7 +74,7 @@ impl<'a> Walker<'a, '_> {
             line: (self.line_of)(at),
             kind: EffectKind::Runs,
             what: format!("calls `{path}()`"),
-            base: None,
+            hangs_on: Vec::new(),
         };
         match &mut self.making {
             Some(making) => {
@@ -93,7 +93,7 @@ impl<'a> Walker<'a, '_> {
             return None;
         }
         let what = format!("calls a client's `{name}`");
-        let effect = Effect { line: (self.line_of)(at), kind: EffectKind::Runs, what, base: None };
+        let effect = Effect { line: (self.line_of)(at), kind: EffectKind::Runs, what, hangs_on: Vec::new() };
         match &mut self.making {
             Some(making) => making.excused.push(effect),
             None if !self.found.contains(&effect) => self.found.push(effect),

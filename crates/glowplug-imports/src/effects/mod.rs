@@ -6,11 +6,13 @@
 //! reads of attributes and items, operators, comparisons, conversions and iteration, as Python's own library and
 //! common sense have it; imports are no effect by themselves: the imported module is asked on its own.
 
+mod called;
 mod calls;
 mod constructors;
 mod definitions;
 mod expressions;
 mod making;
+mod scope;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
@@ -22,10 +24,12 @@ use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtImport, StmtImportFrom, Stm
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::shapes::{is_main, is_type_checking};
-use crate::{Effect, EffectKind, Source};
+use crate::{Effect, EffectKind, Hang, Source};
+pub(crate) use called::called;
 use definitions::{Class, Function};
 use expressions::written;
 pub(crate) use making::Making;
+use scope::{Scope, ScopeKind, joined};
 use value::Value;
 
 /// Statements followed for one module, calls included: enough for any real one, and an end for all others.
@@ -54,55 +58,11 @@ pub(crate) fn effects(
     line_of: &dyn Fn(TextSize) -> u32,
     asked: &BTreeSet<TextSize>,
 ) -> Followed {
-    let mut walker = Walker {
-        line_of,
-        top,
-        found: Vec::new(),
-        scopes: vec![Scope::new(ScopeKind::Module, 0)],
-        made_scopes: 1,
-        functions: Vec::new(),
-        classes: Vec::new(),
-        running: Vec::new(),
-        returned: None,
-        star: false,
-        blurred: false,
-        left: MOST_STATEMENTS,
-        asked,
-        making: None,
-        made: BTreeMap::new(),
-        configures: Vec::new(),
-        reads: BTreeSet::new(),
-        current: TextSize::default(),
-    };
+    let mut walker = Walker::new(top, line_of, asked);
     walker.body(suite);
     let classes = walker.plain_classes();
     let Walker { found, made, configures, reads, .. } = walker;
     Followed { effects: found, globals: made, configures, reads, classes }
-}
-
-/// Which kind of names a scope holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ScopeKind {
-    Module,
-    Class,
-    Function,
-    Comprehension,
-}
-
-#[derive(Debug, Clone)]
-struct Scope<'a> {
-    kind: ScopeKind,
-    /// Tells one activation of a function from another.
-    id: usize,
-    names: BTreeMap<&'a str, Value>,
-    /// Names that belong to an outer scope.
-    outer: BTreeSet<&'a str>,
-}
-
-impl Scope<'_> {
-    fn new(kind: ScopeKind, id: usize) -> Self {
-        Self { kind, id, names: BTreeMap::new(), outer: BTreeSet::new() }
-    }
 }
 
 /// Follows a module's body.
@@ -134,11 +94,43 @@ struct Walker<'a, 'l> {
     reads: BTreeSet<Source>,
     /// Start of the statement of the module's body that is followed.
     current: TextSize,
+    /// Somebody else calls the module's functions: its own things are not the caller's. Holds how many classes the
+    /// module's body has made.
+    outside: Option<usize>,
 }
 
-impl<'a> Walker<'a, '_> {
+impl<'a, 'l> Walker<'a, 'l> {
+    fn new(top: &'l str, line_of: &'l dyn Fn(TextSize) -> u32, asked: &'l BTreeSet<TextSize>) -> Self {
+        Self {
+            line_of,
+            top,
+            found: Vec::new(),
+            scopes: vec![Scope::new(ScopeKind::Module, 0)],
+            made_scopes: 1,
+            functions: Vec::new(),
+            classes: Vec::new(),
+            running: Vec::new(),
+            returned: None,
+            star: false,
+            blurred: false,
+            left: MOST_STATEMENTS,
+            asked,
+            making: None,
+            made: BTreeMap::new(),
+            configures: Vec::new(),
+            reads: BTreeSet::new(),
+            current: TextSize::default(),
+            outside: None,
+        }
+    }
+
     fn effect(&mut self, at: TextSize, kind: EffectKind, what: impl Into<String>) {
-        self.add(Effect { line: (self.line_of)(at), kind, what: what.into(), base: None });
+        self.effect_by(at, kind, what, Vec::new());
+    }
+
+    /// An effect, unless all that it hangs on turns out to be harmless.
+    fn effect_by(&mut self, at: TextSize, kind: EffectKind, what: impl Into<String>, hangs_on: Vec<Hang>) {
+        self.add(Effect { line: (self.line_of)(at), kind, what: what.into(), hangs_on });
     }
 
     fn add(&mut self, effect: Effect) {
@@ -196,7 +188,7 @@ impl<'a> Walker<'a, '_> {
             Stmt::AugAssign(assignment) => {
                 self.value(&assignment.value);
                 let old = self.value(&assignment.target);
-                if old.is_own() {
+                if self.owns(&old) {
                     self.assign(&assignment.target, old.or(Value::Own), None);
                 } else {
                     let name = written(&assignment.target);
@@ -284,15 +276,16 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn import_from(&mut self, import: &'a StmtImportFrom) {
-        let module = import.module.as_ref().map_or("", |name| name.as_str());
-        let module = format!("{}{module}", ".".repeat(import.level as usize));
+        // `from ..a import b` binds `..a.b`, and `from .. import a` binds `..a`.
+        let above = ".".repeat(import.level as usize);
+        let within = import.module.as_ref().map_or(above.clone(), |name| format!("{above}{name}."));
         for alias in &import.names {
             if alias.name.as_str() == "*" {
                 self.star = true;
                 continue;
             }
             let name = alias.asname.as_ref().unwrap_or(&alias.name);
-            self.bind(name.as_str(), Value::Imported(format!("{module}.{}", alias.name)));
+            self.bind(name.as_str(), Value::Imported(format!("{within}{}", alias.name)));
         }
     }
 
@@ -406,7 +399,7 @@ impl<'a> Walker<'a, '_> {
         if is_namespace(owner) {
             self.blurred = true;
         }
-        if !value.is_own() {
+        if !self.owns(&value) {
             self.changed(&value, whole.start(), &format!("{verb} `{}`", written(whole)));
         }
     }
@@ -416,82 +409,6 @@ impl<'a> Walker<'a, '_> {
         let known = if let Value::Imported(path) = value { table::shared(path) } else { None };
         self.effect(at, EffectKind::Patches, known.unwrap_or(otherwise));
     }
-
-    fn declare_outer(&mut self, names: &'a [ruff_python_ast::Identifier], global: bool) {
-        for name in names {
-            let name = name.as_str();
-            if self.scopes.len() > 1
-                && let Some(scope) = self.scopes.last_mut()
-            {
-                scope.outer.insert(name);
-            }
-            if global && self.scopes[0].names.contains_key(name) {
-                // Whoever runs may assign it at any time.
-                self.scopes[0].names.insert(name, Value::Foreign);
-            }
-        }
-    }
-
-    fn bind(&mut self, name: &'a str, value: Value) {
-        let here = self.scopes.iter().rposition(|scope| scope.kind != ScopeKind::Comprehension).unwrap_or(0);
-        if here > 0 && self.scopes[here].outer.contains(name) {
-            for scope in &mut self.scopes[..here] {
-                if scope.kind == ScopeKind::Module || scope.names.contains_key(name) {
-                    scope.names.insert(name, Value::Foreign);
-                }
-            }
-            return;
-        }
-        self.scopes[here].names.insert(name, value);
-    }
-
-    fn lookup(&mut self, name: &str) -> Value {
-        let last = self.scopes.len() - 1;
-        for (index, scope) in self.scopes.iter().enumerate().rev() {
-            if scope.kind == ScopeKind::Class && index != last {
-                continue;
-            }
-            if let Some(value) = scope.names.get(name) {
-                let value = if self.blurred && index == 0 { Value::Foreign } else { value.clone() };
-                if index == 0 {
-                    self.needed(name, &value);
-                }
-                return value;
-            }
-        }
-        match name {
-            "__name__" | "__file__" | "__doc__" | "__package__" | "__qualname__" | "__module__" => {
-                Value::Text
-            }
-            "__path__" => Value::Own,
-            _ if !self.star && !self.blurred && table::is_builtin(name) => {
-                Value::Imported(format!("builtins.{name}"))
-            }
-            _ => Value::Foreign,
-        }
-    }
-}
-
-/// What holds after either of two ways through the code.
-fn joined<'a>(mut one: Vec<Scope<'a>>, other: &[Scope<'a>]) -> Vec<Scope<'a>> {
-    for (scope, other) in one.iter_mut().zip(other) {
-        for (name, value) in &other.names {
-            let merged = match scope.names.remove(name) {
-                Some(known) => known.or(value.clone()),
-                // On the other way the name is the built-in one, or none.
-                None if table::is_builtin(name) => Value::Foreign,
-                None => value.clone(),
-            };
-            scope.names.insert(name, merged);
-        }
-        for (name, value) in &mut scope.names {
-            if !other.names.contains_key(name) && table::is_builtin(name) {
-                *value = Value::Foreign;
-            }
-        }
-        scope.outer.extend(&other.outer);
-    }
-    one
 }
 
 /// `globals()`, `vars()` or `locals()`, which are the module's own.

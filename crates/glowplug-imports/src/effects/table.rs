@@ -6,6 +6,7 @@
 
 use super::value::{Handle, Value};
 use crate::EffectKind::{self, Patches, Registers, Runs, Starts, Warns};
+use crate::Way;
 
 /// Calls that change nothing outside what they give back, an object that nobody else holds.
 const PURE: &str = "
@@ -18,10 +19,13 @@ const PURE: &str = "
     html.escape html.unescape importlib.metadata.version importlib.util.find_spec inspect.Parameter
     inspect.cleandoc inspect.getdoc inspect.isclass inspect.isfunction inspect.signature io.BytesIO io.StringIO
     ipaddress.* itertools.* json.JSONDecoder json.JSONEncoder json.dumps json.load json.loads keyword.iskeyword
-    locale.getpreferredencoding logging.Filter logging.Formatter logging.NullHandler math.* numbers.* operator.*
+    locale.getpreferredencoding logging.Filter logging.Formatter logging.NullHandler math.* numbers.* numpy.arange
+    numpy.array numpy.asarray numpy.dtype numpy.empty numpy.finfo numpy.float32 numpy.float64 numpy.iinfo
+    numpy.int32 numpy.int64 numpy.linspace numpy.ones numpy.zeros operator.*
     os.cpu_count os.environ.copy os.environ.get os.environ.items os.environ.keys os.fspath os.getcwd os.getenv
-    os.getpid os.listdir os.path.* os.stat os.uname pkgutil.extend_path platform.* posixpath.* pprint.pformat
-    pydantic.Field queue.LifoQueue queue.PriorityQueue queue.Queue queue.SimpleQueue re.compile re.escape
+    os.getpid os.listdir os.path.* os.stat os.uname pickle.dumps pkgutil.extend_path platform.* posixpath.*
+    pprint.pformat pydantic.AfterValidator pydantic.BeforeValidator pydantic.ConfigDict pydantic.Field
+    pydantic.PlainValidator pydantic.StringConstraints pydantic.TypeAdapter pydantic.WrapValidator queue.LifoQueue queue.PriorityQueue queue.Queue queue.SimpleQueue re.compile re.escape
     re.findall re.fullmatch re.match re.search re.split reprlib.Repr reprlib.recursive_repr secrets.token_bytes
     secrets.token_hex shlex.quote shlex.split shutil.which statistics.* string.* struct.* sys.exc_info
     sys.getdefaultencoding sys.getfilesystemencoding sys.getsizeof sys.intern sysconfig.get_config_var
@@ -64,14 +68,15 @@ const MAKE_CLASSES: &str = "
 const BASES: &str = "
     abc.ABC argparse.Action argparse.ArgumentParser argparse.HelpFormatter ast.NodeTransformer ast.NodeVisitor
     asyncio.Protocol codecs.Codec codecs.IncrementalDecoder codecs.IncrementalEncoder collections.*
-    collections.abc.* configparser.ConfigParser contextlib.AbstractContextManager contextlib.ContextDecorator
+    collections.abc.* configparser.ConfigParser contextlib.AbstractAsyncContextManager
+    contextlib.AbstractContextManager contextlib.ContextDecorator
     contextlib.ExitStack csv.Dialect datetime.date datetime.datetime datetime.timedelta datetime.tzinfo
     decimal.Decimal email.message.Message enum.* html.parser.HTMLParser http.client.HTTPConnection
-    http.client.HTTPSConnection importlib.abc.Loader importlib.abc.MetaPathFinder io.BufferedIOBase io.BytesIO
+    http.client.HTTPMessage http.client.HTTPResponse http.client.HTTPSConnection importlib.abc.Loader importlib.abc.MetaPathFinder io.BufferedIOBase io.BytesIO
     io.IOBase io.RawIOBase io.StringIO io.TextIOBase io.TextIOWrapper json.JSONDecoder json.JSONEncoder
     json.decoder.JSONDecodeError logging.Filter logging.Formatter logging.Handler logging.Logger
     logging.LoggerAdapter logging.NullHandler logging.StreamHandler numbers.* os.PathLike pathlib.Path
-    pathlib.PurePath pickle.Pickler pickle.Unpickler queue.Queue string.Formatter string.Template
+    pathlib.PurePath pickle.Pickler pickle.Unpickler pydantic.BaseModel pydantic.main.BaseModel queue.Queue string.Formatter string.Template
     threading.Thread threading.local types.ModuleType types.SimpleNamespace typing.* typing_extensions.*
     unittest.TestCase uuid.UUID weakref.WeakKeyDictionary weakref.WeakSet weakref.WeakValueDictionary
     weakref.ref
@@ -87,7 +92,8 @@ const TRANSPARENT: &str = "
     abc.abstractmethod attr.attrs attr.define attr.dataclass attr.frozen attr.mutable attr.s attrs.define
     attrs.frozen attrs.mutable builtins.classmethod builtins.staticmethod dataclasses.dataclass enum.global_enum
     enum.member enum.nonmember enum.property enum.unique enum.verify functools.cache functools.lru_cache
-    functools.total_ordering functools.wraps types.coroutine typing.dataclass_transform typing.final
+    functools.total_ordering functools.wraps pydantic.computed_field pydantic.field_serializer
+    pydantic.field_validator pydantic.model_serializer pydantic.model_validator pydantic.with_config types.coroutine typing.dataclass_transform typing.final
     typing.no_type_check typing.overload typing.override typing.runtime_checkable
     typing_extensions.dataclass_transform typing_extensions.deprecated typing_extensions.final
     typing_extensions.overload typing_extensions.override warnings.deprecated typing_extensions.runtime
@@ -98,7 +104,8 @@ const TRANSPARENT: &str = "
 const MAKING: &str = "
     abc.abstractclassmethod abc.abstractproperty abc.abstractstaticmethod builtins.property
     contextlib.asynccontextmanager contextlib.contextmanager functools.cached_property functools.partial
-    functools.singledispatch functools.singledispatchmethod reprlib.recursive_repr types.DynamicClassAttribute
+    functools.singledispatch functools.singledispatchmethod pandas._libs.properties.cache_readonly
+    reprlib.recursive_repr types.DynamicClassAttribute
 ";
 
 /// Calls that run what they are given: which positional argument, if any, and which keyword.
@@ -265,6 +272,17 @@ pub(super) fn decorated(path: &str, given: Value) -> Option<Value> {
     }
 }
 
+/// Whether a call of something outside the tree is known to act on nobody else.
+pub(crate) fn is_harmless_call(path: &str, way: Way) -> bool {
+    let pure = pure_call(path).is_some() && callbacks(path).is_none();
+    let decorates = decorated(path, Value::Own).is_some();
+    match way {
+        Way::Own => pure || decorates,
+        Way::Any => pure,
+        Way::Decorator => decorates,
+    }
+}
+
 /// Which arguments a call runs: a position and a keyword.
 pub(super) fn callbacks(path: &str) -> Option<(Option<usize>, &'static str)> {
     CALLBACKS.iter().find(|(known, ..)| *known == path).map(|(_, position, keyword)| (*position, *keyword))
@@ -284,7 +302,7 @@ pub(super) fn shared(path: &str) -> Option<&'static str> {
 }
 
 /// Whether a method of that name only reads, whatever it is a method of.
-pub(super) fn is_text_method(name: &str) -> bool {
+pub(crate) fn is_text_method(name: &str) -> bool {
     within(TEXT_METHODS, name)
 }
 

@@ -7,6 +7,8 @@ pub(super) enum Value {
     Text,
     /// An object that the module made and nobody else holds; its methods change nothing but itself.
     Own,
+    /// Something of the caller of a function that nobody else holds. It may be changed; what its methods do is not known.
+    Given,
     /// A class of plain values, made by a call such as `namedtuple`.
     PlainClass,
     /// Something imported or built in, by its dotted path.
@@ -45,6 +47,7 @@ impl Value {
         match self {
             Self::Text
             | Self::Own
+            | Self::Given
             | Self::PlainClass
             | Self::Function(_)
             | Self::Class(_)
