@@ -4,7 +4,8 @@
     python3 bench/truth.py [--runs N] [--packages pandas,boto3] [--pythons 3.9,3.13] [--keep DIR] [--instructions]
 
 For each package and each interpreter that is here, three kinds of fresh processes import the package in turns: one
-under `-X importtime`, one with the full agent, one more under `-X importtime`. Per module the median of the self times is
+under `-X importtime`, one with the full agent, one more under `-X importtime`; at least N rounds, and up to five times as
+many where the machine is unsteady. Per module the median of the self times is
 taken, and three things are shown: Spearman's correlation of the agent with importtime over the modules above 0.2 ms, the
 same of importtime with itself, and the median ratio of the summed totals of neighbouring processes. Then pandas, boto3
 and FastAPI are imported in pairs with and without the agent, and the processor time is compared; with `--instructions`,
@@ -39,6 +40,8 @@ MEMORY = "/dev/shm"
 OVERHEAD = ["pandas", "boto3", "fastapi"]
 FLOOR_US = 200
 CORRELATION, SLACK, TOTAL, COST = 0.98, 0.01, 0.03, 0.05
+# Rounds go on until the standard error of the total is that small, but not beyond so many times what was asked for.
+ENOUGH, MOST = 0.008, 5
 
 # The same for all kinds. All load the agent, and one installs it: what happens once in a while in a process then comes
 # at the same moment in all, and does not pass for a module's. Three such things are kept away altogether: collections,
@@ -54,7 +57,7 @@ sys.path[0] = sys.argv[1]
 space = dict(__name__="_glowplug_agent", __builtins__=__builtins__, _counts=gc.get_count())
 with open(sys.argv[2]) as file:
     exec(file.read(), space)
-names = [sys.intern("name of a table that is large %d" % number) for number in range(300_000)]
+names = [sys.intern("name of a table that is large %d" % number) for number in range(180_000)]
 def roomy():
     import {module}
 roomy.__code__ = roomy.__code__.replace(co_stacksize=140_000)
@@ -221,7 +224,9 @@ def totals(ours, first, second):
 def compare(python, module, site, source, runs, environment):
     """Correlation with importtime, importtime's with itself, ratio of totals, count of modules."""
     first, second, ours = [], [], []
-    for number in range(runs + 1):
+    for number in range(MOST * runs + 1):
+        if number > runs and error(*totals(ours, first, second), len(ours)) <= ENOUGH:
+            break
         a = by_importtime(python, module, site, source, environment)
         b, _ = by_agent(python, module, site, source, environment)
         b = folded(b, a)
@@ -230,7 +235,7 @@ def compare(python, module, site, source, runs, environment):
             first.append(a)
             ours.append(b)
             second.append(c)
-    total = totals(ours, first, second)
+    total = totals(ours, first, second) + (len(ours),)
     first, second, ours = medians(first), medians(second), medians(ours)
     names = sorted(set(first) & set(second) & set(ours))
     large = [name for name in names if first[name] > FLOOR_US]
@@ -240,15 +245,18 @@ def compare(python, module, site, source, runs, environment):
     return agree, itself, total, len(large)
 
 
-def judge(agree, itself, total, spread, runs):
+def error(_, low, high, runs):
+    """The standard error of a median: 1.25 of that of a mean, and a standard deviation is 1 / 1.35 of what quartiles span."""
+    return 1.25 * (high - low) / 1.35 / runs**0.5
+
+
+def judge(agree, itself, total, low, high, runs):
     """Whether figures are within their limits; where importtime does not reach them by itself, or the limit is within two
     standard errors of the median, nobody can tell."""
     if agree < itself - SLACK or (agree < CORRELATION <= itself):
         return "OUTSIDE"
     beyond = abs(total - 1) - TOTAL
-    # Of a median: 1.25 of the standard error of a mean, and a standard deviation is 1 / 1.35 of what quartiles span.
-    error = 1.25 * spread / 1.35 / runs**0.5
-    if beyond > 2 * error:
+    if beyond > 2 * error(total, low, high, runs):
         return "OUTSIDE"
     return "within" if beyond <= 0 and agree >= CORRELATION else "too noisy to tell"
 
@@ -302,17 +310,19 @@ def main():
     try:
         source = agent(folder)
         pythons = find_pythons(options.pythons.split(","))
-        print("| Python | package | modules | agent with importtime | importtime with itself | total [quartiles] | |")
-        print("|---|---|---|---|---|---|---|", flush=True)
+        print("| Python | package | modules | rounds | agent with importtime | importtime with itself | total [quartiles] | |")
+        print("|---|---|---|---|---|---|---|---|", flush=True)
         for version, python in sorted(pythons.items(), key=lambda item: int(item[0].split(".")[1])):
             site = install(folder, version, python, set(modules) | set(OVERHEAD))
             for module in modules:
-                agree, itself, (total, low, high), count = compare(python, module, site, source, options.runs, environment)
-                verdict = judge(agree, itself, total, high - low, options.runs)
+                agree, itself, (total, low, high, rounds), count = compare(
+                    python, module, site, source, options.runs, environment
+                )
+                verdict = judge(agree, itself, total, low, high, rounds)
                 if verdict != "within":
                     outside.append("%s on %s: %s" % (module, version, verdict))
-                row = (version, module, count, agree, itself, total, low, high, verdict)
-                print("| %s | %s | %d | %.3f | %.3f | %.3f [%.2f, %.2f] | %s |" % row, flush=True)
+                row = (version, module, count, rounds, agree, itself, total, low, high, verdict)
+                print("| %s | %s | %d | %d | %.3f | %.3f | %.3f [%.2f, %.2f] | %s |" % row, flush=True)
         print("\n| Python | package | the agent's cost, of init | quartiles | |\n|---|---|---|---|---|", flush=True)
         for version, python in sorted(pythons.items(), key=lambda item: int(item[0].split(".")[1])):
             site = os.path.join(folder, "site-" + version)
