@@ -252,8 +252,13 @@ def _renamed(label, place, names, old, new, standard):
                 continue
             if _belongs(value, new) or len(place) > 1 or place[0] == "builtins":
                 out.append("adds `%s.%s`" % (label, name))
-        elif old[name] is not value and old[name] is not None and not module:
-            if (callable(value) or _belongs(value, new)) and (callable(value) or not standard):
+        elif old[name] is not value and old[name] is not None:
+            if module:
+                # The import system binds a submodule in its package, whatever had that name there.
+                replaced = not standard and not isinstance(old[name], type(sys))
+            else:
+                replaced = (callable(value) or _belongs(value, new)) and (callable(value) or not standard)
+            if replaced:
                 out.append("replaces `%s.%s`" % (label, name))
     return out
 

@@ -119,6 +119,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         path: id.path.clone(),
         imports: imports(&found, &line_of),
         attribute_paths: attribute_paths(&found),
+        defined: if id.is_package { defined(&found) } else { BTreeSet::new() },
         unbound: if id.is_package { unbound(&found) } else { BTreeSet::new() },
         exports,
         dynamic_exports,
@@ -295,6 +296,11 @@ fn attribute_paths(found: &Found) -> BTreeSet<String> {
 }
 
 /// Names of the module that it reads or deletes, and that nothing in it binds.
+fn defined(found: &Found) -> BTreeSet<String> {
+    let bound = found.rebound.iter().filter(|binding| !found.deleted.contains(binding));
+    bound.map(|(name, _)| name.to_string()).collect()
+}
+
 fn unbound(found: &Found) -> BTreeSet<String> {
     let stored = found.rebound.iter().filter(|binding| !found.deleted.contains(binding));
     let bound: BTreeSet<&str> = found

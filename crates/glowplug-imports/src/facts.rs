@@ -332,6 +332,8 @@ pub struct ModuleAnalysis {
     pub dynamic_imports: Vec<(u32, String)>,
     /// Attribute chains read from imported modules, as far as they could be modules: `xml.sax`.
     pub attribute_paths: BTreeSet<String>,
+    /// Of a package, names that its body binds by something else than an import.
+    pub defined: BTreeSet<String>,
     /// Of a package, names that it reads or deletes and does not bind itself: the import system may, for a submodule.
     pub unbound: BTreeSet<String>,
     /// What the body may do to others; empty where it is proven to do nothing.

@@ -113,6 +113,18 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_clients_are_free_too() {
+        let source = "import boto3\nr = boto3.resource('dynamodb')\nm = r.meta\nc = m.client\nfirst = m['a'][0]\n\
+                      def f():\n    return m, c, r.other\n";
+        for name in ["r", "m", "c", "first"] {
+            assert_eq!(problems(source, name), [""; 0], "{name}");
+        }
+        let calls = "import boto3\nr = boto3.resource('s3')\nm = r.meta\ni = m.events.emit('x')\n";
+        assert_eq!(problems(calls, "i"), ["calls `m.events.emit()`"]);
+        assert!(read("import x\nd = x.CONFIG['a']\n").globals.is_empty(), "nothing is made there");
+    }
+
+    #[test]
     fn functions_of_the_module_are_followed() {
         let free = "import boto3\ndef make(name):\n    return boto3.client(name)\nc = make('s3')\n";
         assert_eq!(problems(free, "c"), [""; 0]);

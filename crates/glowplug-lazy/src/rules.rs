@@ -81,6 +81,7 @@ pub(crate) fn judge(
     judge_name(world, analysis, binding, last, globals)
         .or_else(|| of_source(world, binding))
         .or_else(|| of_target(world, analysis, binding))
+        .or_else(|| of_replacement(world, binding))
         .or_else(|| of_text_annotations(world, analysis, binding))
         .or_else(|| of_effect(world, analysis, binding))
         .or_else(|| world.surroundings.judge(analysis, binding, |module| world.is_user(module)))
@@ -214,7 +215,8 @@ pub(crate) fn judge_submodule(
             format!("nothing here reads `{module}`: it may be imported for its effect"),
         );
     }
-    world.surroundings.judge(analysis, binding, |module| world.is_user(module))
+    of_replacement(world, binding)
+        .or_else(|| world.surroundings.judge(analysis, binding, |module| world.is_user(module)))
 }
 
 /// Whether every star import before the binding says by a literal `__all__` that it does not bind the name.
@@ -296,6 +298,20 @@ fn of_target(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Opt
         .map(|statement| top(&statement.module))
         .find(|top| !world.is_top(top) && !is_provided(top) && !world.is_user(&analysis.name))?;
     refused(Rule::Missing, format!("`{missing}` is not in the package: the import may be there to fail"))
+}
+
+/// A submodule that takes the place of something in its package whenever it loads.
+fn of_replacement(world: &World, binding: &Binding) -> Option<Refusal> {
+    let targets = binding.statements.iter().flat_map(|statement| {
+        let inner = statement.attribute.as_ref().map(|name| format!("{}.{name}", statement.module));
+        [Some(statement.module.clone()), inner].into_iter().flatten()
+    });
+    let mut replacing = targets.filter(|target| world.is_module(target)).filter_map(|target| {
+        let (package, name) = target.rsplit_once('.')?;
+        let defined = world.analyses.get(package)?.defined.contains(name);
+        defined.then(|| format!("loading `{target}` replaces what `{package}` calls `{name}`"))
+    });
+    replacing.next().and_then(|detail| refused(Rule::NamedLikeSubmodule, detail))
 }
 
 /// A name whose value may be another one at its first use, since a function of its module binds it again.

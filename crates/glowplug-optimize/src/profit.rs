@@ -36,7 +36,7 @@ impl Profit {
     /// Why what `weight` of first requests needs is not deferred.
     pub(crate) fn reason(self, weight: f64) -> String {
         if weight >= ALL {
-            return "every event's first request needs it".to_owned();
+            return "every event's first request needs it, or init itself does".to_owned();
         }
         format!(
             "{:.0} % of first requests need it, and a handler's CPU is {:.1} times slower than init's",

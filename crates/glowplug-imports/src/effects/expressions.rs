@@ -27,7 +27,7 @@ impl<'a> Walker<'a, '_> {
                 self.value(&subscript.slice);
                 match self.value(&subscript.value) {
                     Value::Imported(path) if table::is_generic(&path) => Value::Imported(path),
-                    class @ (Value::Class(_) | Value::PlainClass | Value::Text) => class,
+                    same @ (Value::Class(_) | Value::PlainClass | Value::Text | Value::Made) => same,
                     _ => Value::Foreign,
                 }
             }
@@ -134,6 +134,7 @@ impl<'a> Walker<'a, '_> {
             Value::Class(class) | Value::Instance(class) => {
                 self.method(*class, name).map_or(Value::Foreign, Value::Function)
             }
+            Value::Made => Value::Made,
             Value::Handle(Handle::Path) if name == "parent" => Value::Handle(Handle::Path),
             Value::Handle(Handle::Path) if matches!(name, "name" | "stem" | "suffix") => Value::Text,
             _ => Value::Foreign,

@@ -21,7 +21,8 @@ pub(super) enum Value {
     Instance(usize),
     /// An object of the standard library whose methods may reach others.
     Handle(Handle),
-    /// A client, an engine or the like, which a known constructor made: it reaches beyond the module when it is used.
+    /// A client, an engine or the like, which a known constructor made, or a part of one: it reaches beyond the module
+    /// when it is used.
     Made,
     /// Anything else: it may be anybody's.
     Foreign,

@@ -8,7 +8,8 @@ use super::Walker;
 use crate::found::GlobalFound;
 
 impl Walker<'_> {
-    /// Notes `name = value`, or `name: annotation = value`, where the value calls something and can be moved.
+    /// Notes `name = value`, or `name: annotation = value`, where the value calls something, or is a part of such a
+    /// value, and can be moved.
     pub(super) fn global(&mut self, statement: &Stmt) {
         if self.scope != 0 || self.depth > 0 {
             return;
@@ -27,7 +28,8 @@ impl Walker<'_> {
         let Expr::Name(name) = target else { return };
         let mut shape = Shape::default();
         shape.visit_expr(value);
-        if shape.calls && !shape.fixed {
+        let noted = |root: &Expr| matches!(root, Expr::Name(name) if self.found.globals.iter().any(|global| global.name == name.id));
+        if (shape.calls || part_of(value).is_some_and(noted)) && !shape.fixed {
             self.found.globals.push(GlobalFound {
                 name: name.id.clone(),
                 target: name.start(),
@@ -36,6 +38,16 @@ impl Walker<'_> {
             });
         }
     }
+}
+
+/// What `value` is an item or an attribute of, in the end.
+fn part_of(value: &Expr) -> Option<&Expr> {
+    let owner = match value {
+        Expr::Attribute(attribute) => &attribute.value,
+        Expr::Subscript(item) => &item.value,
+        _ => return None,
+    };
+    Some(part_of(owner).unwrap_or(owner))
 }
 
 /// What a value consists of.

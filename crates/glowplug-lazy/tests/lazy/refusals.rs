@@ -318,3 +318,22 @@ fn a_module_of_the_users_own_that_reads_the_time_is_left_to_the_replays() {
     assert_eq!(import_of_x(app, &[("x.py", started)]), (None, Some(why.to_owned())));
     assert_eq!(import_of_x(app, &[("x.py", "import lib\n"), ("lib.py", started)]), (None, None));
 }
+
+#[test]
+fn a_submodule_that_takes_the_place_of_something_in_its_package_loads_at_once() {
+    let rule = |package: &str, app: &str| {
+        let tree = Tree::new(&[("app.py", app), ("p/__init__.py", package), ("p/run.py", "A = 1\n")]);
+        let judged = judged(&tree.candidates(PythonVersion::new(3, 12)));
+        judged.into_iter().find(|(name, _)| name.starts_with("app:") && name != "app:p").map(|(_, rule)| rule)
+    };
+    let replaces = Some(Some(Rule::NamedLikeSubmodule));
+    let app = "from p.run import A\ndef f():\n    return A\n";
+    assert_eq!(rule("def run(): ...\n", app), replaces);
+    assert_eq!(rule("run = 1\n", app), replaces);
+    assert_eq!(rule("from .run import A as run\n", app), Some(None), "it has been replaced by then");
+    assert_eq!(rule("", app), Some(None));
+    let dotted = "import p.run\nB = p\ndef f():\n    return p.run.A\n";
+    assert_eq!(rule("def run(): ...\n", dotted), replaces);
+    assert_eq!(rule("", dotted), Some(None));
+    assert_eq!(rule("def run(): ...\n", "from p import run as r\ndef f():\n    return r\n"), replaces);
+}

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 root, name = sys.argv[1:]
 sys.path.insert(0, root)
 import csv, decimal, json, logging, os, re, signal, threading, warnings
-import holder, lazily, library, registry
+import holder, lazily, library, parts, registry
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
@@ -65,6 +65,11 @@ const FILES: &[(&str, &str)] = &[
         "def __getattr__(name):\n    if name != 'Kind':\n        raise AttributeError(name)\n    import kinds\n    globals()[name] = kinds.Kind\n    return kinds.Kind\n",
     ),
     ("kinds.py", "class Kind: pass\n"),
+    ("parts/__init__.py", "def wheel(): pass\n"),
+    ("parts/wheel.py", ""),
+    ("parts/axle.py", ""),
+    ("takes_a_name.py", "import parts.wheel\n"),
+    ("adds_a_submodule.py", "import parts.axle\n"),
     ("asks_for_a_name.py", "import lazily\nclass A: pass\nlazily.Kind\n"),
     ("registers.py", "import registry\nregistry.HANDLERS['x'] = print\n"),
     ("derives.py", "import registry\nclass A(registry.Base): pass\n"),
@@ -114,6 +119,8 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("encodes", "changes json.JSONEncoder.default"),
         ("rounds", "changes the context of decimal"),
         ("divides", ""),
+        ("takes_a_name", "replaces `parts.wheel`"),
+        ("adds_a_submodule", ""),
         ("names_a_level", "registers in `logging._levelToName`"),
     ]);
     let folder = tempfile::tempdir().unwrap();
