@@ -4,9 +4,11 @@ Run as an agent of its own pass on a tree with lazy imports. An import whose loa
 the modules already there could see may happen later without anybody noticing: that is what the
 planner asks. Output: one JSON object, {"effects": [{"module", "name", "effects": [sentence, ...],
 "log": [line, ...]}, ...], "error": sentence or null}, where `log` is what the load wrote to the standard
-streams. `force` is in the order in which the loads happen.
+streams. `force` is in the order in which the loads happen; what is in `alone` is also loaded in a copy of the process, as
+the first of all.
 """
 
+import posix
 import sys
 
 # Standard library state that others read; other containers of the standard library are caches.
@@ -27,6 +29,9 @@ _CONTAINERS = ("dict", "list", "set", "OrderedDict", "defaultdict", "deque", "We
 _CACHES = ("cache", "memo", "instances", "interned", "seen")
 # A container larger than this is compared by its length alone.
 _COPIED = 5000
+# Copies of the process in which something is loaded alone: how many at a time, for how many seconds, and how much of an
+# error they tell, which fits into a pipe.
+_COPIES, _PATIENCE, _MESSAGE = 2, 20, 2000
 
 
 def _standard(name):
@@ -321,17 +326,70 @@ class _Heard:
         return False
 
 
-def _measure(force, deferred, support, user):
-    results = []
+def _loader(module, name):
+    """What loads a deferred name, if it is there and has not been loaded yet."""
+    namespace = getattr(sys.modules.get(module), "__dict__", None)
+    load = namespace.get("__gp_load__") if namespace else None
+    return None if load is None or name in namespace else load
+
+
+def _try(load, name, output):
+    """In a copy of the process: loads a name, and writes down how that failed."""
+    sys.stdout = sys.stderr = _Heard()
+    try:
+        load(name)
+    except BaseException as error:
+        posix.write(output, ("%s: %s" % (type(error).__name__, error)).encode("utf-8", "replace")[:_MESSAGE])
+    finally:
+        posix._exit(0)
+
+
+def _fails_alone(pairs):
+    """Name -> how its load fails as the first of all, for those that do: modules that import each other may have to be
+    begun at the right end. What loads then loads after others, too: they can only have loaded some of it already.
+    Each is loaded in a copy of the process, several at a time; one that hangs says nothing."""
+    import time
+
+    failures, running, waiting = {}, {}, [pair for pair in pairs if _loader(*pair)]
+    while waiting or running:
+        while waiting and len(running) < _COPIES:
+            pair = waiting.pop(0)
+            output, inside = posix.pipe()
+            child = posix.fork()
+            if child == 0:
+                _try(_loader(*pair), pair[1], inside)
+            posix.close(inside)
+            running[child] = pair, output, time.monotonic() + _PATIENCE
+        for child, (pair, output, end) in list(running.items()):
+            ended = posix.waitpid(child, posix.WNOHANG)[0]
+            if not ended and time.monotonic() < end:
+                continue
+            if not ended:
+                posix.kill(child, 9)
+                posix.waitpid(child, 0)
+            said = posix.read(output, _MESSAGE)
+            posix.close(output)
+            del running[child]
+            if said:
+                failures[pair] = said.decode("utf-8", "replace")
+        time.sleep(0.002)
+    return failures
+
+
+def _measure(force, deferred, support, user, alone):
+    failing = {pair: ["fails when loaded alone: " + error] for pair, error in _fails_alone(alone).items()}
+    results = [
+        {"module": pair[0], "name": pair[1], "effects": failure, "log": []}
+        for pair, failure in failing.items()
+        if pair not in force
+    ]
     # What one load left is what the next one finds.
     known, before, process = set(sys.modules), _picture({}, support), _process()
     for module, name in force:
-        holder = sys.modules.get(module)
-        namespace = getattr(holder, "__dict__", None)
-        load = namespace.get("__gp_load__") if namespace else None
-        if load is None or name in namespace:
+        load = _loader(module, name)
+        if load is None:
             continue
-        failure = []
+        failure = failing.get((module, name), [])
         streams = sys.stdout, sys.stderr
         heard = _Heard()
         sys.stdout, sys.stderr = heard, heard
@@ -375,6 +433,7 @@ def install(config):
                     {tuple(pair) for pair in config["deferred"]},
                     config["support"],
                     set(config["user"]),
+                    [tuple(pair) for pair in config["alone"]],
                 )
                 told = {"effects": results, "error": None}
             except Exception as error:

@@ -44,16 +44,20 @@ struct Load {
 
 /// Id → what loading it later changes for others, for those of `unconfirmed` that no other of them has loaded before.
 /// All of `lazy` is deferred in the tree. Loads happen in one order and in its reverse: what one of them registers in a
-/// library is seen where another has loaded the library before.
+/// library is seen where another has loaded the library before. With `alone`, each of `lazy` is also loaded as the first
+/// of all, and those that fail then are told too, confirmed before or not: what else is deferred decides.
 pub(crate) fn check(
     subject: &Subject,
     tree: &Utf8Path,
     lazy: &BTreeSet<String>,
     unconfirmed: &BTreeSet<String>,
+    alone: bool,
 ) -> Result<BTreeMap<String, Vec<String>>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let none = BTreeSet::new();
     for order in [Order::Forward, Order::Backward] {
-        for (id, load) in run(subject, tree, lazy, unconfirmed, order)? {
+        let alone = if alone && order == Order::Forward { lazy } else { &none };
+        for (id, load) in run(subject, tree, lazy, unconfirmed, alone, order)? {
             let known = all.entry(id).or_default();
             let new: Vec<String> =
                 load.effects.into_iter().filter(|effect| !known.contains(effect)).collect();
@@ -75,16 +79,18 @@ pub(crate) fn told(subject: &Subject, tree: &Utf8Path, lazy: &BTreeSet<String>) 
     if values.is_empty() || !subject.ground.runs_here() {
         return Ok(BTreeSet::new());
     }
-    let found = run(subject, tree, lazy, &values, Order::Forward)?;
+    let found = run(subject, tree, lazy, &values, &BTreeSet::new(), Order::Forward)?;
     Ok(found.into_values().flat_map(|load| load.log).map(|line| untimed(&steady(&line))).collect())
 }
 
-/// Id → what became of it, for those of `force`. All of `lazy` is deferred in the tree.
+/// Id → what became of it, for those of `force`, and for those of `alone` that fail. All of `lazy` is deferred in the
+/// tree.
 fn run(
     subject: &Subject,
     tree: &Utf8Path,
     lazy: &BTreeSet<String>,
     force: &BTreeSet<String>,
+    alone: &BTreeSet<String>,
     order: Order,
 ) -> Result<BTreeMap<String, Load>> {
     let agent = subject.ground.work().join("effects.py");
@@ -95,8 +101,8 @@ fn run(
         let chosen = subject.candidates.deferrable().filter(|candidate| ids.contains(&candidate.id));
         chosen.map(|c| ((c.module.clone(), c.name.clone()), c.id.clone())).collect()
     };
-    let by_name = names(force);
-    let mut forced: Vec<&(String, String)> = by_name.keys().collect();
+    let by_name = names(lazy);
+    let mut forced: Vec<(String, String)> = names(force).into_keys().collect();
     if order == Order::Backward {
         forced.reverse();
     }
@@ -104,7 +110,8 @@ fn run(
     let config = serde_json::json!({
         "output": output,
         "force": forced,
-        "deferred": names(lazy).keys().collect::<Vec<_>>(),
+        "deferred": by_name.keys().collect::<Vec<_>>(),
+        "alone": names(alone).keys().collect::<Vec<_>>(),
         "support": subject.support,
         "user": user,
     });
@@ -124,7 +131,7 @@ fn run(
     })?;
     if let Some(error) = found.error {
         let unknown = || Load { effects: vec![format!("cannot be compared: {error}")], ..Load::default() };
-        return Ok(by_name.into_values().map(|id| (id, unknown())).collect());
+        return Ok(force.iter().map(|id| (id.clone(), unknown())).collect());
     }
     Ok(found
         .effects

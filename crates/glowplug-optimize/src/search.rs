@@ -113,11 +113,11 @@ fn confirm(
 ) -> Result<bool> {
     let mut learnt = false;
     let mut unconfirmed: BTreeSet<String> = lazy.difference(confirmed).cloned().collect();
-    for _ in 0..CONFIRMATIONS {
+    for round in 0..CONFIRMATIONS {
         if unconfirmed.is_empty() {
             break;
         }
-        for (id, what) in effects::check(subject, tree, lazy, &unconfirmed)? {
+        for (id, what) in effects::check(subject, tree, lazy, &unconfirmed, round == 0)? {
             unconfirmed.remove(&id);
             if what.is_empty() {
                 confirmed.insert(id);

@@ -281,6 +281,23 @@ fn annotations_are_left_alone() {
     }
 }
 
+/// `dataclasses` looks a text annotation's names up in the module's dictionary, to tell fields from class variables.
+#[test]
+fn dataclasses_tell_class_variables_from_fields() {
+    let head = "from __future__ import annotations\nimport dataclasses\n";
+    let body = "@dataclasses.dataclass\nclass Order:\n    KIND: {} = 'order'\n    count: int = 1\n";
+    let script =
+        "import app, dataclasses\nprint([f.name for f in dataclasses.fields(app.Order)], app.Order(2))\n";
+    for (import, annotation) in [
+        ("from typing import ClassVar\n", "ClassVar[str]"),
+        ("import typing\n", "typing.ClassVar[str]"),
+        ("import typing as t\n", "t.ClassVar"),
+    ] {
+        let app = format!("{head}{import}{}", body.replace("{}", annotation));
+        Tree::new(&[("app.py", &app)]).same(None, script);
+    }
+}
+
 #[test]
 fn a_warning_of_the_modules_own_getattr_names_its_caller() {
     let app = "import heavy\nimport warnings\n\ndef __getattr__(name):\n    if name == 'old':\n        warnings.warn('old is old', DeprecationWarning, stacklevel=2)\n        return heavy.VALUE\n    raise AttributeError(name)\n";

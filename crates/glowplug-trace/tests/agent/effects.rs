@@ -22,7 +22,7 @@ from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
 space["install"]({"output": root + "/output", "force": [["holder", name]], "deferred": [["holder", name]],
-    "support": "_glowplug_lazy", "user": ["registry"]})
+    "support": "_glowplug_lazy", "user": ["registry"], "alone": []})
 assert LambdaRuntimeClient().wait_next_invocation() == "event"
 os.write(1, open(root + "/output", "rb").read())
 os._exit(0)
@@ -144,5 +144,54 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         }
         let told: BTreeMap<&str, &str> = told.iter().map(|(name, what)| (*name, what.as_str())).collect();
         assert_eq!(told, expected, "{}", interpreter.version);
+    }
+}
+
+/// As `DRIVER`, with two modules that import each other and are both deferred.
+const CIRCLE: &str = r#"
+import os, sys
+sys.dont_write_bytecode = True
+root, *names = sys.argv[1:]
+sys.path.insert(0, root)
+import holder
+from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+space = {"__name__": "_glowplug_effects"}
+exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
+pairs = [["holder", name] for name in names]
+space["install"]({"output": root + "/output", "force": pairs[:1], "deferred": pairs, "support": "_glowplug_lazy",
+    "user": [], "alone": pairs})
+LambdaRuntimeClient().wait_next_invocation()
+os.write(1, open(root + "/output", "rb").read())
+os._exit(0)
+"#;
+
+#[test]
+fn what_fails_as_the_first_of_all_is_told_whether_it_is_loaded_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = camino::Utf8Path::from_path(folder.path()).unwrap();
+    write(root, FILES);
+    write(
+        root,
+        &[
+            ("agent.py", AGENT),
+            ("begun.py", "VALUE = 1\nfrom ended import KEY\n"),
+            ("ended.py", "from begun import VALUE\nKEY = VALUE\n"),
+            ("leaves.py", "import os\nos._exit(3)\n"),
+        ],
+    );
+    for interpreter in interpreters() {
+        let mut command = Command::new(&interpreter.path);
+        command.args(["-c", CIRCLE]).arg(root).args(["begun", "ended", "leaves"]);
+        let found: Value = serde_json::from_str(&run(&mut command)).unwrap();
+        let effects = found["effects"].as_array().unwrap();
+        let of =
+            |name: &str| effects.iter().find(|load| load["name"] == name).map(|load| &load["effects"][0]);
+        assert_eq!(of("begun"), Some(&Value::Null), "{found}");
+        let ended = of("ended").and_then(Value::as_str).unwrap();
+        assert!(
+            ended.starts_with("fails when loaded alone: ImportError: cannot import name 'KEY'"),
+            "{ended}"
+        );
+        assert_eq!(of("leaves"), None, "a process that ends itself says nothing");
     }
 }

@@ -242,6 +242,28 @@ fn the_default_level_sees_the_registration_before_any_replay() {
 }
 
 #[test]
+fn a_difference_that_only_the_second_event_shows_is_found() {
+    let project = Project::new(
+        "import journal\nimport rows\n\n\ndef handler(event, context):\n    return journal.close() if event.get('close') else rows.START\n",
+    );
+    // Each event alone answers the same. Where `rows` loads after the other event, it finds what that has left.
+    project.write(
+        "function/journal.py",
+        "LINES = []\n\n\ndef close():\n    LINES.append('closed')\n    return len(LINES)\n",
+    );
+    project.write("function/rows.py", format!("import journal\n{SQUARES}START = len(journal.LINES)\n"));
+    let (count, close) = (project.event("count", "{}"), project.event("close", r#"{"close": true}"#));
+    project.configure(&format!("{count}weight = 0.01\n{close}weight = 0.99\n"));
+    let report = project.report(&[]);
+    assert_eq!(report["verdict"]["equal"], true, "{report}");
+    let decisions = report["decisions"].as_array().unwrap();
+    let rows = decisions.iter().find(|d| d["place"] == "app.py:2").unwrap();
+    assert_eq!(rows["state"], "pinned", "{rows}");
+    let difference = &report["verdict"]["differences"][0];
+    assert_eq!((&difference["replay"], &difference["after"]), (&json!("all events in reverse"), &json!("1")));
+}
+
+#[test]
 fn held_out_events_are_replayed_and_reported_apart() {
     let project = two_paths();
     project.write("late.json", r#"{"action": "export", "rows": []}"#);
@@ -469,6 +491,26 @@ fn what_registers_in_a_library_that_another_import_loads_stays() {
     let first = of("lazy:app.py:first");
     assert_eq!(first["state"], "refused", "{report}");
     assert!(first["reason"].as_str().unwrap().contains("registers in `book.ENTRIES`"), "{first}");
+}
+
+/// Modules that import each other, and that can only be begun at one end.
+#[test]
+fn a_circle_of_imports_is_not_entered_from_the_other_end() {
+    let project = Project::new(
+        "import columns\nimport mapped\n\n\ndef handler(event, context):\n    if event.get('columns'):\n        return columns.KEY\n    return mapped.KEY if event.get('mapped') else 'ok'\n",
+    );
+    project
+        .write("function/columns.py", format!("VALUE = 1\n{SQUARES}TABLE.clear()\nfrom mapped import KEY\n"));
+    project.write("function/mapped.py", format!("from columns import VALUE\n{SQUARES}KEY = VALUE + 1\n"));
+    project.write("late.json", r#"{"mapped": true}"#);
+    project.configure(&project.event("ping", "{}"));
+    let report = project.report(&["--holdout", "late.json"]);
+    assert_eq!(report["verdict"]["equal"], true, "{report}");
+    assert_eq!(report["verdict"]["holdout"]["equal"], true, "{report}");
+    let decisions = report["decisions"].as_array().unwrap();
+    let mapped = decisions.iter().find(|d| d["place"] == "app.py:2").unwrap();
+    let reason = mapped["reason"].as_str().unwrap();
+    assert!(reason.contains("fails when loaded alone: ImportError: cannot import name 'KEY'"), "{mapped}");
 }
 
 #[test]
