@@ -114,7 +114,7 @@ _ALL = [
             ["hypothesis", "jinja2"], plugins=["_hypothesis_pytestplugin"], inside=["pandas/tests"]),
     Package("aiohttp==3.14.5", "web", ["tests/test_%s.py" % name for name in _AIOHTTP],
             ["freezegun", "isal", "pytest-mock", "proxy.py", "re-assert", "time-machine", "trustme", "zlib-ng",
-             "blockbuster", "coverage", "pytest-codspeed", "pytest-aiohttp"],
+             "blockbuster", "coverage", "pytest-codspeed", "pytest-aiohttp", "pytest-timeout"],
             plugins=["pytest_mock", "pytest_codspeed.plugin"]),
 ]
 
