@@ -146,6 +146,7 @@ def locked(package, python, version):
     if not os.path.exists(lock):
         os.makedirs(os.path.dirname(lock), exist_ok=True)
         wanted = os.path.join(base(), package.name + ".in")
+        os.makedirs(base(), exist_ok=True)
         with open(wanted, "w", encoding="utf-8") as file:
             file.write("\n".join([package.requirement, "pytest", *package.needs]) + "\n")
         call(uv(), "pip", "compile", "-q", "--no-header", "--no-annotate", "--python", python, wanted, "-o", lock)

@@ -179,9 +179,6 @@ def _process():
         root = logging.root
         state["the root logger"] = (root.level, [repr(h) for h in root.handlers], root.manager.disable)
         state["logging.getLoggerClass()"] = repr(logging.getLoggerClass())
-    dialects = sys.modules.get("_csv")
-    if dialects is not None:
-        state["the dialects of csv"] = sorted(dialects.list_dialects())
     encoder = sys.modules.get("json.encoder")
     if encoder is not None:
         state["json.JSONEncoder.default"] = id(encoder.JSONEncoder.default)
@@ -191,6 +188,23 @@ def _process():
         context = decimal.getcontext()
         settings = context.prec, context.rounding, context.Emin, context.Emax, context.capitals, context.clamp
         state["the context of decimal"] = settings, repr([kind for kind, on in context.traps.items() if on])
+    csv = sys.modules.get("_csv")
+    if csv is not None:
+        state["the dialects of csv"] = sorted(csv.list_dialects())
+        state["csv.field_size_limit()"] = csv.field_size_limit()
+    thread = sys.modules.get("_thread")
+    if thread is not None:
+        state["threading.stack_size()"] = thread.stack_size()
+    gc = sys.modules.get("gc")
+    if gc is not None:
+        state["gc"] = gc.get_threshold(), gc.isenabled()
+    locale = sys.modules.get("_locale")
+    if locale is not None:
+        state["the locale"] = locale.setlocale(locale.LC_ALL)
+    mask = posix.umask(0)
+    posix.umask(mask)
+    state["the file mode mask"] = mask
+    state["sys.get_int_max_str_digits()"] = getattr(sys, "get_int_max_str_digits", int)()
     socket = sys.modules.get("_socket")
     if socket is not None:
         state["socket.getdefaulttimeout()"] = socket.getdefaulttimeout()

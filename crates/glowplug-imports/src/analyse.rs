@@ -143,6 +143,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .collect(),
         configures: followed.configures,
         changes: surroundings.changes,
+        lists_subclasses: source.contains("__subclasses__"),
         environment_reads: surroundings.reads,
         bindings,
         globals,
@@ -153,6 +154,9 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
 /// An effect whose paths are those that every module uses.
 fn located(id: &ModuleId, mut effect: Effect) -> Effect {
     effect.hangs_on.iter_mut().for_each(|hang| locate(id, hang));
+    if let Some(aim) = &mut effect.aim {
+        aim.path = absolute_path(id, &aim.path);
+    }
     effect
 }
 

@@ -217,6 +217,10 @@ pub enum Changed {
     Variable(Option<String>),
     /// The working folder.
     Folder,
+    /// The context of `decimal`.
+    Decimal,
+    /// The state of a generator of random numbers.
+    Seed,
 }
 
 /// What a value is made from beside the program.
@@ -261,6 +265,17 @@ pub struct Effect {
     /// What decides in other modules whether there is an effect at all: none where all of it is harmless. Empty: there
     /// is one.
     pub hangs_on: Vec<Hang>,
+    /// What is acted on, where that was imported.
+    pub aim: Option<Aim>,
+}
+
+/// Something imported that a module's body acts on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aim {
+    /// Its dotted path.
+    pub path: String,
+    /// Whether the body does it for nothing else: it sets a part of it, or drops what a call gives.
+    pub on_purpose: bool,
 }
 
 /// Something that is done with what another module defines, by its dotted path.
@@ -310,6 +325,8 @@ pub struct ModuleAnalysis {
     pub configures: Vec<(u32, String)>,
     /// Changes of the surroundings, in order.
     pub changes: Vec<Change>,
+    /// Whether it asks a class for those that are derived from it.
+    pub lists_subclasses: bool,
     /// Environment variables that the module reads, in its body or in a function; `None` stands for any.
     pub environment_reads: BTreeSet<Option<String>>,
     /// The literal `__all__`, if it is one.

@@ -21,8 +21,8 @@ mod walk;
 
 pub use analyse::{analyse, called};
 pub use facts::{
-    Binding, Called, Change, Changed, Effect, EffectKind, Global, Hang, Hindrance, HindranceKind, Import,
-    ImportStatement, ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind, Way,
+    Aim, Binding, Called, Change, Changed, Effect, EffectKind, Global, Hang, Hindrance, HindranceKind,
+    Import, ImportStatement, ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind, Way,
 };
 pub use services::{ServiceCalls, service_calls};
 pub use tree::settle;

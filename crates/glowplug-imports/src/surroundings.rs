@@ -1,5 +1,5 @@
 //! What a module's text says about its surroundings: which environment variables it reads and changes, and whether it
-//! changes the working folder.
+//! changes the working folder, the context of decimal numbers or the state of random ones.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(crate) struct Surroundings {
 /// Looks through a module's `suite`, whose text is `source`; `line_of` gives a position's line, from 1.
 pub(crate) fn surroundings(source: &str, suite: &[Stmt], line_of: &dyn Fn(TextSize) -> u32) -> Surroundings {
     // Most modules have nothing to do with it.
-    if !["env", "chdir"].iter().any(|part| source.contains(part)) {
+    if !["env", "chdir", "context", "seed"].iter().any(|part| source.contains(part)) {
         return Surroundings::default();
     }
     let mut reader = Reader { line_of, functions: 0, found: Surroundings::default() };
@@ -66,6 +66,8 @@ impl Reader<'_> {
             "putenv" | "unsetenv" => self.changes(call.start(), Changed::Variable(first.and_then(literal))),
             "load_dotenv" => self.changes(call.start(), Changed::Variable(None)),
             "chdir" | "fchdir" => self.changes(call.start(), Changed::Folder),
+            "localcontext" | "getcontext" | "setcontext" => self.changes(call.start(), Changed::Decimal),
+            "seed" => self.changes(call.start(), Changed::Seed),
             _ if of_environment && READING.contains(&name) => self.reads(first),
             _ if of_environment && CHANGING_ONE.contains(&name) => {
                 self.changes(call.start(), Changed::Variable(first.and_then(literal)));

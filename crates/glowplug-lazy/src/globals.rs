@@ -37,6 +37,12 @@ fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option
             format!("`{package}` may be configured after it is made, line {line}"),
         );
     }
+    if let Some((path, line)) = world.configured_elsewhere(analysis, global) {
+        return refused(
+            Rule::ConfiguredLater,
+            format!("the package that makes it may be configured after it, {path}:{line}"),
+        );
+    }
     if let Some((path, line)) =
         world.surroundings.environment_written_after(analysis, global.end_line, |m| world.is_user(m))
     {

@@ -1,9 +1,9 @@
-//! Imports whose modules would find other surroundings later than now: other environment variables, another working
-//! folder, another time.
+//! Imports whose modules would find other surroundings later than now, other environment variables, another working
+//! folder, another time; and imports of the user's own modules that act on others while they load.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{Binding, Change, Changed, Import, ModuleAnalysis, Source};
+use glowplug_imports::{Binding, Change, Changed, Effect, EffectKind, Hang, Import, ModuleAnalysis, Source};
 
 use crate::rules::{Refusal, Rule, refused};
 
@@ -11,7 +11,7 @@ use crate::rules::{Refusal, Rule, refused};
 #[derive(Debug, Default)]
 pub(crate) struct Surroundings<'a> {
     changes: Vec<Concerned<'a>>,
-    /// Module → why what it makes while it loads depends on when that is.
+    /// Module → why only a replay can show that it may load later.
     timed: BTreeMap<&'a str, String>,
 }
 
@@ -27,7 +27,10 @@ struct Concerned<'a> {
 impl<'a> Surroundings<'a> {
     pub(crate) fn new(analyses: &'a BTreeMap<String, ModuleAnalysis>, user: &BTreeSet<String>) -> Self {
         let own = || analyses.values().filter(|analysis| user.contains(&analysis.name));
-        let timed: Vec<(&str, String)> = own().filter_map(|a| Some((a.name.as_str(), timed(a)?))).collect();
+        let listed = own().any(|analysis| analysis.lists_subclasses);
+        let is_own = |path: &str| path.rsplit_once('.').is_some_and(|(top, _)| within(user, top));
+        let timed: Vec<(&str, String)> =
+            own().filter_map(|a| Some((a.name.as_str(), timed(a, &is_own, listed)?))).collect();
         let changes: Vec<(&ModuleAnalysis, &Change)> =
             own().flat_map(|module| module.changes.iter().map(move |change| (module, change))).collect();
         if timed.is_empty() && changes.is_empty() {
@@ -76,13 +79,15 @@ impl<'a> Surroundings<'a> {
                 Changed::Variable(Some(name)) => format!("the environment variable `{name}`"),
                 Changed::Variable(None) => "environment variables".to_owned(),
                 Changed::Folder => "the working folder".to_owned(),
+                Changed::Decimal => "the context of decimal numbers".to_owned(),
+                Changed::Seed => "random numbers".to_owned(),
             };
             let place = format!("{}:{}", change.module.path, change.change.line);
             refused(Rule::EnvironmentChanges, format!("`{reader}` may read {what}, which {place} changes"))
         })
     }
 
-    /// Why what the binding loads depends on when it does.
+    /// Why only a replay can show that the binding may load later.
     pub(crate) fn unproved(&self, binding: &Binding) -> Option<String> {
         if self.timed.is_empty() {
             return None;
@@ -114,19 +119,26 @@ fn reads(analysis: &ModuleAnalysis, changed: &Changed, own: bool) -> bool {
                 && analysis.environment_reads.iter().any(named)
         }
         Changed::Folder => own && analysis.reads.contains(&Source::Files),
+        Changed::Seed => own && analysis.reads.contains(&Source::Random),
+        Changed::Decimal => own && analysis.imports.iter().any(|import| import.module == "decimal"),
     }
 }
 
-/// Why what a module's body makes depends on when it runs.
-fn timed(analysis: &ModuleAnalysis) -> Option<String> {
-    let what = if analysis.reads.contains(&Source::Clock) {
-        "the time"
-    } else if analysis.reads.contains(&Source::Random) {
-        "random numbers"
-    } else {
-        return None;
-    };
-    Some(format!("what `{}` makes while it loads depends on {what}", analysis.name))
+/// Why only a replay can show that a module of the user's own may load later: what its body makes depends on the time, or
+/// it acts on others. `own` tells the user's own paths, `listed` whether somebody asks for derived classes.
+fn timed(analysis: &ModuleAnalysis, own: &dyn Fn(&str) -> bool, listed: bool) -> Option<String> {
+    if analysis.reads.contains(&Source::Clock) {
+        return Some(format!("what `{}` makes while it loads depends on the time", analysis.name));
+    }
+    let effect = analysis.effects.iter().find(|effect| acts_on_others(effect, own, listed))?;
+    Some(format!("`{}` acts on others while it loads: line {}: {}", analysis.name, effect.line, effect.what))
+}
+
+/// Whether an effect is there for its own sake, or makes something known to the user's own modules.
+fn acts_on_others(effect: &Effect, own: &dyn Fn(&str) -> bool, listed: bool) -> bool {
+    let Some(aim) = &effect.aim else { return false };
+    let derives = effect.hangs_on.iter().any(|hang| matches!(hang, Hang::Derive(_)));
+    aim.on_purpose || (effect.kind == EffectKind::Registers && own(&aim.path) && (listed || !derives))
 }
 
 /// The modules that importing the binding loads by name, packages around them included.
@@ -144,8 +156,13 @@ fn with_packages(module: &str, all: &mut BTreeSet<String>) {
     all.extend(module.match_indices('.').map(|(at, _)| module[..at].to_owned()));
 }
 
+/// Whether a dotted path is a module of a set, or something in one.
+fn within(modules: &BTreeSet<String>, path: &str) -> bool {
+    modules.contains(path) || path.match_indices('.').any(|(at, _)| modules.contains(&path[..at]))
+}
+
 /// The modules that an import may load.
-fn names_of(import: &Import) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn names_of(import: &Import) -> impl Iterator<Item = String> + '_ {
     let inner = import.names.iter().map(|name| format!("{}.{name}", import.module));
     std::iter::once(import.module.clone()).chain(inner)
 }

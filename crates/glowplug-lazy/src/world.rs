@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{ModuleAnalysis, Use, UseKind};
+use glowplug_imports::{Global, ModuleAnalysis, Use, UseKind};
 
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Surroundings, names_of};
 
 /// Facts that no module knows of itself.
 #[derive(Debug)]
@@ -100,6 +100,27 @@ impl<'a> World<'a> {
             && analysis.signature_around(used.place).is_some_and(|signature| {
                 !signature.names.iter().any(|name| self.is_submodule(&analysis.name, name))
             })
+    }
+
+    /// Where another of the user's own modules, not imported before the statement, acts on a package that makes its value.
+    pub(crate) fn configured_elsewhere(
+        &self,
+        analysis: &ModuleAnalysis,
+        global: &Global,
+    ) -> Option<(&'a str, u32)> {
+        let imported_before = |module: &str| {
+            let before = analysis.imports.iter().filter(|i| i.runs_at_import() && i.line < global.place.line);
+            before.flat_map(names_of).any(|name| name == module)
+        };
+        let others = self.analyses.values().filter(|other| {
+            self.is_user(&other.name) && other.name != analysis.name && !imported_before(&other.name)
+        });
+        let mut acts = others.flat_map(|other| other.effects.iter().map(move |effect| (other, effect)));
+        let top = |path: &str| path.split('.').next().unwrap_or(path).to_owned();
+        let found = acts.find(|(_, effect)| {
+            effect.aim.as_ref().is_some_and(|aim| aim.on_purpose && global.makes.contains(&top(&aim.path)))
+        });
+        found.map(|(other, effect)| (other.path.as_str(), effect.line))
     }
 
     /// Whether `module.name` is a module of the tree.

@@ -45,8 +45,8 @@ pub(crate) struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Decisions on imports of modules that the original's init loads: the applied, the pinned, the refused. Names of
-    /// one statement that stay for the same reason are one refusal, unless all are asked for.
+    /// Decisions on imports of modules that the original's init loads: the applied, the pinned, the refused. Imports
+    /// of one thing in one file that stay for the same reason are one refusal, unless all are asked for.
     pub(crate) fn imports(&self) -> Vec<Decision> {
         let mut said = BTreeSet::new();
         let loaded = |candidate: &&Candidate| self.explored.self_ms.contains_key(&candidate.module);
@@ -57,7 +57,8 @@ impl Found<'_> {
             .filter_map(|candidate| self.import(candidate))
             .filter(|decision| {
                 let refused = decision.state == DecisionState::Refused && !self.all;
-                !refused || said.insert((decision.place.clone(), decision.reason.clone()))
+                let file = decision.place.rsplit_once(':').map_or("", |(file, _)| file).to_owned();
+                !refused || said.insert((file, decision.subject.clone(), decision.reason.clone()))
             })
             .collect()
     }

@@ -179,8 +179,13 @@ mod tests {
         let edge = |from: &str, to: &[&str]| (from.to_owned(), to.iter().map(|m| (*m).to_owned()).collect());
         let graph =
             BTreeMap::from([edge("a", &["b", "c"]), edge("b", &["d"]), edge("c", &["a"]), edge("d", &["e"])]);
-        let effect =
-            [Effect { line: 3, kind: EffectKind::Warns, what: "prints".to_owned(), hangs_on: vec![] }];
+        let effect = [Effect {
+            line: 3,
+            kind: EffectKind::Warns,
+            what: "prints".to_owned(),
+            hangs_on: vec![],
+            aim: None,
+        }];
         let none: &[Effect] = &[];
         let effects = BTreeMap::from([("a", &effect[..]), ("b", none), ("c", none), ("d", &effect[..])]);
         let found = through("a", &graph, &effects).unwrap();

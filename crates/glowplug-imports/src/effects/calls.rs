@@ -7,8 +7,8 @@ use super::definitions::Arguments;
 use super::expressions::written;
 use super::table;
 use super::value::{Handle, Value};
-use super::{Walker, is_namespace};
-use crate::{EffectKind, Hang, Source, Way};
+use super::{Walker, aim_at, is_namespace};
+use crate::{Aim, EffectKind, Hang, Source, Way};
 
 /// The arguments of a call, evaluated.
 struct Given<'a> {
@@ -75,18 +75,25 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn unknown_call(&mut self, call: &'a ExprCall) -> Value {
-        self.unknown_call_by(call, Vec::new())
+        self.unknown_call_by(call, Vec::new(), None)
     }
 
     /// A call of something that another module may tell about.
     fn foreign_call(&mut self, call: &'a ExprCall, path: &str, given: &Given<'a>) -> Value {
         let way = if given.is_own() { Way::Own } else { Way::Any };
-        self.unknown_call_by(call, vec![Hang::Call(path.to_owned(), way)])
+        let on_purpose = self.is_dropped(call) || table::is_registering(last(path));
+        let aim = Aim { path: path.to_owned(), on_purpose };
+        self.unknown_call_by(call, vec![Hang::Call(path.to_owned(), way)], Some(aim))
     }
 
-    fn unknown_call_by(&mut self, call: &'a ExprCall, hangs_on: Vec<Hang>) -> Value {
+    /// Whether nobody takes what the call gives.
+    fn is_dropped(&self, call: &ExprCall) -> bool {
+        self.dropped == Some(call.start())
+    }
+
+    fn unknown_call_by(&mut self, call: &'a ExprCall, hangs_on: Vec<Hang>, aim: Option<Aim>) -> Value {
         let what = format!("calls `{}()`", written(&call.func));
-        self.effect_by(call.start(), called_kind(&call.func), what, hangs_on);
+        self.effect_by(call.start(), called_kind(&call.func), what, hangs_on, aim);
         let called = root(&call.func).map(|name| self.lookup(name));
         if let Some(value) = called {
             self.configured(&value);
@@ -114,7 +121,8 @@ impl<'a> Walker<'a, '_> {
         }
         match table::sentence(path) {
             Some((kind, sentence)) => {
-                self.effect(call.start(), kind, sentence);
+                let aim = Aim { path: path.to_owned(), on_purpose: table::is_lasting(path) };
+                self.effect_by(call.start(), kind, sentence, Vec::new(), Some(aim));
                 Value::Foreign
             }
             None => self.foreign_call(call, path, given),
@@ -153,7 +161,9 @@ impl<'a> Walker<'a, '_> {
             "builtins.setattr" | "builtins.delattr" => {
                 if !given.positional.first().is_some_and(|first| self.owns(first)) {
                     let name = arguments.first().map_or_else(|| "…".to_owned(), written);
-                    self.effect(call.start(), EffectKind::Patches, format!("sets an attribute of `{name}`"));
+                    let aim = given.positional.first().and_then(|first| aim_at(first, true));
+                    let what = format!("sets an attribute of `{name}`");
+                    self.effect_by(call.start(), EffectKind::Patches, what, Vec::new(), aim);
                 }
                 Some(Value::Text)
             }
@@ -194,6 +204,15 @@ impl<'a> Walker<'a, '_> {
                 }
                 Some(Value::PlainClass)
             }
+            "builtins.next"
+                if given.positional.first().is_some_and(|first| aim_at(first, true).is_some()) =>
+            {
+                let name = arguments.first().map_or_else(|| "…".to_owned(), written);
+                let aim = given.positional.first().and_then(|first| aim_at(first, true));
+                let what = format!("takes the next of `{name}`");
+                self.effect_by(call.start(), EffectKind::Patches, what, Vec::new(), aim);
+                Some(Value::Foreign)
+            }
             "builtins.next" | "builtins.min" | "builtins.max" | "builtins.sum" | "copy.copy" => {
                 // What they give may be what they were given.
                 if let Some((position, keyword)) = table::callbacks(path)
@@ -226,6 +245,9 @@ impl<'a> Walker<'a, '_> {
                 self.call_own_method(call, (*class, owner), name, given)
             }
             Value::Handle(Handle::Path) if table::is_path_method(name) => {
+                if table::is_file_method(name) {
+                    self.read(Source::Files);
+                }
                 let path = matches!(name, "absolute" | "expanduser" | "joinpath" | "relative_to" | "resolve");
                 if path || name.starts_with("with_") { Value::Handle(Handle::Path) } else { Value::Own }
             }
@@ -249,7 +271,13 @@ impl<'a> Walker<'a, '_> {
         match name {
             "getChild" => Value::Handle(Handle::Logger { own }),
             _ if reads || silent => Value::Text,
-            _ => self.unknown_call(call),
+            _ => {
+                let aim = aim_at(
+                    &Value::Handle(Handle::Logger { own }),
+                    name.starts_with("set") || name.starts_with("add"),
+                );
+                self.unknown_call_by(call, Vec::new(), aim)
+            }
         }
     }
 
@@ -325,6 +353,11 @@ impl<'a> Walker<'a, '_> {
             }
         }
     }
+}
+
+/// The last name of a dotted path.
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// What a call of something unknown is by its name: mostly a registration, or anything.

@@ -7,7 +7,7 @@ use crate::Source;
 /// Constructors by their path, where they are usually imported from.
 const CONSTRUCTORS: &str = "
     boto3.client boto3.resource boto3.Session boto3.session.Session botocore.config.Config botocore.client.Config
-    botocore.session.get_session botocore.session.Session boto3.dynamodb.types.TypeDeserializer
+    boto3.session.Config     botocore.session.get_session botocore.session.Session boto3.dynamodb.types.TypeDeserializer
     boto3.dynamodb.types.TypeSerializer aioboto3.Session aiobotocore.session.get_session
     aws_lambda_powertools.utilities.parameters.SSMProvider
     aws_lambda_powertools.utilities.parameters.SecretsProvider
@@ -81,7 +81,8 @@ const CLOCK: &str = "
 ";
 
 const RANDOM: &str = "
-    random.* secrets.* uuid.uuid1 uuid.uuid4 os.urandom os.getpid os.getppid numpy.random.*
+    random.betavariate random.choice random.choices random.gauss random.getrandbits random.normalvariate
+    random.randbytes random.randint random.random random.randrange random.sample random.shuffle random.uniform secrets.* uuid.uuid1 uuid.uuid4 os.urandom os.getpid os.getppid numpy.random.*
     threading.get_ident threading.current_thread
 ";
 

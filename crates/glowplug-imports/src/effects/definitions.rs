@@ -10,7 +10,7 @@ use super::expressions::written;
 use super::table;
 use super::value::Value;
 use super::{ScopeKind, Walker};
-use crate::{EffectKind, Hang, Way};
+use crate::{Aim, EffectKind, Hang, Way};
 
 /// Calls within calls that are followed.
 const DEEPEST: usize = 12;
@@ -106,10 +106,12 @@ impl<'a> Walker<'a, '_> {
             other => (other, Way::Own),
         };
         let what = format!("decorates `{name}` with `@{}`", written(target));
-        let mut hangs_on = Vec::new();
+        let (mut hangs_on, mut aim) = (Vec::new(), None);
         let known = match (self.value(target), target) {
             (Value::Imported(path), _) => {
                 let known = table::decorated(&path, given);
+                let registers = path.rsplit('.').next().is_some_and(table::is_registering);
+                aim = Some(Aim { path: path.clone(), on_purpose: registers });
                 hangs_on.push(Hang::Call(path, way));
                 known
             }
@@ -132,7 +134,7 @@ impl<'a> Walker<'a, '_> {
             _ => None,
         };
         known.unwrap_or_else(|| {
-            self.effect_by(decorator.start(), EffectKind::Registers, what, hangs_on);
+            self.effect_by(decorator.start(), EffectKind::Registers, what, hangs_on, aim);
             Value::Foreign
         })
     }
@@ -221,8 +223,9 @@ impl<'a> Walker<'a, '_> {
                 let path = if let Value::Imported(path) = value { Some(path) } else { None };
                 class.odd |= path.is_none();
                 class.imported.extend(path.clone());
+                let aim = path.clone().map(|path| Aim { path, on_purpose: false });
                 let hangs_on = path.into_iter().map(Hang::Derive).collect();
-                self.effect_by(base.start(), EffectKind::Registers, what, hangs_on);
+                self.effect_by(base.start(), EffectKind::Registers, what, hangs_on, aim);
             }
         }
     }
@@ -342,7 +345,8 @@ impl<'a> Walker<'a, '_> {
         if let Some(effect) = certain.or(inside.first()) {
             let hangs_on = all_hangs(&inside).unwrap_or_default();
             let what = format!("{what}, which {} in line {}", effect.what, effect.line);
-            self.effect_by(at, effect.kind, what, hangs_on);
+            let on_purpose = inside.iter().find_map(|e| e.aim.clone().filter(|aim| aim.on_purpose));
+            self.effect_by(at, effect.kind, what, hangs_on, on_purpose);
         }
         value
     }

@@ -75,6 +75,7 @@ impl<'a> Walker<'a, '_> {
             kind: EffectKind::Runs,
             what: format!("calls `{path}()`"),
             hangs_on: Vec::new(),
+            aim: None,
         };
         match &mut self.making {
             Some(making) => {
@@ -93,7 +94,13 @@ impl<'a> Walker<'a, '_> {
             return None;
         }
         let what = format!("calls a client's `{name}`");
-        let effect = Effect { line: (self.line_of)(at), kind: EffectKind::Runs, what, hangs_on: Vec::new() };
+        let effect = Effect {
+            line: (self.line_of)(at),
+            kind: EffectKind::Runs,
+            what,
+            hangs_on: Vec::new(),
+            aim: None,
+        };
         match &mut self.making {
             Some(making) => making.excused.push(effect),
             None if !self.found.contains(&effect) => self.found.push(effect),
@@ -111,7 +118,7 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    fn read(&mut self, source: Source) {
+    pub(super) fn read(&mut self, source: Source) {
         self.reads.insert(source);
         if let Some(making) = &mut self.making {
             making.reads.insert(source);

@@ -24,7 +24,7 @@ use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtImport, StmtImportFrom, Stm
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::shapes::{is_main, is_type_checking};
-use crate::{Effect, EffectKind, Hang, Source};
+use crate::{Aim, Effect, EffectKind, Hang, Source};
 pub(crate) use called::called;
 use definitions::{Class, Function};
 use expressions::written;
@@ -94,6 +94,8 @@ struct Walker<'a, 'l> {
     reads: BTreeSet<Source>,
     /// Start of the statement of the module's body that is followed.
     current: TextSize,
+    /// Start of the call that is evaluated for nothing but what it does.
+    dropped: Option<TextSize>,
     /// Somebody else calls the module's functions: its own things are not the caller's. Holds how many classes the
     /// module's body has made.
     outside: Option<usize>,
@@ -120,17 +122,25 @@ impl<'a, 'l> Walker<'a, 'l> {
             configures: Vec::new(),
             reads: BTreeSet::new(),
             current: TextSize::default(),
+            dropped: None,
             outside: None,
         }
     }
 
     fn effect(&mut self, at: TextSize, kind: EffectKind, what: impl Into<String>) {
-        self.effect_by(at, kind, what, Vec::new());
+        self.effect_by(at, kind, what, Vec::new(), None);
     }
 
     /// An effect, unless all that it hangs on turns out to be harmless.
-    fn effect_by(&mut self, at: TextSize, kind: EffectKind, what: impl Into<String>, hangs_on: Vec<Hang>) {
-        self.add(Effect { line: (self.line_of)(at), kind, what: what.into(), hangs_on });
+    fn effect_by(
+        &mut self,
+        at: TextSize,
+        kind: EffectKind,
+        what: impl Into<String>,
+        hangs_on: Vec<Hang>,
+        aim: Option<Aim>,
+    ) {
+        self.add(Effect { line: (self.line_of)(at), kind, what: what.into(), hangs_on, aim });
     }
 
     fn add(&mut self, effect: Effect) {
@@ -170,6 +180,7 @@ impl<'a, 'l> Walker<'a, 'l> {
                     let what = "evaluates an operator for what it does";
                     self.effect(expression.start(), EffectKind::Patches, what);
                 }
+                self.dropped = matches!(*expression.value, Expr::Call(_)).then(|| expression.value.start());
                 self.value(&expression.value);
             }
             Stmt::Assign(assignment) => {
@@ -407,8 +418,18 @@ impl<'a, 'l> Walker<'a, 'l> {
     fn changed(&mut self, value: &Value, at: TextSize, otherwise: &str) {
         self.configured(value);
         let known = if let Value::Imported(path) = value { table::shared(path) } else { None };
-        self.effect(at, EffectKind::Patches, known.unwrap_or(otherwise));
+        self.effect_by(at, EffectKind::Patches, known.unwrap_or(otherwise), Vec::new(), aim_at(value, true));
     }
+}
+
+/// An effect on a value, where that was imported: a logger of others is `logging`'s.
+fn aim_at(value: &Value, on_purpose: bool) -> Option<Aim> {
+    let path = match value {
+        Value::Imported(path) => path.clone(),
+        Value::Handle(value::Handle::Logger { own: false }) => "logging.getLogger".to_owned(),
+        _ => return None,
+    };
+    Some(Aim { path, on_purpose })
 }
 
 /// `globals()`, `vars()` or `locals()`, which are the module's own.

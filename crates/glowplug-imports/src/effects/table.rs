@@ -294,11 +294,21 @@ pub(super) fn sentence(path: &str) -> Option<(EffectKind, &'static str)> {
     exact.map(|(_, kind, words)| (*kind, *words)).or_else(|| Some((Patches, shared(path)?)))
 }
 
+/// Whether what such a call does is there afterwards.
+pub(super) fn is_lasting(path: &str) -> bool {
+    !within("builtins.eval builtins.exec builtins.print time.sleep warnings.warn", path)
+}
+
 /// What changing that object, or something in it, is called.
 pub(super) fn shared(path: &str) -> Option<&'static str> {
     let is_in =
         |known: &str| path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     SHARED.iter().find(|(known, _)| is_in(known)).map(|(_, words)| *words)
+}
+
+/// Whether a method of a path looks at files.
+pub(super) fn is_file_method(name: &str) -> bool {
+    within("exists glob is_dir is_file iterdir read_bytes read_text resolve absolute rglob stat", name)
 }
 
 /// Whether a method of that name only reads, whatever it is a method of.

@@ -1,7 +1,9 @@
 //! Values of the user's own modules that are made at their first use: `client = maker.Client("s3")`.
 
+use std::collections::BTreeSet;
+
 use glowplug_core::PythonVersion;
-use glowplug_lazy::Rule;
+use glowplug_lazy::{Candidates, Rule};
 
 use crate::support::{Tree, pythons};
 
@@ -189,4 +191,18 @@ fn the_diff_says_when_a_value_is_made() {
     +)  # runs at the first use of the name
      
     ");
+}
+
+#[test]
+fn a_package_that_another_module_configures_afterwards_keeps_its_values_early() {
+    let rule = |app: &str| {
+        let session = "import boto3\nboto3.setup_default_session(region_name='a')\n";
+        let analyses =
+            Tree::new(&[("app.py", app), ("session.py", session)]).analyses(PythonVersion::new(3, 12));
+        let own = analyses.keys().cloned().collect();
+        let candidates = Candidates::find(&analyses, &own, &BTreeSet::new());
+        candidates.named("app", "c").unwrap().refusal.as_ref().map(|refusal| refusal.rule)
+    };
+    assert_eq!(rule("import boto3\nimport session\nc = boto3.client('s3')\n"), None);
+    assert_eq!(rule("import boto3\nc = boto3.client('s3')\nimport session\n"), Some(Rule::ConfiguredLater));
 }

@@ -307,6 +307,7 @@ fn a_module_that_reads_what_the_users_own_code_changes_stays() {
     assert_eq!(rule(after, &reads), changes);
     let moves = "import os, x\ndef f():\n    os.chdir('/tmp')\n    return x\n";
     assert_eq!(rule(moves, &[("x.py", "A = open('a.txt').read()\n")]), changes);
+    assert_eq!(rule(moves, &[("x.py", "import pathlib\nA = pathlib.Path('a').read_text()\n")]), changes);
     assert_eq!(rule(moves, &[("x.py", "A = 1\n")]), None);
 }
 
@@ -336,4 +337,54 @@ fn a_submodule_that_takes_the_place_of_something_in_its_package_loads_at_once() 
     assert_eq!(rule("def run(): ...\n", dotted), replaces);
     assert_eq!(rule("", dotted), Some(None));
     assert_eq!(rule("def run(): ...\n", "from p import run as r\ndef f():\n    return r\n"), replaces);
+}
+
+#[test]
+fn a_module_of_the_users_own_that_acts_on_others_is_left_to_the_replays() {
+    let app = "import x\ndef f():\n    return x\n";
+    let unproved = |others: &[(&str, &str)]| import_of_x(app, others).1;
+    let y = (
+        "y.py",
+        "import functools\n@functools.singledispatch\ndef f(a): ...\ndef g(a, b): a.b = b\nIDS = iter([])\nclass B: ...\n",
+    );
+    for x in [
+        "from y import f\n@f.register\ndef _(a: int): ...\n",
+        "from y import f\n@f.register(int)\ndef _(a): ...\n",
+        "from lib import Image\nImage.LIMIT = 1\n",
+        "import lib\nlib.seterr(all='raise')\n",
+        "import os\nos.umask(7)\n",
+        "import y\ny.g(y, 1)\n",
+        "from y import IDS\nID = next(IDS)\n",
+        "import logging\nlogging.getLogger('lib').setLevel(10)\n",
+        "import lib\ndef setup():\n    lib.configure()\nsetup()\n",
+    ] {
+        let why = unproved(&[("x.py", x), y, ("lib.py", "")]);
+        assert!(
+            why.as_ref().is_some_and(|why| why.contains("`x` acts on others while it loads")),
+            "{x}: {why:?}"
+        );
+    }
+    for x in [
+        "import lib\nlog = lib.get_logger()\nlog.info('a')\n",
+        "import lib\n@lib.retry(3)\ndef f(): ...\n",
+        "import logging\nlog = logging.getLogger(__name__)\nlog.setLevel(10)\n",
+        "import random\nR = random.Random(3)\n",
+        "from y import B\nclass C(B): ...\n",
+        "OWN = {}\nOWN['a'] = 1\n",
+    ] {
+        assert_eq!(unproved(&[("x.py", x), y, ("lib.py", "")]), None, "{x}");
+    }
+    let listing = ("y.py", "class B: ...\ndef all():\n    return B.__subclasses__()\n");
+    assert!(unproved(&[("x.py", "from y import B\nclass C(B): ...\n"), listing]).is_some());
+}
+
+#[test]
+fn numbers_are_computed_with_the_context_of_their_moment() {
+    let app = "import decimal, x\ndef f():\n    with decimal.localcontext():\n        return x\n";
+    let computes = ("x.py", "from decimal import Decimal\nA = Decimal(1) / 3\n");
+    assert_eq!(import_of_x(app, &[computes]).0, Some(Rule::EnvironmentChanges));
+    assert_eq!(import_of_x(app, &[("x.py", "A = 1 / 3\n")]).0, None);
+    let seeds = "import random, x\ndef f():\n    random.seed(1)\n    return x\n";
+    let draws = ("x.py", "import random\nA = random.random()\n");
+    assert_eq!(import_of_x(seeds, &[draws]).0, Some(Rule::EnvironmentChanges));
 }
