@@ -83,7 +83,7 @@ class _Space:
             if kind.__name__ in _CONTAINERS:
                 if (place + (name,) in _REGISTRIES) if standard else not _is_cache(name):
                     self.containers.append((name, value))
-            elif not deep:
+            elif not deep or issubclass(kind, type(sys)):  # a module is looked at by itself, of whatever kind
                 continue
             elif _is_type(value):
                 if value.__module__ == own:

@@ -111,7 +111,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let waiting = crate::signatures::waiting(&found, &place_of);
     let (bindings, others) = crate::bindings::bindings(&found, &waiting, &place_of);
     let followed = crate::effects::effects(suite, top(id), &line_of, &crate::globals::starts(&found));
-    let surroundings = crate::surroundings::surroundings(source, suite, &line_of);
+    let surroundings = crate::surroundings::surroundings(source, id, suite, &line_of);
     let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
     Ok(ModuleAnalysis {
         name: id.name.clone(),

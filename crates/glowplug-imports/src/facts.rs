@@ -217,6 +217,12 @@ pub enum Changed {
     Variable(Option<String>),
     /// The working folder.
     Folder,
+    /// Something imported, by its dotted path.
+    Thing {
+        path: String,
+        /// Whether the name means another object afterwards; else the object is changed in place.
+        rebound: bool,
+    },
     /// The context of `decimal`.
     Decimal,
     /// The state of a generator of random numbers.

@@ -1,13 +1,13 @@
 //! What a module's text says about its surroundings: which environment variables it reads and changes, and whether it
 //! changes the working folder, the context of decimal numbers or the state of random ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::visitor::{Visitor, walk_arguments, walk_expr, walk_stmt};
-use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprContext, Stmt};
+use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprContext, Stmt, StmtImport, StmtImportFrom};
 use ruff_text_size::{Ranged, TextSize};
 
-use crate::facts::{Change, Changed};
+use crate::facts::{Change, Changed, ModuleId};
 
 /// Methods of `os.environ` that change it, those that take the variable's name first.
 const CHANGING_ONE: [&str; 3] = ["setdefault", "pop", "__setitem__"];
@@ -24,21 +24,29 @@ pub(crate) struct Surroundings {
     pub(crate) changes: Vec<Change>,
 }
 
-/// Looks through a module's `suite`, whose text is `source`; `line_of` gives a position's line, from 1.
-pub(crate) fn surroundings(source: &str, suite: &[Stmt], line_of: &dyn Fn(TextSize) -> u32) -> Surroundings {
-    // Most modules have nothing to do with it.
-    if !["env", "chdir", "context", "seed"].iter().any(|part| source.contains(part)) {
-        return Surroundings::default();
-    }
-    let mut reader = Reader { line_of, functions: 0, found: Surroundings::default() };
+/// Looks through the `suite` of the module `id`, whose text is `source`; `line_of` gives a position's line, from 1.
+pub(crate) fn surroundings(
+    source: &str,
+    id: &ModuleId,
+    suite: &[Stmt],
+    line_of: &dyn Fn(TextSize) -> u32,
+) -> Surroundings {
+    let own = ["env", "chdir", "context", "seed"].iter().any(|part| source.contains(part));
+    let mut reader =
+        Reader { id, line_of, functions: 0, imported: BTreeMap::new(), own, found: Surroundings::default() };
     reader.visit_body(suite);
     reader.found
 }
 
 struct Reader<'l> {
+    id: &'l ModuleId,
     line_of: &'l dyn Fn(TextSize) -> u32,
     /// How many functions are around.
     functions: u32,
+    /// Name → dotted path of what an import has bound to it.
+    imported: BTreeMap<String, String>,
+    /// Whether the text has to do with anything but imported things.
+    own: bool,
     found: Surroundings,
 }
 
@@ -50,6 +58,50 @@ impl Reader<'_> {
     fn changes(&mut self, at: TextSize, what: Changed) {
         let line = (self.line_of)(at);
         self.found.changes.push(Change { line, in_function: self.functions > 0, what });
+    }
+
+    fn import(&mut self, import: &StmtImport) {
+        for alias in &import.names {
+            let module = alias.name.as_str();
+            let top = module.split('.').next().unwrap_or(module);
+            let (name, path) = alias.asname.as_ref().map_or((top, top), |name| (name.as_str(), module));
+            self.imported.insert(name.to_owned(), path.to_owned());
+        }
+    }
+
+    fn import_from(&mut self, import: &StmtImportFrom) {
+        let module = import.module.as_ref().map(ruff_python_ast::Identifier::as_str);
+        let Some(module) = crate::clauses::absolute(self.id, import.level, module) else { return };
+        for alias in &import.names {
+            let name = alias.asname.as_ref().unwrap_or(&alias.name);
+            self.imported.insert(name.to_string(), format!("{module}.{}", alias.name));
+        }
+    }
+
+    /// A function sets, or deletes, a part of something imported.
+    fn part_changed(&mut self, target: &Expr) {
+        if self.functions == 0 {
+            return;
+        }
+        let (owner, attribute) = match target {
+            Expr::Attribute(attribute) => (attribute.value.as_ref(), Some(attribute.attr.as_str())),
+            Expr::Subscript(item) => (item.value.as_ref(), None),
+            _ => return,
+        };
+        // Of the environment, each variable is told by itself.
+        let Some(path) = self.path_of(owner).filter(|_| !is_environment(owner)) else { return };
+        let path = attribute.map_or(path.clone(), |name| format!("{path}.{name}"));
+        self.changes(target.start(), Changed::Thing { path, rebound: attribute.is_some() });
+    }
+
+    /// The dotted path of a chain of attributes of something imported; of an item, that of what it is in.
+    fn path_of(&self, expr: &Expr) -> Option<String> {
+        match expr {
+            Expr::Name(name) => self.imported.get(name.id.as_str()).cloned(),
+            Expr::Attribute(part) => Some(format!("{}.{}", self.path_of(&part.value)?, part.attr)),
+            Expr::Subscript(item) => self.path_of(&item.value),
+            _ => None,
+        }
     }
 
     /// A call that is about the surroundings.
@@ -82,6 +134,15 @@ impl Reader<'_> {
 
 impl<'a> Visitor<'a> for Reader<'_> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
+        match statement {
+            Stmt::Import(import) => self.import(import),
+            Stmt::ImportFrom(import) => self.import_from(import),
+            Stmt::Assign(assign) => assign.targets.iter().for_each(|target| self.part_changed(target)),
+            Stmt::AugAssign(assign) => self.part_changed(&assign.target),
+            Stmt::AnnAssign(assign) => self.part_changed(&assign.target),
+            Stmt::Delete(delete) => delete.targets.iter().for_each(|target| self.part_changed(target)),
+            _ => {}
+        }
         let function = u32::from(matches!(statement, Stmt::FunctionDef(_)));
         self.functions += function;
         walk_stmt(self, statement);
@@ -90,6 +151,8 @@ impl<'a> Visitor<'a> for Reader<'_> {
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
+            // Nothing in an expression is of interest then.
+            _ if !self.own => {}
             Expr::Call(call) => {
                 self.call(call);
                 walk_arguments(self, &call.arguments);
@@ -143,7 +206,8 @@ mod tests {
     fn of(source: &str) -> Surroundings {
         let parsed = ruff_python_parser::parse_module(source).unwrap();
         let line_of = |at: TextSize| 1 + source[..at.to_usize()].matches('\n').count() as u32;
-        surroundings(source, parsed.suite(), &line_of)
+        let id = ModuleId { name: "m".to_owned(), is_package: false, path: "m.py".into() };
+        surroundings(source, &id, parsed.suite(), &line_of)
     }
 
     #[test]
@@ -167,6 +231,28 @@ mod tests {
         for source in ["os.environ['A'] = 'b'", "os.environ.update(A='b')", "environment = 1"] {
             assert_eq!(names(source), [], "{source}");
         }
+    }
+
+    #[test]
+    fn parts_of_imported_things_that_functions_change_are_told() {
+        let source = "import settings, a.b\nfrom settings import CONFIG as C\nsettings.X = 1\ndef f(own):\n    settings.DEBUG = True\n\
+                      \x20   C['pool'] += 1\n    a.b.c.d = 1\n    own.x = 1\n    del settings.Y\n";
+        let told: Vec<(String, bool)> = of(source)
+            .changes
+            .into_iter()
+            .map(|change| match change.what {
+                Changed::Thing { path, rebound } => (path, rebound),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let thing = |path: &str, rebound| (path.to_owned(), rebound);
+        let expected = [
+            thing("settings.DEBUG", true),
+            thing("settings.CONFIG", false),
+            thing("a.b.c.d", true),
+            thing("settings.Y", true),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

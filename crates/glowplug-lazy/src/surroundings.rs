@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{Binding, Change, Changed, Effect, EffectKind, Hang, Import, ModuleAnalysis, Source};
+use glowplug_imports::{
+    Binding, Change, Changed, Effect, EffectKind, Hang, Import, ModuleAnalysis, Source, UseKind,
+};
 
 use crate::rules::{Refusal, Rule, refused};
 
@@ -79,6 +81,7 @@ impl<'a> Surroundings<'a> {
                 Changed::Variable(Some(name)) => format!("the environment variable `{name}`"),
                 Changed::Variable(None) => "environment variables".to_owned(),
                 Changed::Folder => "the working folder".to_owned(),
+                Changed::Thing { path, .. } => format!("`{path}`"),
                 Changed::Decimal => "the context of decimal numbers".to_owned(),
                 Changed::Seed => "random numbers".to_owned(),
             };
@@ -119,9 +122,27 @@ fn reads(analysis: &ModuleAnalysis, changed: &Changed, own: bool) -> bool {
                 && analysis.environment_reads.iter().any(named)
         }
         Changed::Folder => own && analysis.reads.contains(&Source::Files),
+        Changed::Thing { path, rebound } => own && reads_thing(analysis, path, *rebound),
         Changed::Seed => own && analysis.reads.contains(&Source::Random),
         Changed::Decimal => own && analysis.imports.iter().any(|import| import.module == "decimal"),
     }
+}
+
+/// Whether a body takes something that is bound again, or uses what is changed.
+fn reads_thing(analysis: &ModuleAnalysis, path: &str, rebound: bool) -> bool {
+    let inside = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    analysis.bindings.iter().any(|binding| {
+        let used = binding.uses.iter().any(|used| matches!(used.kind, UseKind::AtImport | UseKind::Global));
+        binding.statements.iter().any(|statement| {
+            let taken = match &statement.attribute {
+                Some(name) => format!("{}.{name}", statement.module),
+                None => statement.module.clone(),
+            };
+            (rebound && inside(&taken, path)) || (used && (inside(path, &taken) || inside(&taken, path)))
+        })
+    })
 }
 
 /// Why only a replay can show that a module of the user's own may load later: what its body makes depends on the time, or

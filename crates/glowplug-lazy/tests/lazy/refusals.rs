@@ -388,3 +388,20 @@ fn numbers_are_computed_with_the_context_of_their_moment() {
     let draws = ("x.py", "import random\nA = random.random()\n");
     assert_eq!(import_of_x(seeds, &[draws]).0, Some(Rule::EnvironmentChanges));
 }
+
+#[test]
+fn a_module_that_takes_what_a_handler_changes_stays() {
+    let rule = |app: &str, x: &str| {
+        let app = format!("import settings, x\ndef f():\n    {app}\n    return x\n");
+        import_of_x(&app, &[("x.py", x), ("settings.py", "DEBUG = False\nCONFIG = {}\n")]).0
+    };
+    let changes = Some(Rule::EnvironmentChanges);
+    let takes = "from settings import DEBUG\ndef g():\n    return DEBUG\n";
+    let uses = "import settings\nSIZE = settings.CONFIG['a']\n";
+    let shares = "from settings import CONFIG\ndef g():\n    return CONFIG\n";
+    assert_eq!(rule("settings.DEBUG = True", takes), changes);
+    assert_eq!(rule("settings.CONFIG['a'] = 1", uses), changes);
+    assert_eq!(rule("settings.CONFIG['a'] = 1", shares), None, "it is the same object");
+    assert_eq!(rule("settings.OTHER = 1", takes), None);
+    assert_eq!(rule("settings.DEBUG = True", "import settings\ndef g():\n    return settings.DEBUG\n"), None);
+}

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 root, name = sys.argv[1:]
 sys.path.insert(0, root)
 import csv, decimal, json, logging, os, re, signal, threading, warnings
-import holder, lazily, library, parts, registry
+import holder, lazily, library, parts, proxy, registry
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
@@ -65,6 +65,11 @@ const FILES: &[(&str, &str)] = &[
         "def __getattr__(name):\n    if name != 'Kind':\n        raise AttributeError(name)\n    import kinds\n    globals()[name] = kinds.Kind\n    return kinds.Kind\n",
     ),
     ("kinds.py", "class Kind: pass\n"),
+    (
+        "proxy.py",
+        "import sys\nclass Module(type(sys)):\n    def __getattr__(self, name):\n        if name != 'Kind':\n            raise AttributeError(name)\n        import kinds\n        self.__dict__[name] = kinds.Kind\n        return kinds.Kind\ninner = sys.modules['proxy.inner'] = Module('proxy.inner')\n",
+    ),
+    ("asks_a_module.py", "import proxy\nproxy.inner.Kind\n"),
     ("parts/__init__.py", "def wheel(): pass\n"),
     ("parts/wheel.py", ""),
     ("parts/axle.py", ""),
@@ -119,6 +124,7 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("encodes", "changes json.JSONEncoder.default"),
         ("rounds", "changes the context of decimal"),
         ("divides", ""),
+        ("asks_a_module", ""),
         ("takes_a_name", "replaces `parts.wheel`"),
         ("adds_a_submodule", ""),
         ("names_a_level", "registers in `logging._levelToName`"),
