@@ -115,7 +115,7 @@ _ALL = [
     Package("aiohttp==3.14.5", "web", ["tests/test_%s.py" % name for name in _AIOHTTP],
             ["freezegun", "isal", "pytest-mock", "proxy.py", "re-assert", "time-machine", "trustme", "zlib-ng",
              "blockbuster", "coverage", "pytest-codspeed", "pytest-aiohttp", "pytest-timeout"],
-            plugins=["pytest_mock", "pytest_codspeed.plugin"]),
+            plugins=["pytest_mock", "pytest_codspeed.plugin", "pytest_timeout"]),
 ]
 
 PACKAGES = {package.name: package for package in _ALL}
