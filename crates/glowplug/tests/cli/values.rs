@@ -27,10 +27,14 @@ fn states(report: &Value) -> Value {
 
 #[test]
 fn a_client_that_no_event_needs_is_not_made_and_its_lines_of_the_log_are_told() {
-    let project = project("def handler(event, context):\n    return client if event else 'ok'\n");
-    let report = project.report(&[]);
+    let project = project(
+        "def handler(event, context):\n    if event.get('fail'):\n        raise ValueError('no')\n    return client if event else 'ok'\n",
+    );
+    project.write("fails.json", r#"{"fail": true}"#);
+    let report = project.report(&["--holdout", "fails.json"]);
     assert_eq!(states(&report), json!(["applied", "applied"]), "{report}");
     assert_eq!(report["verdict"]["equal"], true);
+    assert_eq!(report["verdict"]["holdout"]["equal"], true);
     let moved = report["verdict"]["moved_logs"].as_array().unwrap();
     assert!(moved.len() == 1 && moved[0].as_str().unwrap().contains("found credentials"), "{moved:?}");
     let diff = project.run(&["build", "function", "--diff"]).stdout;
