@@ -65,6 +65,8 @@ pub(crate) fn search(
         found.refused.insert(id.clone(), why.clone());
     }
     let mut confirmed: BTreeSet<String> = BTreeSet::new();
+    // Whether something was refused since all were looked at.
+    let mut stale = false;
     progress.start("Planning lazy imports", Some(ROUNDS as u64));
     for _ in 0..ROUNDS {
         if progress.interrupted() {
@@ -84,7 +86,16 @@ pub(crate) fn search(
             learnt |= reconcile(subject, &observation, &mut found, &mut measured, &mut edges);
         }
         if !learnt && level != LazyLevel::Aggressive {
+            let refused = found.refused.len();
             learnt |= confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
+            if !learnt && stale {
+                // What stays by now may be what others register in: they are looked at again, all together.
+                confirmed.clear();
+                learnt |=
+                    confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
+                stale = false;
+            }
+            stale |= found.refused.len() > refused;
         }
         progress.advance(1);
         if !learnt {
@@ -127,10 +138,6 @@ fn confirm(
                 found.refused.insert(id, format!("loading it later {}", what.join("; ")));
             }
         }
-    }
-    if learnt {
-        // What stays from now on may be what others register in: they are looked at again.
-        confirmed.clear();
     }
     Ok(learnt)
 }
