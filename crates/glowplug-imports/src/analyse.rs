@@ -299,12 +299,13 @@ fn attribute_paths(found: &Found) -> BTreeSet<String> {
     paths
 }
 
-/// Names of the module that it reads or deletes, and that nothing in it binds.
+/// Names that the body binds by something else than an import.
 fn defined(found: &Found) -> BTreeSet<String> {
     let bound = found.rebound.iter().filter(|binding| !found.deleted.contains(binding));
     bound.map(|(name, _)| name.to_string()).collect()
 }
 
+/// Names of the module that it reads or deletes, and that nothing in it binds.
 fn unbound(found: &Found) -> BTreeSet<String> {
     let stored = found.rebound.iter().filter(|binding| !found.deleted.contains(binding));
     let bound: BTreeSet<&str> = found

@@ -103,13 +103,28 @@ pub(crate) fn search(
         }
     }
     if level != LazyLevel::Aggressive {
-        // Where the rounds ran out, what was not confirmed stays eager.
-        found.frontier.edges.retain(|id, _| confirmed.contains(id) && !found.refused.contains_key(id));
-        let effective = subject.candidates.effective(&found.frontier.edges.keys().cloned().collect());
-        found.frontier.edges.retain(|id, _| effective.contains(id));
+        keep_confirmed(subject, &confirmed, &mut found);
+        // The rounds ran out: nothing is planned any more, but what is left is looked at until nothing is refused.
+        while stale && !found.frontier.edges.is_empty() {
+            if progress.interrupted() {
+                return Err(Error::interrupted());
+            }
+            let lazy: BTreeSet<String> = found.frontier.edges.keys().cloned().collect();
+            let tree = materialise(subject, &Recipe { lazy: lazy.clone(), ..Recipe::before() }, "plan")?;
+            confirmed.clear();
+            stale = confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
+            keep_confirmed(subject, &confirmed, &mut found);
+        }
     }
     progress.finish();
     Ok(found)
+}
+
+/// What was not confirmed stays eager, and what cannot wait without it.
+fn keep_confirmed(subject: &Subject, confirmed: &BTreeSet<String>, found: &mut Search) {
+    found.frontier.edges.retain(|id, _| confirmed.contains(id) && !found.refused.contains_key(id));
+    let effective = subject.candidates.effective(&found.frontier.edges.keys().cloned().collect());
+    found.frontier.edges.retain(|id, _| effective.contains(id));
 }
 
 /// Loads what is deferred late and sees what that changes; says whether the next round will differ.

@@ -19,17 +19,8 @@ struct Given<'a> {
 impl Given<'_> {
     /// Whether the caller alone holds them, and nothing is called that is among them but by what is called.
     fn is_own(&self) -> bool {
-        let own = |value: &Value| {
-            matches!(
-                value,
-                Value::Text
-                    | Value::Own
-                    | Value::Given
-                    | Value::PlainClass
-                    | Value::Function(_)
-                    | Value::Class(_)
-            )
-        };
+        // What an object's methods do, whoever calls them, is not followed.
+        let own = |value: &Value| value.is_own() && !matches!(value, Value::Instance(_));
         self.positional.iter().all(own) && self.named.iter().all(|(_, value)| own(value))
     }
 

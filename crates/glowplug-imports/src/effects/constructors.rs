@@ -7,7 +7,8 @@ use crate::Source;
 /// Constructors by their path, where they are usually imported from.
 const CONSTRUCTORS: &str = "
     boto3.client boto3.resource boto3.Session boto3.session.Session botocore.config.Config botocore.client.Config
-    boto3.session.Config     botocore.session.get_session botocore.session.Session boto3.dynamodb.types.TypeDeserializer
+    boto3.session.Config botocore.session.get_session botocore.session.Session
+    boto3.dynamodb.types.TypeDeserializer
     boto3.dynamodb.types.TypeSerializer aioboto3.Session aiobotocore.session.get_session
     aws_lambda_powertools.utilities.parameters.SSMProvider
     aws_lambda_powertools.utilities.parameters.SecretsProvider
@@ -36,15 +37,15 @@ const CONSTRUCTORS: &str = "
     mako.lookup.TemplateLookup markdown.Markdown markdown_it.MarkdownIt mistune.create_markdown
     bleach.sanitizer.Cleaner bleach.Cleaner
 
-    joblib.load pickle.load pickle.loads numpy.load numpy.loadtxt numpy.genfromtxt numpy.array numpy.asarray
-    numpy.fromfile pandas.read_csv pandas.read_json pandas.read_parquet pandas.read_pickle pandas.read_excel
+    joblib.load pickle.load pickle.loads numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile
+    pandas.read_csv pandas.read_json pandas.read_parquet pandas.read_pickle pandas.read_excel
     pandas.read_table pandas.DataFrame pandas.Series pandas.Index polars.read_csv polars.read_parquet
     polars.DataFrame onnxruntime.InferenceSession onnxruntime.SessionOptions xgboost.Booster lightgbm.Booster
     spacy.load spacy.blank sklearn.feature_extraction.text.CountVectorizer
     sklearn.feature_extraction.text.TfidfVectorizer sklearn.feature_extraction.text.HashingVectorizer
     sklearn.preprocessing.StandardScaler sklearn.pipeline.make_pipeline sklearn.pipeline.Pipeline
 
-    pydantic.TypeAdapter pydantic.type_adapter.TypeAdapter jsonschema.Draft202012Validator
+    pydantic.type_adapter.TypeAdapter jsonschema.Draft202012Validator
     jsonschema.Draft201909Validator jsonschema.Draft7Validator jsonschema.Draft6Validator
     jsonschema.Draft4Validator jsonschema.validators.Draft202012Validator jsonschema.validators.Draft7Validator
     jsonschema.FormatChecker fastjsonschema.compile cerberus.Validator
@@ -82,7 +83,8 @@ const CLOCK: &str = "
 
 const RANDOM: &str = "
     random.betavariate random.choice random.choices random.gauss random.getrandbits random.normalvariate
-    random.randbytes random.randint random.random random.randrange random.sample random.shuffle random.uniform secrets.* uuid.uuid1 uuid.uuid4 os.urandom os.getpid os.getppid numpy.random.*
+    random.randbytes random.randint random.random random.randrange random.sample random.shuffle
+    random.uniform secrets.* uuid.uuid1 uuid.uuid4 os.urandom os.getpid os.getppid numpy.random.*
     threading.get_ident threading.current_thread
 ";
 

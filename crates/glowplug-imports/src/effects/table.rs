@@ -19,20 +19,21 @@ const PURE: &str = "
     html.escape html.unescape importlib.metadata.version importlib.util.find_spec inspect.Parameter
     inspect.cleandoc inspect.getdoc inspect.isclass inspect.isfunction inspect.signature io.BytesIO io.StringIO
     ipaddress.* itertools.* json.JSONDecoder json.JSONEncoder json.dumps json.load json.loads keyword.iskeyword
-    locale.getpreferredencoding logging.Filter logging.Formatter logging.NullHandler math.* numbers.* numpy.arange
-    numpy.array numpy.asarray numpy.dtype numpy.empty numpy.finfo numpy.float32 numpy.float64 numpy.iinfo
-    numpy.int32 numpy.int64 numpy.linspace numpy.ones numpy.zeros operator.*
-    os.cpu_count os.environ.copy os.environ.get os.environ.items os.environ.keys os.fspath os.getcwd os.getenv
-    os.getpid os.listdir os.path.* os.stat os.uname pickle.dumps pkgutil.extend_path platform.* posixpath.*
-    pprint.pformat pydantic.AfterValidator pydantic.BeforeValidator pydantic.ConfigDict pydantic.Field
-    pydantic.PlainValidator pydantic.StringConstraints pydantic.TypeAdapter pydantic.WrapValidator queue.LifoQueue queue.PriorityQueue queue.Queue queue.SimpleQueue re.compile re.escape
-    re.findall re.fullmatch re.match re.search re.split reprlib.Repr reprlib.recursive_repr secrets.token_bytes
-    secrets.token_hex shlex.quote shlex.split shutil.which statistics.* string.* struct.* sys.exc_info
-    sys.getdefaultencoding sys.getfilesystemencoding sys.getsizeof sys.intern sysconfig.get_config_var
-    sysconfig.get_platform tempfile.gettempdir textwrap.* threading.BoundedSemaphore threading.Condition
-    threading.Event threading.Lock threading.RLock threading.Semaphore threading.current_thread
-    threading.get_ident threading.local time.monotonic time.perf_counter time.time types.* typing.*
-    typing_extensions.* unicodedata.* urllib.parse.* uuid.* warnings.catch_warnings weakref.* zoneinfo.ZoneInfo
+    locale.getpreferredencoding logging.Filter logging.Formatter logging.NullHandler math.* numbers.*
+    numpy.arange numpy.array numpy.asarray numpy.dtype numpy.empty numpy.finfo numpy.float32 numpy.float64
+    numpy.iinfo numpy.int32 numpy.int64 numpy.linspace numpy.ones numpy.zeros operator.* os.cpu_count
+    os.environ.copy os.environ.get os.environ.items os.environ.keys os.fspath os.getcwd os.getenv os.getpid
+    os.listdir os.path.* os.stat os.uname pickle.dumps pkgutil.extend_path platform.* posixpath.* pprint.pformat
+    pydantic.AfterValidator pydantic.BeforeValidator pydantic.ConfigDict pydantic.Field pydantic.PlainValidator
+    pydantic.StringConstraints pydantic.TypeAdapter pydantic.WrapValidator queue.LifoQueue queue.PriorityQueue
+    queue.Queue queue.SimpleQueue re.compile re.escape re.findall re.fullmatch re.match re.search re.split
+    reprlib.Repr reprlib.recursive_repr secrets.token_bytes secrets.token_hex shlex.quote shlex.split
+    shutil.which statistics.* string.* struct.* sys.exc_info sys.getdefaultencoding sys.getfilesystemencoding
+    sys.getsizeof sys.intern sysconfig.get_config_var sysconfig.get_platform tempfile.gettempdir textwrap.*
+    threading.BoundedSemaphore threading.Condition threading.Event threading.Lock threading.RLock
+    threading.Semaphore threading.current_thread threading.get_ident threading.local time.monotonic
+    time.perf_counter time.time types.* typing.* typing_extensions.* unicodedata.* urllib.parse.* uuid.*
+    warnings.catch_warnings weakref.* zoneinfo.ZoneInfo
 ";
 
 /// Exceptions to the above.
@@ -69,17 +70,17 @@ const BASES: &str = "
     abc.ABC argparse.Action argparse.ArgumentParser argparse.HelpFormatter ast.NodeTransformer ast.NodeVisitor
     asyncio.Protocol codecs.Codec codecs.IncrementalDecoder codecs.IncrementalEncoder collections.*
     collections.abc.* configparser.ConfigParser contextlib.AbstractAsyncContextManager
-    contextlib.AbstractContextManager contextlib.ContextDecorator
-    contextlib.ExitStack csv.Dialect datetime.date datetime.datetime datetime.timedelta datetime.tzinfo
-    decimal.Decimal email.message.Message enum.* html.parser.HTMLParser http.client.HTTPConnection
-    http.client.HTTPMessage http.client.HTTPResponse http.client.HTTPSConnection importlib.abc.Loader importlib.abc.MetaPathFinder io.BufferedIOBase io.BytesIO
+    contextlib.AbstractContextManager contextlib.ContextDecorator contextlib.ExitStack csv.Dialect datetime.date
+    datetime.datetime datetime.timedelta datetime.tzinfo decimal.Decimal email.message.Message enum.*
+    html.parser.HTMLParser http.client.HTTPConnection http.client.HTTPMessage http.client.HTTPResponse
+    http.client.HTTPSConnection importlib.abc.Loader importlib.abc.MetaPathFinder io.BufferedIOBase io.BytesIO
     io.IOBase io.RawIOBase io.StringIO io.TextIOBase io.TextIOWrapper json.JSONDecoder json.JSONEncoder
     json.decoder.JSONDecodeError logging.Filter logging.Formatter logging.Handler logging.Logger
     logging.LoggerAdapter logging.NullHandler logging.StreamHandler numbers.* os.PathLike pathlib.Path
-    pathlib.PurePath pickle.Pickler pickle.Unpickler pydantic.BaseModel pydantic.main.BaseModel queue.Queue string.Formatter string.Template
-    threading.Thread threading.local types.ModuleType types.SimpleNamespace typing.* typing_extensions.*
-    unittest.TestCase uuid.UUID weakref.WeakKeyDictionary weakref.WeakSet weakref.WeakValueDictionary
-    weakref.ref
+    pathlib.PurePath pickle.Pickler pickle.Unpickler pydantic.BaseModel pydantic.main.BaseModel queue.Queue
+    string.Formatter string.Template threading.Thread threading.local types.ModuleType types.SimpleNamespace
+    typing.* typing_extensions.* unittest.TestCase uuid.UUID weakref.WeakKeyDictionary weakref.WeakSet
+    weakref.WeakValueDictionary weakref.ref
 ";
 
 /// Metaclasses that keep no book of their classes.
@@ -93,11 +94,11 @@ const TRANSPARENT: &str = "
     attrs.frozen attrs.mutable builtins.classmethod builtins.staticmethod dataclasses.dataclass enum.global_enum
     enum.member enum.nonmember enum.property enum.unique enum.verify functools.cache functools.lru_cache
     functools.total_ordering functools.wraps pydantic.computed_field pydantic.field_serializer
-    pydantic.field_validator pydantic.model_serializer pydantic.model_validator pydantic.with_config types.coroutine typing.dataclass_transform typing.final
-    typing.no_type_check typing.overload typing.override typing.runtime_checkable
-    typing_extensions.dataclass_transform typing_extensions.deprecated typing_extensions.final
-    typing_extensions.overload typing_extensions.override warnings.deprecated typing_extensions.runtime
-    typing_extensions.runtime_checkable typing.no_type_check_decorator
+    pydantic.field_validator pydantic.model_serializer pydantic.model_validator pydantic.with_config
+    types.coroutine typing.dataclass_transform typing.final typing.no_type_check typing.overload typing.override
+    typing.runtime_checkable typing_extensions.dataclass_transform typing_extensions.deprecated
+    typing_extensions.final typing_extensions.overload typing_extensions.override warnings.deprecated
+    typing_extensions.runtime typing_extensions.runtime_checkable typing.no_type_check_decorator
 ";
 
 /// Decorators that make another object of a function, without calling it.
