@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Error, Progress, Result};
 use glowplug_imports::ModuleAnalysis;
@@ -64,97 +64,120 @@ pub(crate) fn search(
         force(id, &mut measured, &mut edges);
         found.refused.insert(id.clone(), why.clone());
     }
-    let mut confirmed: BTreeSet<String> = BTreeSet::new();
-    // Whether something was refused since all were looked at.
-    let mut stale = false;
+    let compares = level != LazyLevel::Aggressive;
+    let mut rounds = Rounds { subject, found, measured, edges, confirmed: BTreeSet::new(), stale: false };
     progress.start("Planning lazy imports", Some(ROUNDS as u64));
     for _ in 0..ROUNDS {
         if progress.interrupted() {
             return Err(Error::interrupted());
         }
-        found.frontier = frontier(&measured, &edges, profit);
-        found.fired.clear();
-        if found.frontier.edges.is_empty() {
-            break;
-        }
-        let lazy: BTreeSet<String> = found.frontier.edges.keys().cloned().collect();
-        let tree = materialise(subject, &Recipe { lazy: lazy.clone(), ..Recipe::before() }, "plan")?;
-        let mut learnt = false;
-        for index in 0..subject.ground.events.len() {
-            let observation = observe_event(subject, &tree, index)?;
-            record_fired(subject, &observation, &subject.ground.events[index].name, &mut found.fired);
-            learnt |= reconcile(subject, &observation, &mut found, &mut measured, &mut edges);
-        }
-        if !learnt && level != LazyLevel::Aggressive {
-            let refused = found.refused.len();
-            learnt |= confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
-            if !learnt && stale {
-                // What stays by now may be what others register in: they are looked at again, all together.
-                confirmed.clear();
-                learnt |=
-                    confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
-                stale = false;
-            }
-            stale |= found.refused.len() > refused;
-        }
+        let learnt = rounds.plan(profit, compares)?;
         progress.advance(1);
         if !learnt {
             break;
         }
     }
-    if level != LazyLevel::Aggressive {
-        keep_confirmed(subject, &confirmed, &mut found);
+    if compares {
+        rounds.keep_confirmed();
         // The rounds ran out: nothing is planned any more, but what is left is looked at until nothing is refused.
-        while stale && !found.frontier.edges.is_empty() {
+        while rounds.stale && !rounds.found.frontier.edges.is_empty() {
             if progress.interrupted() {
                 return Err(Error::interrupted());
             }
-            let lazy: BTreeSet<String> = found.frontier.edges.keys().cloned().collect();
-            let tree = materialise(subject, &Recipe { lazy: lazy.clone(), ..Recipe::before() }, "plan")?;
-            confirmed.clear();
-            stale = confirm(subject, &tree, &lazy, &mut confirmed, &mut found, &mut measured, &mut edges)?;
-            keep_confirmed(subject, &confirmed, &mut found);
+            let lazy = rounds.lazy();
+            let tree = rounds.tree(&lazy)?;
+            rounds.confirmed.clear();
+            rounds.stale = rounds.confirm(&tree, &lazy)?;
+            rounds.keep_confirmed();
         }
     }
     progress.finish();
-    Ok(found)
+    Ok(rounds.found)
 }
 
-/// What was not confirmed stays eager, and what cannot wait without it.
-fn keep_confirmed(subject: &Subject, confirmed: &BTreeSet<String>, found: &mut Search) {
-    found.frontier.edges.retain(|id, _| confirmed.contains(id) && !found.refused.contains_key(id));
-    let effective = subject.candidates.effective(&found.frontier.edges.keys().cloned().collect());
-    found.frontier.edges.retain(|id, _| effective.contains(id));
+/// What is known between two rounds.
+struct Rounds<'s, 'g> {
+    subject: &'s Subject<'g>,
+    found: Search,
+    measured: Measured,
+    edges: Vec<Edge>,
+    /// Ids whose late load changes nothing for others.
+    confirmed: BTreeSet<String>,
+    /// Whether something was refused since all were looked at: what stays then may be what others register in.
+    stale: bool,
 }
 
-/// Loads what is deferred late and sees what that changes; says whether the next round will differ.
-fn confirm(
-    subject: &Subject,
-    tree: &Utf8Path,
-    lazy: &BTreeSet<String>,
-    confirmed: &mut BTreeSet<String>,
-    found: &mut Search,
-    measured: &mut Measured,
-    edges: &mut Vec<Edge>,
-) -> Result<bool> {
-    let mut learnt = false;
-    let mut unconfirmed: BTreeSet<String> = lazy.difference(confirmed).cloned().collect();
-    for round in 0..CONFIRMATIONS {
-        if unconfirmed.is_empty() {
-            break;
+impl Rounds<'_, '_> {
+    /// Plans, traces what that gives, reconciles and confirms; says whether the next round will differ.
+    fn plan(&mut self, profit: Profit, compares: bool) -> Result<bool> {
+        self.found.frontier = frontier(&self.measured, &self.edges, profit);
+        self.found.fired.clear();
+        let lazy = self.lazy();
+        if lazy.is_empty() {
+            return Ok(false);
         }
-        for (id, what) in effects::check(subject, tree, lazy, &unconfirmed, round == 0)? {
-            unconfirmed.remove(&id);
-            if what.is_empty() {
-                confirmed.insert(id);
-            } else {
-                learnt = true;
-                force(&id, measured, edges);
-                found.refused.insert(id, format!("loading it later {}", what.join("; ")));
+        let tree = self.tree(&lazy)?;
+        let mut learnt = false;
+        let events = &self.subject.ground.events;
+        for (index, event) in events.iter().enumerate() {
+            let observation = observe_event(self.subject, &tree, index)?;
+            record_fired(self.subject, &observation, &event.name, &mut self.found.fired);
+            let Self { subject, found, measured, edges, .. } = self;
+            learnt |= reconcile(subject, &observation, found, measured, edges);
+        }
+        if learnt || !compares {
+            return Ok(learnt);
+        }
+        if self.confirm(&tree, &lazy)? {
+            self.stale = true;
+            return Ok(true);
+        }
+        if !self.stale {
+            return Ok(false);
+        }
+        self.confirmed.clear();
+        self.stale = self.confirm(&tree, &lazy)?;
+        Ok(self.stale)
+    }
+
+    /// Ids of the chosen imports.
+    fn lazy(&self) -> BTreeSet<String> {
+        self.found.frontier.edges.keys().cloned().collect()
+    }
+
+    fn tree(&self, lazy: &BTreeSet<String>) -> Result<Utf8PathBuf> {
+        materialise(self.subject, &Recipe { lazy: lazy.clone(), ..Recipe::before() }, "plan")
+    }
+
+    /// What was not confirmed stays eager, and what cannot wait without it.
+    fn keep_confirmed(&mut self) {
+        let Self { found, confirmed, .. } = self;
+        found.frontier.edges.retain(|id, _| confirmed.contains(id) && !found.refused.contains_key(id));
+        let effective = self.subject.candidates.effective(&self.lazy());
+        self.found.frontier.edges.retain(|id, _| effective.contains(id));
+    }
+
+    /// Loads what is deferred late and sees what that changes; says whether something was refused.
+    fn confirm(&mut self, tree: &Utf8Path, lazy: &BTreeSet<String>) -> Result<bool> {
+        let mut refused = false;
+        let mut unconfirmed: BTreeSet<String> = lazy.difference(&self.confirmed).cloned().collect();
+        for round in 0..CONFIRMATIONS {
+            if unconfirmed.is_empty() {
+                break;
+            }
+            for (id, what) in effects::check(self.subject, tree, lazy, &unconfirmed, round == 0)? {
+                unconfirmed.remove(&id);
+                if what.is_empty() {
+                    self.confirmed.insert(id);
+                } else {
+                    refused = true;
+                    force(&id, &mut self.measured, &mut self.edges);
+                    self.found.refused.insert(id, format!("loading it later {}", what.join("; ")));
+                }
             }
         }
+        Ok(refused)
     }
-    Ok(learnt)
 }
 
 /// Takes an edge out of the choice and its targets into what is needed.
