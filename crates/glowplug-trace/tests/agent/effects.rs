@@ -183,11 +183,15 @@ fn what_fails_as_the_first_of_all_is_told_whether_it_is_loaded_or_not() {
             ("begun.py", "VALUE = 1\nfrom ended import KEY\n"),
             ("ended.py", "from begun import VALUE\nKEY = VALUE\n"),
             ("leaves.py", "import os\nos._exit(3)\n"),
+            (
+                "leaves_a_child.py",
+                "import os, time\nmain = os.getppid()\nif os.fork() == 0:\n    os.closerange(0, 3)\n    try:\n        while True:\n            os.kill(main, 0)\n            time.sleep(0.05)\n    finally:\n        os._exit(0)\n",
+            ),
         ],
     );
     for interpreter in interpreters() {
         let mut command = Command::new(&interpreter.path);
-        command.args(["-c", CIRCLE]).arg(root).args(["begun", "ended", "leaves"]);
+        command.args(["-c", CIRCLE]).arg(root).args(["begun", "ended", "leaves", "leaves_a_child"]);
         let found: Value = serde_json::from_str(&run(&mut command)).unwrap();
         let effects = found["effects"].as_array().unwrap();
         let of =
@@ -199,5 +203,6 @@ fn what_fails_as_the_first_of_all_is_told_whether_it_is_loaded_or_not() {
             "{ended}"
         );
         assert_eq!(of("leaves"), None, "a process that ends itself says nothing");
+        assert_eq!(of("leaves_a_child"), None, "nor does one that outlives it, and nobody waits for it");
     }
 }
