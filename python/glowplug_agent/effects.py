@@ -134,12 +134,19 @@ def _look(place, namespace, deep, own, standard, before, after):
             _look(place + (name,), inner, False, own, standard, before, after)
 
 
+def _is_another_entry(name, module):
+    """Whether a module has an entry under its own name besides: what changes in it is told there."""
+    own = _attribute(module, "__name__")
+    return isinstance(own, str) and own != name and sys.modules.get(own) is module
+
+
 def _picture(before, support):
     """What everybody can see of the modules that are there."""
     after = {}
     for name in list(sys.modules):
-        namespace = _attribute(sys.modules.get(name), "__dict__")
-        if name == support or type(namespace) is not dict:
+        module = sys.modules.get(name)
+        namespace = _attribute(module, "__dict__")
+        if name == support or type(namespace) is not dict or _is_another_entry(name, module):
             continue
         standard = _standard(name)
         _look((name,), namespace, not standard, name, standard, before, after)

@@ -190,6 +190,8 @@ pub struct Global {
     pub makes: BTreeSet<String>,
     /// What it reads.
     pub reads: BTreeSet<Source>,
+    /// It consists of compiled regular expressions whose texts depend on nothing but the module's own names.
+    pub pattern: bool,
 }
 
 impl Global {

@@ -42,6 +42,7 @@ pub(crate) fn globals(
             unsettled: unsettled(found, global, making, &last, place_of),
             makes: making.makes.clone(),
             reads: making.reads.clone(),
+            pattern: making.pattern,
             binding,
         });
     }
@@ -170,6 +171,42 @@ mod tests {
         assert_eq!(kinds(&analysis.globals[0].binding), [UseKind::Global, UseKind::Later]);
         let inner = analysis.bindings[0].uses[3].place;
         assert_eq!(analysis.global_around(inner).map(|global| global.binding.name.as_str()), Some("c"));
+    }
+
+    #[test]
+    fn patterns_of_texts_that_do_not_change_are_told() {
+        let before = "import re, os, string, x\nfrom re import compile as c\nfrom y import P\nA = 'a' + x.B\nL = ['a']\n\
+                      D = 'a'.join(str(n) for n in L)\nO = x.y()\n";
+        let is_pattern = |value: &str| global(&format!("{before}N = {value}\n"), "N").pattern;
+        for value in [
+            "re.compile('a')",
+            "c(A, re.I | re.X)",
+            "re.compile(f'{A}+[{string.digits}]' + D, flags=re.I).match",
+            "re.compile('|'.join([re.escape(w) for w in sorted({'a', A})]))",
+            "[re.compile(p % A) for p in ('a%s', 'b%s') if p]",
+            "{'a': re.compile('a'), A: (re.compile(b'b'), None)}",
+        ] {
+            assert!(is_pattern(value), "{value}");
+        }
+        for value in [
+            "re.compile(P)",
+            "re.compile(x.B)",
+            "re.compile(O)",
+            "re.compile('|'.join(L))",
+            "re.compile(os.getenv('A', 'a'))",
+            "re.compile('a').match('b')",
+            "re.compile('a', x.flag())",
+            "(re.compile('a'), x.y())",
+            "x.compile('a')",
+            "{**x.z(), 'a': re.compile('a')}",
+            "str('a')",
+        ] {
+            assert!(!is_pattern(value), "{value}");
+        }
+        let again = "import re\nA = 'a'\nN = re.compile(A)\nA = 'b'\n";
+        assert_eq!(problems(again, "N"), ["`A` is bound again"]);
+        let shadowed = "class re:\n    compile = print\nN = re.compile('a')\n";
+        assert!(!global(shadowed, "N").pattern);
     }
 
     #[test]

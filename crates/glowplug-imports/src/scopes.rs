@@ -101,19 +101,28 @@ impl Scopes {
 
     /// What `name` means where it is read in `scope`.
     pub(crate) fn resolve(&self, scope: ScopeId, name: &str) -> Meaning {
+        self.find(scope, name).1
+    }
+
+    /// The scope that binds `name` for who reads it in `scope`; a class body that may, or the module, where no other does.
+    pub(crate) fn binder(&self, scope: ScopeId, name: &str) -> ScopeId {
+        self.find(scope, name).0
+    }
+
+    fn find(&self, scope: ScopeId, name: &str) -> (ScopeId, Meaning) {
         let mut current = scope;
         loop {
             let here = &self.0[current];
             match here.kind {
-                ScopeKind::Module => return Meaning::Global,
+                ScopeKind::Module => return (0, Meaning::Global),
                 // A class body is read by its own statements only.
                 ScopeKind::Class if current != scope => {}
-                _ if here.globals.contains(name) => return Meaning::Global,
-                ScopeKind::Class if here.bound.contains(name) => return Meaning::Either,
+                _ if here.globals.contains(name) => return (0, Meaning::Global),
+                ScopeKind::Class if here.bound.contains(name) => return (current, Meaning::Either),
                 ScopeKind::Function | ScopeKind::Comprehension
                     if here.bound.contains(name) && !here.nonlocals.contains(name) =>
                 {
-                    return Meaning::Local;
+                    return (current, Meaning::Local);
                 }
                 _ => {}
             }

@@ -67,9 +67,15 @@ pub(crate) fn is_main(test: &Expr) -> bool {
     equal && ((is_name(&compare.left) && is_text(other)) || (is_text(&compare.left) && is_name(other)))
 }
 
+/// A call of one of these names, without arguments.
+pub(crate) fn is_call_of(expr: &Expr, names: &[&str]) -> bool {
+    matches!(expr, Expr::Call(call) if call.arguments.is_empty()
+        && matches!(call.func.as_ref(), Expr::Name(name) if names.contains(&name.id.as_str())))
+}
+
 /// `globals()`.
 pub(crate) fn is_globals(expr: &Expr) -> bool {
-    matches!(expr, Expr::Call(call) if matches!(call.func.as_ref(), Expr::Name(name) if name.id.as_str() == "globals"))
+    is_call_of(expr, &["globals"])
 }
 
 /// `globals().update(…)`, which writes alone.

@@ -19,7 +19,7 @@ pub enum CandidateKind {
     Import,
     /// What `import a.b` loads beside binding `a`.
     Submodule,
-    /// A name of the user's own code that a statement of the body binds to what a call gives.
+    /// A name that a statement of the body binds to what a call gives.
     Global,
 }
 

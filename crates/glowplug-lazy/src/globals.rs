@@ -1,4 +1,5 @@
-//! Which statements of the user's own code may wait until the first use of what they bind: `s3 = boto3.client("s3")`.
+//! Which statements may wait until the first use of what they bind: of the user's own code `s3 = boto3.client("s3")`, of
+//! libraries `WORD = re.compile(r"\w+")`.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +8,19 @@ use glowplug_imports::{Binding, Global, ModuleAnalysis, Source};
 use crate::rules::{Refusal, Rule, judge_name, refused};
 use crate::world::World;
 
-/// Name → why the statement stays as it is, for every statement of a module that is asked about. Empty for modules
-/// that are not the user's own.
+/// Name → why the statement stays as it is, for every statement of a module that is asked about. Of libraries those that
+/// compile patterns: what their other values are made from, and when, is their own affair.
 pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 
 /// Judges the statements of a module. One may use what another binds only where it waits itself, so the last comes
 /// first.
 pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
     let mut judged = Judged::new();
-    if world.is_user(&analysis.name) {
-        for global in analysis.globals.iter().rev() {
-            let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
-                .or_else(|| of_value(world, analysis, global));
-            judged.insert(global.binding.name.clone(), refusal);
-        }
+    let is_user = world.is_user(&analysis.name);
+    for global in analysis.globals.iter().rev().filter(|global| is_user || global.pattern) {
+        let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
+            .or_else(|| of_value(world, analysis, global));
+        judged.insert(global.binding.name.clone(), refusal);
     }
     judged
 }

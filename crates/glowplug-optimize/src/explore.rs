@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_engine::{InitOutcome, Outcome};
 use glowplug_lazy::Candidate;
@@ -39,14 +40,13 @@ pub(crate) struct Explored {
 /// Values that only a replay can support wait at `level` aggressive alone.
 pub(crate) fn explore(
     subject: &Subject,
-    original: &camino::Utf8Path,
+    original: &Utf8Path,
     level: LazyLevel,
     progress: &dyn Progress,
 ) -> Result<Explored> {
     let mut explored = Explored { level, ..Explored::default() };
     let events = subject.ground.events.len();
-    let user_files: BTreeSet<camino::Utf8PathBuf> =
-        subject.candidates.all().filter(|c| c.is_global()).map(|c| c.path.clone()).collect();
+    let mut files = files_with_values(subject);
     let count = PASSES.max(events);
     progress.start("Tracing imports", Some((count + events) as u64));
     let mut outcomes = Vec::new();
@@ -56,8 +56,7 @@ pub(crate) fn explore(
             return Err(Error::interrupted());
         }
         let event = &subject.ground.events[pass % events];
-        let options = ObserveOptions { user_files: user_files.clone(), ..ObserveOptions::default() };
-        let observation = observe(subject, original, Some(event), &options)?;
+        let observation = observe_values(subject, original, event, &mut files)?;
         if !matches!(observation.init.outcome, InitOutcome::Ready) {
             return Err(init_failed(&observation.init.outcome, Some((&subject.ground, original))));
         }
@@ -78,11 +77,39 @@ pub(crate) fn explore(
     Ok(explored)
 }
 
+/// The files whose statements are timed one by one: what they make may wait.
+fn files_with_values(subject: &Subject) -> BTreeSet<Utf8PathBuf> {
+    let globals = subject.candidates.all().filter(|candidate| candidate.is_global());
+    let asked = globals.filter(|c| c.refusal.is_none() || owner(subject, &c.path) == OWN);
+    asked.map(|candidate| candidate.path.clone()).collect()
+}
+
+/// A traced start that times the statements of `files`; of the user's own alone, from then on, where a library does not
+/// bear it.
+fn observe_values(
+    subject: &Subject,
+    original: &Utf8Path,
+    event: &glowplug_function::Event,
+    files: &mut BTreeSet<Utf8PathBuf>,
+) -> Result<Observation> {
+    loop {
+        let options = ObserveOptions { user_files: files.clone(), ..ObserveOptions::default() };
+        let observation = observe(subject, original, Some(event), &options)?;
+        let before = files.len();
+        if !matches!(observation.init.outcome, InitOutcome::Ready) {
+            files.retain(|path| owner(subject, path) == OWN);
+        }
+        if files.len() == before {
+            return Ok(observation);
+        }
+    }
+}
+
 /// How the user's own code is called where distributions are listed.
 pub(crate) const OWN: &str = "the function";
 
 /// The distribution that holds a file of the tree.
-pub(crate) fn owner(subject: &Subject, path: &camino::Utf8Path) -> String {
+pub(crate) fn owner(subject: &Subject, path: &Utf8Path) -> String {
     if subject.ground.user_files().contains(path) {
         return OWN.to_owned();
     }
@@ -91,7 +118,7 @@ pub(crate) fn owner(subject: &Subject, path: &camino::Utf8Path) -> String {
 
 fn observe(
     subject: &Subject,
-    tree: &camino::Utf8Path,
+    tree: &Utf8Path,
     event: Option<&glowplug_function::Event>,
     options: &ObserveOptions,
 ) -> Result<Observation> {
@@ -104,7 +131,7 @@ fn observe(
 }
 
 /// One traced start of any tree with one event.
-pub(crate) fn observe_event(subject: &Subject, tree: &camino::Utf8Path, event: usize) -> Result<Observation> {
+pub(crate) fn observe_event(subject: &Subject, tree: &Utf8Path, event: usize) -> Result<Observation> {
     observe(subject, tree, Some(&subject.ground.events[event]), &ObserveOptions::default())
 }
 

@@ -219,6 +219,7 @@ impl<'a> Walker<'a, '_> {
 
     fn call_method(&mut self, call: &'a ExprCall, owner: &Value, name: &str, given: &Given<'a>) -> Value {
         match owner {
+            Value::Text if table::gives_text(name) => Value::Text,
             Value::Text => Value::Own,
             Value::Own | Value::PlainClass | Value::Function(_) => {
                 let callbacks = given.positional.iter().chain(given.named.iter().map(|(_, value)| value));

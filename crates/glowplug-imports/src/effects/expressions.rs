@@ -1,6 +1,6 @@
 //! What an expression gives, and what evaluating it may do.
 
-use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Parameters};
+use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Operator, Parameters};
 use ruff_text_size::Ranged;
 
 use super::definitions::Code;
@@ -40,6 +40,7 @@ impl<'a> Walker<'a, '_> {
                 let (left, right) = (self.value(&operation.left), self.value(&operation.right));
                 match (left, right) {
                     (Value::Text, Value::Text) => Value::Text,
+                    _ if is_text(expr) => Value::Text,
                     (path @ Value::Handle(Handle::Path), _) => path,
                     _ => Value::Own,
                 }
@@ -207,6 +208,23 @@ impl<'a> Walker<'a, '_> {
                 self.value(default);
             }
         }
+    }
+}
+
+/// Whether an expression gives text by its look: a literal, or what is put together with one.
+fn is_text(expr: &Expr) -> bool {
+    match expr {
+        Expr::StringLiteral(_) | Expr::BytesLiteral(_) | Expr::FString(_) => true,
+        Expr::BinOp(operation) => match operation.op {
+            Operator::Add => is_text(&operation.left) || is_text(&operation.right),
+            Operator::Mod => is_text(&operation.left),
+            _ => false,
+        },
+        Expr::Call(call) => match call.func.as_ref() {
+            Expr::Attribute(method) => table::gives_text(method.attr.as_str()) && is_text(&method.value),
+            _ => false,
+        },
+        _ => false,
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Making {
     pub(crate) makes: BTreeSet<String>,
     /// What it reads beside the program.
     pub(crate) reads: BTreeSet<Source>,
+    /// It consists of compiled regular expressions of texts that do not change.
+    pub(crate) pattern: bool,
     /// The known constructors, as effects of the module's body.
     excused: Vec<Effect>,
 }
@@ -33,7 +35,9 @@ impl<'a> Walker<'a, '_> {
         let outer = std::mem::take(&mut self.found);
         self.making = Some(Making::default());
         let given = self.value(value);
+        let pattern = self.is_pattern(value);
         let mut making = self.making.take().unwrap_or_default();
+        making.pattern = pattern;
         making.effects = std::mem::replace(&mut self.found, outer);
         for effect in making.effects.iter().chain(&making.excused) {
             if !self.found.contains(effect) {

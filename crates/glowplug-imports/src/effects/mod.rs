@@ -12,6 +12,7 @@ mod constructors;
 mod definitions;
 mod expressions;
 mod making;
+mod patterns;
 mod scope;
 pub(crate) mod table;
 #[cfg(test)]

@@ -171,6 +171,12 @@ const TEXT_METHODS: &str = "
     splitlines startswith strip swapcase translate upper zfill items keys values
 ";
 
+/// Methods of text that give text.
+const GIVING_TEXT: &str = "
+    capitalize casefold decode encode expandtabs format format_map join ljust lower lstrip removeprefix
+    removesuffix replace rjust rstrip strip swapcase title translate upper zfill
+";
+
 /// Methods by which something is made known to whoever looks it up.
 const REGISTERING: &str = "
     add add_command add_handler add_listener add_middleware add_typecast append attach connect extend
@@ -188,6 +194,11 @@ const PATH_METHODS: &str = "
     absolute as_posix as_uri exists expanduser glob is_absolute is_dir is_file iterdir joinpath match read_bytes
     read_text relative_to resolve rglob stat with_name with_stem with_suffix
 ";
+
+/// Whether a method of text gives text, which cannot change.
+pub(super) fn gives_text(method: &str) -> bool {
+    within(GIVING_TEXT, method)
+}
 
 pub(super) fn within(list: &str, path: &str) -> bool {
     list.split_ascii_whitespace().any(|known| match known.strip_suffix(".*") {

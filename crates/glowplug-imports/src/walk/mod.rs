@@ -4,6 +4,8 @@ mod annotations;
 mod globals;
 mod namespaces;
 
+use std::collections::BTreeSet;
+
 use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_pattern, walk_stmt};
 use ruff_python_ast::{
@@ -12,6 +14,7 @@ use ruff_python_ast::{
 };
 use ruff_text_size::{Ranged, TextSize};
 
+use self::namespaces::{OWN_MODULE, OwnModule};
 use crate::found::{Annotations, AnyImport, Clause, Fixed, Found, Read};
 use crate::scopes::{ScopeId, ScopeKind};
 use crate::shapes::{
@@ -47,6 +50,10 @@ pub(crate) struct Walker<'a> {
     answering: Option<&'a str>,
     /// Expressions that read the module's names as a whole, if their own names mean what they seem to.
     whole_reads: Vec<(TextSize, String, ScopeId)>,
+    /// Names that are bound to the module itself.
+    own_modules: Vec<OwnModule>,
+    /// Where names stand that are asked for one of their attributes by `getattr` and the like.
+    asked: BTreeSet<TextSize>,
 }
 
 impl<'a> Walker<'a> {
@@ -75,6 +82,8 @@ impl<'a> Walker<'a> {
             class_reads: false,
             answering: None,
             whole_reads: Vec::new(),
+            own_modules: Vec::new(),
+            asked: BTreeSet::new(),
         };
         walker.visit_body(suite);
         walker.settle_namespace();
@@ -342,6 +351,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
                     self.found.scopes.declare_nonlocal(self.scope, &name.id);
                 }
             }
+            Stmt::Assign(assign) if self.keeps_own_module(assign) => {}
             Stmt::AnnAssign(assign) => {
                 if let Some(value) = &assign.value {
                     self.visit_expr(value);
@@ -449,12 +459,13 @@ impl<'a> Visitor<'a> for Walker<'a> {
             }
             Expr::Subscript(subscript) if is_own_module(&subscript.value, &subscript.slice) => {
                 if subscript.ctx == ExprContext::Load {
-                    self.namespace(expr.start(), "sys.modules[__name__]");
+                    self.namespace(expr.start(), OWN_MODULE);
                 } else {
                     self.found.replaces_itself.get_or_insert(expr.start());
                 }
                 walk_expr(self, expr);
             }
+            Expr::Call(call) if self.imports_by_call(call) => {}
             Expr::Call(call) => {
                 self.call(call);
                 walk_expr(self, expr);

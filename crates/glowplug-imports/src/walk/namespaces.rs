@@ -1,20 +1,70 @@
 //! Calls and names by which a module reads its names as a whole, and imports that are asked for by a text.
 
+use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr};
-use ruff_python_ast::{Expr, ExprCall};
+use ruff_python_ast::{Expr, ExprCall, StmtAssign};
 use ruff_text_size::{Ranged, TextSize};
 
 use super::Walker;
+use crate::found::Read;
 use crate::scopes::{Meaning, ScopeId, ScopeKind};
-use crate::shapes::is_own_module;
+use crate::shapes::{is_call_of, is_own_module};
+
+/// How a module reads its names as a whole through itself.
+pub(super) const OWN_MODULE: &str = "sys.modules[__name__]";
+
+/// A name that is bound to the module itself.
+pub(super) struct OwnModule {
+    name: Name,
+    scope: ScopeId,
+    at: TextSize,
+}
 
 impl<'a> Walker<'a> {
     pub(super) fn namespace(&mut self, at: TextSize, how: &str) {
         self.whole_reads.push((at, how.to_owned(), self.scope));
     }
 
+    /// `name = sys.modules[__name__]`: whether that reads all names depends on what is done with `name`.
+    pub(super) fn keeps_own_module(&mut self, assign: &'a StmtAssign) -> bool {
+        let ([target @ Expr::Name(name)], Expr::Subscript(subscript)) =
+            (assign.targets.as_slice(), &*assign.value)
+        else {
+            return false;
+        };
+        if !is_own_module(&subscript.value, &subscript.slice) {
+            return false;
+        }
+        // It may be for setting any of them.
+        self.found.writes_namespace = true;
+        self.own_modules.push(OwnModule {
+            name: name.id.clone(),
+            scope: self.scope,
+            at: assign.value.start(),
+        });
+        walk_expr(self, &assign.value);
+        self.visit_expr(target);
+        true
+    }
+
+    /// Whether the name of the module itself is used for anything but asking for one of its names.
+    fn is_passed_on(&self, own: &OwnModule) -> bool {
+        let scopes = &self.found.scopes;
+        let binder = scopes.binder(own.scope, &own.name);
+        let whole = |read: &Read| {
+            let one = read.attributes.first().is_some_and(|first| first.as_str() != "__dict__");
+            !one && !self.asked.contains(&read.at)
+        };
+        let mut reads = self.found.reads.iter().filter(|read| read.name == own.name);
+        scopes.kind(own.scope) == ScopeKind::Class
+            || reads.any(|read| whole(read) && scopes.binder(read.scope, &read.name) == binder)
+    }
+
     /// The first read of the whole namespace that is one: a parameter may be called `globals` too.
     pub(super) fn settle_namespace(&mut self) {
+        let passed_on = self.own_modules.iter().filter(|own| self.is_passed_on(own));
+        let passed_on: Vec<_> = passed_on.map(|own| (own.at, OWN_MODULE.to_owned(), own.scope)).collect();
+        self.whole_reads.extend(passed_on);
         let scopes = &self.found.scopes;
         let is_one = |(_, how, scope): &&(TextSize, String, ScopeId)| {
             let name = how.split('(').next().unwrap_or(how);
@@ -34,8 +84,11 @@ impl<'a> Walker<'a> {
             Expr::Call(call) => {
                 let by_name = matches!(call.func.as_ref(), Expr::Name(name)
                     if matches!(name.id.as_str(), "getattr" | "setattr" | "hasattr" | "delattr"));
-                let first = call.arguments.args.first();
-                let asks = by_name && first.is_some_and(|first| self.is_read_of_own_module(first));
+                let first = call.arguments.args.first().filter(|_| by_name);
+                if let Some(name @ Expr::Name(_)) = first {
+                    self.asked.insert(name.start());
+                }
+                let asks = first.is_some_and(|first| self.is_read_of_own_module(first));
                 if asks {
                     for argument in &call.arguments.args[1..] {
                         self.visit_expr(argument);
@@ -45,6 +98,23 @@ impl<'a> Walker<'a> {
             }
             _ => false,
         }
+    }
+
+    /// `__import__(name, globals(), locals())`, which asks them for the package alone. What else the call holds is visited
+    /// here.
+    pub(super) fn imports_by_call(&mut self, call: &'a ExprCall) -> bool {
+        let is_it = matches!(call.func.as_ref(), Expr::Name(name) if name.id.as_str() == "__import__");
+        if !is_it {
+            return false;
+        }
+        self.call(call);
+        self.visit_expr(&call.func);
+        let surroundings = |argument: &Expr| is_call_of(argument, &["globals", "locals"]);
+        let arguments = call.arguments.args.iter().chain(call.arguments.keywords.iter().map(|k| &k.value));
+        for argument in arguments.filter(|argument| !surroundings(argument)) {
+            self.visit_expr(argument);
+        }
+        true
     }
 
     fn is_read_of_own_module(&mut self, expr: &'a Expr) -> bool {

@@ -26,6 +26,21 @@ fn a_value_is_made_at_its_first_use_and_once_with_what_it_needs() {
 }
 
 #[test]
+fn patterns_of_libraries_wait_and_nothing_else_that_they_make() {
+    let lib = "import re\n_DIGIT = '[0-9]'\nNUMBER = re.compile('^' + _DIGIT + '+$')\nmatch = re.compile(r'\\w+').match\n\
+               table = dict(a=1)\n\ndef is_number(text):\n    return bool(NUMBER.match(text)), bool(match(text)), table\n";
+    let tree = Tree::new(&[("lib.py", lib), ("app.py", "import lib\n")]);
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    let globals = candidates.all().filter(|c| c.is_global() && c.refusal.is_none());
+    assert_eq!(globals.map(|c| c.name.as_str()).collect::<Vec<_>>(), ["NUMBER", "match"]);
+    let script = "import lib\nprint('NUMBER' in vars(lib), lib.is_number('12'), lib.is_number('!'), lib.NUMBER is lib.NUMBER)\n\
+                  print('NUMBER' in vars(lib), lib.match.__self__.pattern)\n";
+    for (before, after) in tree.compare(None, script) {
+        assert_eq!(before.replacen("True", "False", 1), after);
+    }
+}
+
+#[test]
 fn an_import_that_only_a_value_uses_waits_with_it_or_not_at_all() {
     let tree = Tree::new(&[("boto3.py", MAKER), ("app.py", APP)]);
     let script = "import app, sys\nprint('boto3' in sys.modules)\n";

@@ -18,6 +18,7 @@ root, name = sys.argv[1:]
 sys.path.insert(0, root)
 import csv, decimal, json, logging, os, re, signal, threading, warnings
 import holder, lazily, library, parts, proxy, registry
+sys.modules["vendored.registry"] = registry  # told once
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
