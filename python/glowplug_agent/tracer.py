@@ -18,6 +18,7 @@ _cpu_clock = time.thread_time_ns
 _ident = sys.modules["_thread"].get_ident
 _getframe = sys._getframe
 _modules = sys.modules
+_Module = type(sys)
 
 _FUTURES = 0x1FE0000  # the CO_FUTURE_* flags of 3.9 to 3.13
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
@@ -53,6 +54,16 @@ def _text(value):
     if type(value) is str or value is None:
         return value
     return str.__str__(value) if isinstance(value, str) else None
+
+
+def _aliases():
+    """Entries of `sys.modules` for modules that have one under their own names too: the entry and that name."""
+    found = []
+    for entry, module in list(_modules.items()):
+        own = module.__dict__.get("__name__") if type(module) is _Module else None
+        if type(own) is str and own != entry and type(entry) is str and _modules.get(own) is module:
+            found.append((entry, own))
+    return found
 
 
 class _Record:
@@ -179,6 +190,7 @@ class _Tracer:
             "subprocesses": processes,
             "cached": cached,
             "connections": connections,
+            "aliases": [(self.phases.number,) + pair for pair in _aliases()],
         }
         _used.extend(record for record in records if record.over)
         return chunk

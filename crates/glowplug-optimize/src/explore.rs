@@ -8,6 +8,7 @@ use glowplug_engine::{InitOutcome, Outcome};
 use glowplug_lazy::Candidate;
 use glowplug_trace::{ImportRecord, Observation, ObserveOptions, Phase, StatementRecord};
 
+use crate::aliases::Aliases;
 use crate::deferral::find_needed;
 use crate::options::LazyLevel;
 use crate::subject::Subject;
@@ -32,6 +33,8 @@ pub(crate) struct Explored {
     pub(crate) need: BTreeMap<String, f64>,
     /// Every module that some traced start of the original loaded, in init or for an event.
     pub(crate) loaded: BTreeSet<String>,
+    /// Second names that modules had in the original.
+    pub(crate) aliases: Aliases,
     /// Id of an import that breaks the function when it is deferred with all others → how.
     pub(crate) breaking: BTreeMap<String, String>,
 }
@@ -62,6 +65,7 @@ pub(crate) fn explore(
         }
         read_original(subject, &observation, &mut explored, &mut passes);
         explored.loaded.extend(loaded(&observation, Phase::FirstInvoke));
+        explored.aliases.extend(&observation.aliases);
         if pass < events {
             outcomes
                 .push(observation.invocation.as_ref().map(|invocation| outcome_kind(&invocation.outcome)));

@@ -14,6 +14,7 @@
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
 //! same bytes; whatever fails, or is interrupted, leaves no process and no folder behind, the cache apart.
 
+mod aliases;
 mod bisect;
 mod build;
 mod compare;

@@ -59,7 +59,7 @@ pub(crate) fn search(
         forced: BTreeSet::new(),
         root: subject.handler_module(),
     };
-    let mut edges = edges(subject, level, &measured, &explored.breaking, &mut found.refused);
+    let mut edges = edges(subject, level, &measured, explored, &mut found.refused);
     for (id, why) in pinned {
         force(id, &mut measured, &mut edges);
         found.refused.insert(id.clone(), why.clone());
@@ -243,7 +243,7 @@ fn edges(
     subject: &Subject,
     level: LazyLevel,
     measured: &Measured,
-    breaking: &BTreeMap<String, String>,
+    explored: &Explored,
     refused: &mut BTreeMap<String, String>,
 ) -> Vec<Edge> {
     let mut edges = Vec::new();
@@ -262,12 +262,16 @@ fn edges(
             refused.insert(candidate.id.clone(), why.to_owned());
             continue;
         }
-        if let Some(how) = breaking.get(&candidate.id) {
+        if let Some(how) = explored.breaking.get(&candidate.id) {
             refused
                 .insert(candidate.id.clone(), format!("deferring it with others broke the function: {how}"));
             continue;
         }
         let targets = targets(subject, candidate, &measured.self_ms);
+        if let Some(why) = explored.aliases.hold(&candidate.module, &targets) {
+            refused.insert(candidate.id.clone(), why);
+            continue;
+        }
         let proof_needed = level == LazyLevel::Safe && owner(subject, &candidate.path) != OWN;
         if let Some(why) = proof_needed.then(|| unproved(subject, &targets, measured)).flatten() {
             refused.insert(candidate.id.clone(), why);

@@ -1,6 +1,6 @@
 //! One fresh process with an agent in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use glowplug_core::Result;
@@ -49,6 +49,8 @@ pub struct Observation {
     pub connections: Vec<Connection>,
     /// Modules that the interpreter had loaded before the agent.
     pub preloaded: BTreeSet<String>,
+    /// Entries of `sys.modules` under which a module was found that has one under its own name too, and that name.
+    pub aliases: BTreeMap<String, String>,
     /// False where the process was ended before it could write everything: at a timeout, or by `os._exit`.
     pub complete: bool,
     /// How init went, with the agent.
@@ -113,6 +115,7 @@ pub fn observe_with(
         cached: reader.cached(),
         connections: reader.connections(),
         preloaded: recording.preloaded.iter().cloned().collect(),
+        aliases: recording.aliases.iter().map(|(_, entry, own)| (entry.clone(), own.clone())).collect(),
         complete: !recording.truncated && recording.phase(last).is_some(),
         init_ms: reader.init_ms(&spec.handler),
         init,

@@ -131,6 +131,8 @@ pub(crate) struct Recording {
     pub(crate) cached: Vec<CachedRow>,
     pub(crate) connections: Vec<ConnectionRow>,
     pub(crate) usage: Vec<UsageRow>,
+    /// Phase, entry of `sys.modules`, and the own name of the module there where that is another entry.
+    pub(crate) aliases: Vec<(i64, String, String)>,
     /// The process ended while it wrote: the last chunk is lost.
     pub(crate) truncated: bool,
 }
@@ -218,6 +220,7 @@ impl Recording {
                 took: row.int()?,
                 main: row.flag()?,
             }),
+            "aliases" => self.aliases.push((row.int()?, row.text()?, row.text()?)),
             "usage" => {
                 self.usage.push(UsageRow { module: row.text()?, file: row.text()?, phase: row.int()? });
             }

@@ -323,6 +323,7 @@ mod tests {
             cached: Vec::new(),
             connections: Vec::new(),
             preloaded: BTreeSet::new(),
+            aliases: BTreeMap::new(),
             complete: true,
             init_ms: Some(10.0),
             init: Init {
