@@ -231,6 +231,16 @@ def _belongs(value, new):
     return _attribute(type(value), "__module__") in new
 
 
+def _comes_from(kind, new):
+    """Whether a type is one of a newly loaded module. Native ones may claim a home that does not exist."""
+    if _belongs(kind, new):
+        return True
+    if _attribute(kind, "__module__") in sys.modules:
+        return False
+    spaces = [_attribute(sys.modules.get(name), "__dict__") for name in new]
+    return any(value is kind for space in spaces if type(space) is dict for value in list(space.values()))
+
+
 def _plain(value):
     return value is None or isinstance(value, (str, bytes, int, float, complex))
 
@@ -252,7 +262,7 @@ def _grown(container, before, after, new, memo):
     for identity, (key, held) in after.items():
         if identity in before:
             continue
-        theirs = _belongs(key, new) and (isinstance(key, type) or unordered)
+        theirs = _comes_from(key, new) if isinstance(key, type) else unordered and _belongs(key, new)
         if not theirs and not (memo and _plain(key) and _plain(held)):
             return True
     return False

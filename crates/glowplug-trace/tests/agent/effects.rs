@@ -16,7 +16,7 @@ import sys
 sys.dont_write_bytecode = True
 root, name = sys.argv[1:]
 sys.path.insert(0, root)
-import csv, decimal, json, logging, os, re, signal, threading, warnings
+import copyreg, csv, decimal, json, logging, os, re, signal, threading, warnings
 import holder, lazily, library, parts, proxy, registry
 sys.modules["vendored.registry"] = registry  # told once
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
@@ -52,6 +52,11 @@ const FILES: &[(&str, &str)] = &[
         "import library\nclass Session:\n    def __init__(self): self.parts = self\nlibrary.DEFAULT = Session()\n",
     ),
     ("fills_an_object.py", "import library\nclass Own: pass\nlibrary.EMPTY.part = Own()\n"),
+    (
+        "pickles_its_own.py",
+        "import copyreg\nclass Native: pass\nNative.__module__ = 'nowhere'\ncopyreg.pickle(Native, repr)\n",
+    ),
+    ("pickles_another.py", "import copyreg\nfrom decimal import Decimal\ncopyreg.pickle(Decimal, repr)\n"),
     ("joins_a_list.py", "import library\ndef f(): pass\nlibrary.LIST.append(f)\n"),
     (
         "registry.py",
@@ -108,6 +113,8 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("joins_a_set", ""),
         ("makes_a_default", ""),
         ("fills_an_object", "adds `library.EMPTY.part`"),
+        ("pickles_its_own", ""),
+        ("pickles_another", "registers in `copyreg.dispatch_table`"),
         ("joins_a_list", "registers in `library.LIST`"),
         ("asks_for_a_name", ""),
         ("registers", "registers in `registry.HANDLERS`"),
