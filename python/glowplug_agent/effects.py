@@ -364,6 +364,20 @@ def _loader(module, name):
     return None if load is None or name in namespace else load
 
 
+def _bring(modules):
+    """Loads modules that hold deferred imports and that no event has loaded yet."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = _Heard()
+    try:
+        for module in modules:
+            try:
+                __import__(module)
+            except BaseException:
+                pass  # what it holds is not compared then
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
 def _try(load, name, output):
     """In a copy of the process: loads a name, and writes down how that failed."""
     sys.stdout = sys.stderr = _Heard()
@@ -412,6 +426,20 @@ def _fails_alone(pairs):
 
 
 def _measure(force, deferred, support, user, alone):
+    """What each load changes: first of what is deferred in the modules that are there, then in those that only events
+    load."""
+    def late(pairs):
+        return [pair for pair in pairs if pair[0] not in sys.modules]
+
+    later, later_alone = late(force), late(alone)
+    results = _compare([pair for pair in force if pair not in later], deferred, support, user, alone)
+    if later or later_alone:
+        _bring(dict.fromkeys(module for module, _ in later + later_alone))
+        results += _compare(later, deferred, support, user, later_alone)
+    return results
+
+
+def _compare(force, deferred, support, user, alone):
     failing = {pair: ["fails when loaded alone: " + error] for pair, error in _fails_alone(alone).items()}
     results = [
         {"module": pair[0], "name": pair[1], "effects": failure, "log": []}

@@ -45,11 +45,11 @@ pub(crate) struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Decisions on imports of modules that the original's init loads: the applied, the pinned, the refused. Imports
+    /// Decisions on imports of modules that the original loads: the applied, the pinned, the refused. Imports
     /// of one thing in one file that stay for the same reason are one refusal, unless all are asked for.
     pub(crate) fn imports(&self) -> Vec<Decision> {
         let mut said = BTreeSet::new();
-        let loaded = |candidate: &&Candidate| self.explored.self_ms.contains_key(&candidate.module);
+        let loaded = |candidate: &&Candidate| self.explored.loads(&candidate.module);
         self.subject
             .candidates
             .all()
@@ -111,6 +111,9 @@ impl Found<'_> {
             _ => targets.iter().filter_map(need).reduce(f64::max),
         };
         match (weight, cost) {
+            _ if self.search.later.contains(&candidate.module) => {
+                Some(format!("`{}` loads for events alone, and they need this too", candidate.module))
+            }
             _ if self.is_gone(candidate) => {
                 Some(format!("`{}` itself is not loaded any more", candidate.module))
             }

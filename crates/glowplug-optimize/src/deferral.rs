@@ -43,7 +43,7 @@ fn units(subject: &Subject, explored: &Explored) -> Vec<Vec<String>> {
     let mut own = Vec::new();
     let mut by_file: BTreeMap<&Utf8Path, Vec<String>> = BTreeMap::new();
     for candidate in subject.candidates.deferrable() {
-        if !explored.self_ms.contains_key(&candidate.module)
+        if !explored.loads(&candidate.module)
             || loads_native(subject, candidate)
             || is_unproved(candidate, explored.level)
         {

@@ -25,6 +25,8 @@ pub(crate) struct Explored {
     /// Module → own time in the original's init, ms; 0 where the runtime had loaded it. The values of modules are
     /// among them, as [`node`] calls them, here and below.
     pub(crate) self_ms: BTreeMap<String, f64>,
+    /// What the events load in the original after init.
+    pub(crate) late: Late,
     /// Module → its total time in the original's init, ms, by who imported it first.
     pub(crate) total_ms: BTreeMap<(String, String), f64>,
     /// Module → modules whose load it started in the original.
@@ -37,6 +39,22 @@ pub(crate) struct Explored {
     pub(crate) aliases: Aliases,
     /// Id of an import that breaks the function when it is deferred with all others → how.
     pub(crate) breaking: BTreeMap<String, String>,
+}
+
+/// Modules that the original loads for events alone.
+#[derive(Debug, Default)]
+pub(crate) struct Late {
+    /// Module → own time in the first invoke, ms.
+    pub(crate) self_ms: BTreeMap<String, f64>,
+    /// Module → modules whose load it started.
+    pub(crate) imports: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Explored {
+    /// Whether init or some event loads a module of the original.
+    pub(crate) fn loads(&self, module: &str) -> bool {
+        self.self_ms.contains_key(module) || self.late.self_ms.contains_key(module)
+    }
 }
 
 /// Traces the original, then the tree with everything deferred, with every event.
@@ -53,7 +71,7 @@ pub(crate) fn explore(
     let count = PASSES.max(events);
     progress.start("Tracing imports", Some((count + events) as u64));
     let mut outcomes = Vec::new();
-    let mut passes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let (mut passes, mut late) = (Passes::new(), Passes::new());
     for pass in 0..count {
         if progress.interrupted() {
             return Err(Error::interrupted());
@@ -64,6 +82,7 @@ pub(crate) fn explore(
             return Err(init_failed(&observation.init.outcome, Some((&subject.ground, original))));
         }
         read_original(subject, &observation, &mut explored, &mut passes);
+        read_late(&observation, &mut explored.late, &mut late);
         explored.loaded.extend(loaded(&observation, Phase::FirstInvoke));
         explored.aliases.extend(&observation.aliases);
         if pass < events {
@@ -72,10 +91,9 @@ pub(crate) fn explore(
         }
         progress.advance(1);
     }
-    for (module, mut values) in passes {
-        values.sort_by(f64::total_cmp);
-        explored.self_ms.insert(module, values[values.len() / 2]);
-    }
+    explored.self_ms = medians(passes);
+    explored.late.self_ms = medians(late);
+    explored.late.self_ms.retain(|module, _| !explored.self_ms.contains_key(module));
     find_needed(subject, &outcomes, &mut explored, progress)?;
     progress.finish();
     Ok(explored)
@@ -154,12 +172,28 @@ pub(crate) fn node(module: &str, name: &str) -> String {
     format!("{module}:{name}")
 }
 
-fn read_original(
-    subject: &Subject,
-    observation: &Observation,
-    explored: &mut Explored,
-    passes: &mut BTreeMap<String, Vec<f64>>,
-) {
+/// Own times of what the event has loaded, by module.
+fn read_late(observation: &Observation, late: &mut Late, passes: &mut Passes) {
+    for record in observation.imports.iter().filter(|r| r.phase == Phase::FirstInvoke && r.loaded()) {
+        passes.entry(record.module.clone()).or_default().push(record.self_ms);
+        if let Some(parent) = &record.parent {
+            late.imports.entry(parent.clone()).or_default().insert(record.module.clone());
+        }
+    }
+}
+
+/// Module → its time in each start, ms.
+type Passes = BTreeMap<String, Vec<f64>>;
+
+fn medians(passes: Passes) -> BTreeMap<String, f64> {
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    passes.into_iter().map(|(module, values)| (module, median(values))).collect()
+}
+
+fn read_original(subject: &Subject, observation: &Observation, explored: &mut Explored, passes: &mut Passes) {
     let globals: Vec<&Candidate> = subject.candidates.all().filter(|c| c.is_global()).collect();
     let made: Vec<(&Candidate, Option<&StatementRecord>)> =
         globals.into_iter().map(|global| (global, statement(observation, global))).collect();

@@ -65,6 +65,11 @@ pub(crate) fn frontier(measured: &Measured, edges: &[Edge], profit: Profit) -> F
     needed.insert(measured.root.clone());
     let deferrable: BTreeMap<(&str, &str), Vec<&Edge>> = by_import(edges);
     close_over_fixed_imports(measured, &deferrable, &mut needed);
+    choose(measured, edges, needed)
+}
+
+/// Chooses the edges from the `needed` modules to the others that are worth an edit.
+pub(crate) fn choose(measured: &Measured, edges: &[Edge], mut needed: BTreeSet<String>) -> Frontier {
     let mut chosen: Vec<&Edge> = crossing(edges, measured, &needed);
     // Small ones stay eager, and what they load joins the needed set; that makes no other edge more worth.
     loop {

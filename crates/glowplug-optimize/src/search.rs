@@ -7,15 +7,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::Candidate;
-use glowplug_trace::{LazyLoad, Observation, Phase};
 
 use crate::deferral::{is_unproved, loads_native};
 use crate::effects;
-use crate::explore::{Explored, OWN, loaded, node, observe_event, owner};
+use crate::explore::{Explored, OWN, node, observe_event, owner};
 use crate::folders::materialise;
-use crate::frontier::{Edge, Frontier, Measured, WORTH_MS, frontier};
+use crate::frontier::{Edge, Frontier, Measured, frontier};
+use crate::later::later;
 use crate::options::LazyLevel;
 use crate::profit::Profit;
+use crate::reconcile::{needed_after_all, reconcile, record_fired};
 use crate::subject::Subject;
 use crate::variant::Recipe;
 use crate::verify::Pinned;
@@ -35,6 +36,8 @@ pub(crate) struct Search {
     pub(crate) refused: BTreeMap<String, String>,
     /// Id → events whose first request loads it.
     pub(crate) fired: BTreeMap<String, BTreeSet<String>>,
+    /// Modules that load after init, for those events that need them.
+    pub(crate) later: BTreeSet<String>,
     /// Module → share of first requests that need it, for the modules that the original's init loads.
     pub(crate) need: BTreeMap<String, f64>,
 }
@@ -65,7 +68,8 @@ pub(crate) fn search(
         found.refused.insert(id.clone(), why.clone());
     }
     let compares = level != LazyLevel::Aggressive;
-    let mut rounds = Rounds { subject, found, measured, edges, confirmed: BTreeSet::new(), stale: false };
+    let mut rounds =
+        Rounds { subject, explored, found, measured, edges, confirmed: BTreeSet::new(), stale: false };
     progress.start("Planning lazy imports", Some(ROUNDS as u64));
     for _ in 0..ROUNDS {
         if progress.interrupted() {
@@ -98,6 +102,7 @@ pub(crate) fn search(
 /// What is known between two rounds.
 struct Rounds<'s, 'g> {
     subject: &'s Subject<'g>,
+    explored: &'s Explored,
     found: Search,
     measured: Measured,
     edges: Vec<Edge>,
@@ -110,7 +115,7 @@ struct Rounds<'s, 'g> {
 impl Rounds<'_, '_> {
     /// Plans, traces what that gives, reconciles and confirms; says whether the next round will differ.
     fn plan(&mut self, profit: Profit, compares: bool) -> Result<bool> {
-        self.found.frontier = frontier(&self.measured, &self.edges, profit);
+        self.choose(profit);
         self.found.fired.clear();
         let lazy = self.lazy();
         if lazy.is_empty() {
@@ -122,8 +127,9 @@ impl Rounds<'_, '_> {
         for (index, event) in events.iter().enumerate() {
             let observation = observe_event(self.subject, &tree, index)?;
             record_fired(self.subject, &observation, &event.name, &mut self.found.fired);
-            let Self { subject, found, measured, edges, .. } = self;
+            let Self { subject, explored, found, measured, edges, .. } = self;
             learnt |= reconcile(subject, &observation, found, measured, edges);
+            learnt |= needed_after_all(&observation, explored, found, measured, event.weight);
         }
         if learnt || !compares {
             return Ok(learnt);
@@ -138,6 +144,16 @@ impl Rounds<'_, '_> {
         self.confirmed.clear();
         self.stale = self.confirm(&tree, &lazy)?;
         Ok(self.stale)
+    }
+
+    /// Chooses for init, and then within what loads after it.
+    fn choose(&mut self, profit: Profit) {
+        let mut first = frontier(&self.measured, &self.edges, profit);
+        let late = &self.explored.late;
+        let second = later(&self.measured, late, &self.edges, profit, &first);
+        first.edges.extend(second.edges);
+        self.found.later = second.needed.difference(&first.needed).cloned().collect();
+        self.found.frontier = first;
     }
 
     /// Ids of the chosen imports.
@@ -181,7 +197,7 @@ impl Rounds<'_, '_> {
 }
 
 /// Takes an edge out of the choice and its targets into what is needed.
-fn force(id: &str, measured: &mut Measured, edges: &mut Vec<Edge>) {
+pub(crate) fn force(id: &str, measured: &mut Measured, edges: &mut Vec<Edge>) {
     if let Some(at) = edges.iter().position(|edge| edge.id == id) {
         measured.forced.extend(edges.remove(at).targets);
         *edges = without_dangling(std::mem::take(edges));
@@ -192,7 +208,7 @@ fn force(id: &str, measured: &mut Measured, edges: &mut Vec<Edge>) {
 fn import_graph(subject: &Subject, explored: &Explored) -> BTreeMap<String, BTreeSet<String>> {
     let mut graph = explored.imports.clone();
     for (module, analysis) in &subject.analyses {
-        if explored.self_ms.contains_key(module) {
+        if explored.loads(module) {
             graph.entry(module.clone()).or_default().extend(body_imports(subject, analysis, explored));
         }
     }
@@ -248,7 +264,7 @@ fn edges(
 ) -> Vec<Edge> {
     let mut edges = Vec::new();
     for candidate in subject.candidates.deferrable() {
-        if !measured.self_ms.contains_key(&candidate.module) {
+        if !explored.loads(&candidate.module) {
             continue;
         }
         if is_unproved(candidate, level) {
@@ -367,100 +383,6 @@ fn unproved(subject: &Subject, targets: &BTreeSet<String>, measured: &Measured) 
         queue.extend(measured.imports.get(module).into_iter().flatten());
     }
     None
-}
-
-/// The imports whose deferral a lazy load makes good: that of the name, or those of a submodule that its package
-/// loads when it is read.
-fn deferred_by<'s>(subject: &'s Subject, load: &LazyLoad) -> Vec<&'s Candidate> {
-    match subject.candidates.named(&load.module, &load.name) {
-        Some(candidate) if candidate.refusal.is_none() => vec![candidate],
-        _ => {
-            let module = format!("{}.{}", load.module, load.name);
-            subject.candidates.deferrable().filter(|c| c.is_submodule() && c.name == module).collect()
-        }
-    }
-}
-
-fn record_fired(
-    subject: &Subject,
-    observation: &Observation,
-    event: &str,
-    fired: &mut BTreeMap<String, BTreeSet<String>>,
-) {
-    for load in observation.lazy_loads.iter().filter(|load| load.phase == Phase::FirstInvoke) {
-        for candidate in deferred_by(subject, load) {
-            fired.entry(candidate.id.clone()).or_default().insert(event.to_owned());
-        }
-    }
-}
-
-/// What loaded in init against the prediction: the import that brought it joins the choice where it can
-/// be deferred too; else the module is needed after all. Says whether the next round will differ.
-fn reconcile(
-    subject: &Subject,
-    observation: &Observation,
-    found: &mut Search,
-    measured: &mut Measured,
-    edges: &mut Vec<Edge>,
-) -> bool {
-    let mut learnt = needed_in_init(subject, observation, found, measured, edges);
-    let needed = &found.frontier.needed;
-    let present = loaded(observation, Phase::Init);
-    let unexpected: BTreeSet<&String> =
-        present.iter().filter(|m| measured.self_ms.contains_key(*m) && !needed.contains(*m)).collect();
-    let cost: f64 = unexpected.iter().filter_map(|m| measured.self_ms.get(*m)).sum();
-    if cost < WORTH_MS {
-        return learnt;
-    }
-    for record in
-        observation.imports.iter().filter(|r| r.phase == Phase::Init && unexpected.contains(&r.module))
-    {
-        // Only the outermost ones: what they import follows from them.
-        if record.parent.as_ref().is_some_and(|parent| unexpected.contains(parent)) {
-            continue;
-        }
-        learnt |= match importer(subject, &record.importer) {
-            Some(id) if extend(edges, &id, &record.module) => true,
-            _ => measured.forced.insert(record.module.clone()),
-        };
-    }
-    learnt
-}
-
-/// Deferred imports that something needed while modules were loading: they stay eager from now on.
-fn needed_in_init(
-    subject: &Subject,
-    observation: &Observation,
-    found: &mut Search,
-    measured: &mut Measured,
-    edges: &mut Vec<Edge>,
-) -> bool {
-    let mut learnt = false;
-    for load in observation.lazy_loads.iter().filter(|load| load.phase == Phase::Init) {
-        for candidate in deferred_by(subject, load) {
-            if edges.iter().any(|edge| edge.id == candidate.id) {
-                force(&candidate.id, measured, edges);
-                let file = load.file.strip_prefix("/var/task/").unwrap_or(&load.file);
-                let why = format!("used while modules load: {file}:{}", load.line);
-                found.refused.insert(candidate.id.clone(), why);
-                learnt = true;
-            }
-        }
-    }
-    learnt
-}
-
-/// The deferrable import statement at `file:line`, if there is one.
-fn importer(subject: &Subject, place: &str) -> Option<String> {
-    let (file, line) = place.rsplit_once(':')?;
-    let line: u32 = line.parse().ok()?;
-    let path = file.strip_prefix("/var/task/").unwrap_or(file);
-    subject.candidates.at(path.into(), line).map(|candidate| candidate.id.clone())
-}
-
-/// Teaches an edge one more target; false where it knew or does not exist.
-fn extend(edges: &mut [Edge], id: &str, target: &str) -> bool {
-    edges.iter_mut().find(|edge| edge.id == id).is_some_and(|edge| edge.targets.insert(target.to_owned()))
 }
 
 #[cfg(test)]
