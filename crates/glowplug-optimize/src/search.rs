@@ -263,6 +263,7 @@ fn edges(
     refused: &mut BTreeMap<String, String>,
 ) -> Vec<Edge> {
     let mut edges = Vec::new();
+    let aliases = explored.aliases.asked_for(subject.analyses.values());
     for candidate in subject.candidates.deferrable() {
         if !explored.loads(&candidate.module) {
             continue;
@@ -284,7 +285,7 @@ fn edges(
             continue;
         }
         let targets = targets(subject, candidate, &measured.self_ms);
-        if let Some(why) = explored.aliases.hold(&candidate.module, &targets) {
+        if let Some(why) = aliases.hold(&explored.aliases, &candidate.module, &targets) {
             refused.insert(candidate.id.clone(), why);
             continue;
         }
