@@ -44,7 +44,7 @@ impl Aliases {
             let giver = all.giver(entry);
             let comes_with_it =
                 |giver| top(importer) == top(giver) || all.own.values().any(|o| o == importer);
-            targets.contains(*own) && *own != importer && giver.is_some_and(comes_with_it)
+            targets.contains(*own) && !is_around(own, importer) && giver.is_some_and(comes_with_it)
         })?;
         Some(format!("it is also found as `{entry}`, where it has loaded by then"))
     }
@@ -54,6 +54,11 @@ impl Aliases {
         let mut packages = entry.rmatch_indices('.').map(|(at, _)| &entry[..at]);
         packages.find(|package| !self.own.contains_key(*package))
     }
+}
+
+/// Whether a module is another one, or a package around it, and so loads before it.
+fn is_around(module: &str, inner: &str) -> bool {
+    inner.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn top(module: &str) -> &str {
@@ -79,6 +84,7 @@ mod tests {
         assert!(held("r.adapters", "u.pool").is_some(), "the package that gives the name");
         assert_eq!(held("app", "u.pool"), None, "who loads both later");
         assert_eq!(held("u.pool", "u.other"), None, "it has one name alone");
+        assert_eq!(held("u.pool", "u"), None, "it is there by then");
         assert_eq!(held("u.pool", "long"), None, "nobody knows who gave it that name");
     }
 

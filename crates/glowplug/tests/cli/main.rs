@@ -7,6 +7,7 @@ mod bad_events;
 mod bad_input;
 mod build;
 mod help;
+mod later;
 mod remembered;
 mod slow_examples;
 mod support;
