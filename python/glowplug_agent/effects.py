@@ -160,6 +160,24 @@ def _serves_itself(finder):
     return type(finder).__name__ == "_SixMetaPathImporter" and all(name.startswith(home) for name in known or ())
 
 
+# Functions that register where nobody can look -> how often they were called.
+_UNSEEN = ("codecs.register", "codecs.register_error", "os.register_at_fork", "sys.addaudithook")
+_calls = dict.fromkeys(_UNSEEN, 0)
+
+
+def _count(path):
+    """Counts the calls of a function from now on."""
+    module, _, name = path.partition(".")
+    original = getattr(sys.modules.get(module), name, None)
+
+    def counting(*arguments, **keywords):
+        _calls[path] += 1
+        return original(*arguments, **keywords)
+
+    if original is not None:
+        setattr(sys.modules[module], name, counting)
+
+
 def _process():
     """State that belongs to the process: label -> comparable value."""
     state = {}
@@ -186,6 +204,10 @@ def _process():
         root = logging.root
         state["the root logger"] = (root.level, [repr(h) for h in root.handlers], root.manager.disable)
         state["logging.getLoggerClass()"] = repr(logging.getLoggerClass())
+        usual = (logging.Logger, logging.PlaceHolder, logging.getLoggerClass())
+        made = list(root.manager.loggerDict.items())
+        state["loggers of a kind of their own"] = sorted(name for name, log in made if type(log) not in usual)
+    state.update(("what `%s` keeps" % path, calls) for path, calls in _calls.items())
     encoder = sys.modules.get("json.encoder")
     if encoder is not None:
         state["json.JSONEncoder.default"] = id(encoder.JSONEncoder.default)
@@ -307,8 +329,9 @@ def _is_another(place, before, after):
     return holder[0].names.get(place[-1]) is not now[0].names.get(place[-1])
 
 
-def _sentences(before, after, new, deferred, user):
+def _sentences(before, after, new, about):
     out = []
+    deferred, user = about.deferred, about.user
     for place, (space, held) in after.items():
         # A deferred name is there when it has been asked for, with all that hangs on it.
         if place[0] in new or place[:2] in deferred:
@@ -425,21 +448,31 @@ def _fails_alone(pairs):
     return failures
 
 
-def _measure(force, deferred, support, user, alone):
+def _measure(force, alone, about):
     """What each load changes: first of what is deferred in the modules that are there, then in those that only events
     load."""
-    def late(pairs):
-        return [pair for pair in pairs if pair[0] not in sys.modules]
-
-    later, later_alone = late(force), late(alone)
-    results = _compare([pair for pair in force if pair not in later], deferred, support, user, alone)
+    for path in _UNSEEN:
+        _count(path)
+    later, later_alone = ([pair for pair in pairs if pair[0] not in sys.modules] for pairs in (force, alone))
+    results = _compare([pair for pair in force if pair not in later], alone, about)
     if later or later_alone:
         _bring(dict.fromkeys(module for module, _ in later + later_alone))
-        results += _compare(later, deferred, support, user, later_alone)
+        results += _compare(later, later_alone, about)
     return results
 
 
-def _compare(force, deferred, support, user, alone):
+class _About:
+    """What is known of the tree: pairs of modules and names that are deferred, those whose values are made, the name of
+    the support module, and the user's own modules."""
+
+    def __init__(self, config):
+        self.deferred = {tuple(pair) for pair in config["deferred"]}
+        self.values = {tuple(pair) for pair in config["values"]}
+        self.support = config["support"]
+        self.user = set(config["user"])
+
+
+def _compare(force, alone, about):
     failing = {pair: ["fails when loaded alone: " + error] for pair, error in _fails_alone(alone).items()}
     results = [
         {"module": pair[0], "name": pair[1], "effects": failure, "log": []}
@@ -447,7 +480,7 @@ def _compare(force, deferred, support, user, alone):
         if pair not in force
     ]
     # What one load left is what the next one finds.
-    known, before, process = set(sys.modules), _picture({}, support), _process()
+    known, before, process = set(sys.modules), _picture({}, about.support), _process()
     for module, name in force:
         load = _loader(module, name)
         if load is None:
@@ -466,11 +499,14 @@ def _compare(force, deferred, support, user, alone):
                 sys.stdout = streams[0]
             if sys.stderr is heard:
                 sys.stderr = streams[1]
-        everything, after, state = set(sys.modules), _picture(before, support), _process()
-        found = _sentences(before, after, everything - known, deferred, user) + _differences(process, state)
+        everything, found = set(sys.modules), []
+        # An import of what is there runs nothing.
+        if everything != known or failure or (module, name) in about.values:
+            after, state = _picture(before, about.support), _process()
+            found = _sentences(before, after, everything - known, about) + _differences(process, state)
+            known, before, process = everything, after, state
         log = "".join(heard.parts).splitlines()
         results.append({"module": module, "name": name, "effects": failure or found[:8], "log": log})
-        known, before, process = everything, after, state
     return results
 
 
@@ -480,29 +516,22 @@ def install(config):
 
     client = lambda_runtime_client.LambdaRuntimeClient
     original = client.wait_next_invocation
-    done = []
 
     def wait_next_invocation(self):
-        request = original(self)
-        if not done:
-            done.append(True)
-            import json
+        original(self)
+        import json
 
-            # A load may replace `json.dumps` itself.
-            encode = json.JSONEncoder().encode
-            try:
-                results = _measure(
-                    [tuple(pair) for pair in config["force"]],
-                    {tuple(pair) for pair in config["deferred"]},
-                    config["support"],
-                    set(config["user"]),
-                    [tuple(pair) for pair in config["alone"]],
-                )
-                told = {"effects": results, "error": None}
-            except Exception as error:
-                told = {"effects": [], "error": "%s: %s" % (type(error).__name__, error)}
-            output.write(encode(told))
-            output.close()
-        return request
+        # A load may replace `json.dumps` itself.
+        encode = json.JSONEncoder().encode
+        try:
+            force, alone = ([tuple(pair) for pair in config[name]] for name in ("force", "alone"))
+            results = _measure(force, alone, _About(config))
+            told = {"effects": results, "error": None}
+        except Exception as error:
+            told = {"effects": [], "error": "%s: %s" % (type(error).__name__, error)}
+        output.write(encode(told))
+        output.close()
+        # What the copies of this process have closed may be half closed here: it serves nothing any more.
+        posix._exit(0)
 
     client.wait_next_invocation = wait_next_invocation

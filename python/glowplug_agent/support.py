@@ -31,6 +31,10 @@ def attach(namespace, run, names, submodules=(), made=()):
     importing them, `made` are the names whose statements are no imports.
     """
     names = frozenset(names)
+    # A module that is loaded again binds them anew, as its statements did.
+    for name in names:
+        namespace.pop(name, None)
+        _values.pop((namespace["__name__"], name), None)
 
     def bind(name):
         # An assignment from outside wins, as it would over an import that has run.
@@ -53,10 +57,13 @@ def attach(namespace, run, names, submodules=(), made=()):
             return bind(name)
         if name in submodules:
             full = namespace["__name__"] + "." + name
-            # It may be loading at this moment, and bound to its package only when it is done.
-            if full not in _modules:
+            new = full not in _modules
+            if new:
                 _tell(namespace, name)
-                __import__(full)
+            # It may be loading at this moment, and bound to its package only when it is done: another thread waits
+            # for it in the import, this one gets it as it is.
+            __import__(full)
+            if new:
                 _lend(full)
             return _modules[full]
         raise _missing(namespace, name)

@@ -113,6 +113,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let followed = crate::effects::effects(suite, top(id), &line_of, &crate::globals::starts(&found));
     let surroundings = crate::surroundings::surroundings(source, id, suite, &line_of);
     let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
+    let effects: Vec<_> = followed.effects.into_iter().map(|effect| located(id, effect)).collect();
     Ok(ModuleAnalysis {
         name: id.name.clone(),
         is_package: id.is_package,
@@ -134,7 +135,8 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .iter()
             .map(|(at, module)| (line_of(*at), module.clone()))
             .collect(),
-        effects: followed.effects.into_iter().map(|effect| located(id, effect)).collect(),
+        hangs: effects.iter().flat_map(|effect| effect.hangs_on.iter().cloned()).collect(),
+        effects,
         reads: followed.reads,
         classes: followed
             .classes

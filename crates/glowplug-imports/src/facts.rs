@@ -190,6 +190,8 @@ pub struct Global {
     pub makes: BTreeSet<String>,
     /// What it reads.
     pub reads: BTreeSet<Source>,
+    /// Names of the module that it is made from, and whether each is a thing that does not change in place.
+    pub inputs: BTreeMap<String, bool>,
     /// It consists of compiled regular expressions whose texts depend on nothing but the module's own names.
     pub pattern: bool,
 }
@@ -331,6 +333,8 @@ pub struct ModuleAnalysis {
     pub globals: Vec<Global>,
     /// Calls and assignments of the body that may configure a package: line and top-level package.
     pub configures: Vec<(u32, String)>,
+    /// What its body calls in, and derives from, other modules.
+    pub hangs: BTreeSet<Hang>,
     /// Changes of the surroundings, in order.
     pub changes: Vec<Change>,
     /// Whether it asks a class for those that are derived from it.

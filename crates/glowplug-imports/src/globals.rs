@@ -10,6 +10,9 @@ use crate::found::{Found, GlobalFound};
 use crate::scopes::Meaning;
 use crate::signatures::last_bound;
 
+/// Characters of a value's text that are kept.
+const LONGEST_TEXT: usize = 120;
+
 /// Where the statements start that are asked about.
 pub(crate) fn starts(found: &Found) -> BTreeSet<TextSize> {
     found.globals.iter().map(|global| global.statement.start()).collect()
@@ -37,16 +40,25 @@ pub(crate) fn globals(
             place,
             end_line: end.line,
             value: span(global.value),
-            text: value.lines().next().unwrap_or(value).to_owned(),
+            text: shortened(value.lines().next().unwrap_or(value)),
             effects: making.effects.clone(),
             unsettled: unsettled(found, global, making, &last, place_of),
             makes: making.makes.clone(),
             reads: making.reads.clone(),
+            inputs: making.inputs.clone(),
             pattern: making.pattern,
             binding,
         });
     }
     all
+}
+
+/// A text for one line of a report.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 /// The first name that the value is made from and that may mean something else later.

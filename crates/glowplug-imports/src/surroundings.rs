@@ -7,6 +7,7 @@ use ruff_python_ast::visitor::{Visitor, walk_arguments, walk_expr, walk_stmt};
 use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprContext, Stmt, StmtImport, StmtImportFrom};
 use ruff_text_size::{Ranged, TextSize};
 
+use crate::effects::table;
 use crate::facts::{Change, Changed, ModuleId};
 
 /// Methods of `os.environ` that change it, those that take the variable's name first.
@@ -15,6 +16,10 @@ const CHANGING_ONE: [&str; 3] = ["setdefault", "pop", "__setitem__"];
 const CHANGING_ANY: [&str; 3] = ["update", "popitem", "clear"];
 /// Methods of `os.environ` that read one variable.
 const READING: [&str; 3] = ["get", "__getitem__", "__contains__"];
+
+/// How names begin of functions that set something up for later.
+const SETTING_UP: [&str; 9] =
+    ["set", "config", "install", "register", "add_", "enable", "disable", "patch", "use_"];
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -94,6 +99,22 @@ impl Reader<'_> {
         self.changes(target.start(), Changed::Thing { path, rebound: attribute.is_some() });
     }
 
+    /// A function calls something imported that sets it up, or adds to it, and drops what that gives.
+    fn set_up(&mut self, expr: &Expr) {
+        let Expr::Call(call) = expr else { return };
+        let Expr::Attribute(method) = call.func.as_ref() else { return };
+        let name = method.attr.as_str();
+        if self.functions == 0
+            || is_environment(&method.value)
+            || !(SETTING_UP.iter().any(|start| name.starts_with(start)) || table::is_registering(name))
+        {
+            return;
+        }
+        if let Some(path) = self.path_of(&method.value) {
+            self.changes(expr.start(), Changed::Thing { path, rebound: false });
+        }
+    }
+
     /// The dotted path of a chain of attributes of something imported; of an item, that of what it is in.
     fn path_of(&self, expr: &Expr) -> Option<String> {
         match expr {
@@ -140,6 +161,7 @@ impl<'a> Visitor<'a> for Reader<'_> {
             Stmt::Assign(assign) => assign.targets.iter().for_each(|target| self.part_changed(target)),
             Stmt::AugAssign(assign) => self.part_changed(&assign.target),
             Stmt::AnnAssign(assign) => self.part_changed(&assign.target),
+            Stmt::Expr(dropped) => self.set_up(&dropped.value),
             Stmt::Delete(delete) => delete.targets.iter().for_each(|target| self.part_changed(target)),
             _ => {}
         }
@@ -236,7 +258,8 @@ mod tests {
     #[test]
     fn parts_of_imported_things_that_functions_change_are_told() {
         let source = "import settings, a.b\nfrom settings import CONFIG as C\nsettings.X = 1\ndef f(own):\n    settings.DEBUG = True\n\
-                      \x20   C['pool'] += 1\n    a.b.c.d = 1\n    own.x = 1\n    del settings.Y\n";
+                      \x20   C['pool'] += 1\n    a.b.c.d = 1\n    own.x = 1\n    del settings.Y\n    a.b.setup_default(1)\n    C.append(1)\n    a.b.run()\n\
+                      \x20   x = a.add_one()\n    own.append(1)\n";
         let told: Vec<(String, bool)> = of(source)
             .changes
             .into_iter()
@@ -251,6 +274,8 @@ mod tests {
             thing("settings.CONFIG", false),
             thing("a.b.c.d", true),
             thing("settings.Y", true),
+            thing("a.b", false),
+            thing("settings.CONFIG", false),
         ];
         assert_eq!(told, expected);
     }

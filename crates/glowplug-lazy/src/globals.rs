@@ -1,11 +1,12 @@
 //! Which statements may wait until the first use of what they bind: of the user's own code `s3 = boto3.client("s3")`, of
 //! libraries `WORD = re.compile(r"\w+")`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_imports::{Binding, Global, ModuleAnalysis, Source};
 
 use crate::rules::{Refusal, Rule, judge_name, refused};
+use crate::surroundings::meet;
 use crate::world::World;
 
 /// Name → why the statement stays as it is, for every statement of a module that is asked about. Of libraries those that
@@ -43,12 +44,41 @@ fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option
             format!("the package that makes it may be configured after it, {path}:{line}"),
         );
     }
+    if let Some((what, path, line)) = changed_by_others(world, analysis, global) {
+        return refused(
+            Rule::Unsettled,
+            format!("what it is made from may change: `{what}` is changed, {path}:{line}"),
+        );
+    }
     if let Some((path, line)) =
         world.surroundings.environment_written_after(analysis, global.end_line, |m| world.is_user(m))
     {
         return refused(Rule::EnvironmentChanges, format!("the environment variables change, {path}:{line}"));
     }
     None
+}
+
+/// Where the user's own code changes what the value is made from, or what makes it, after the statement.
+fn changed_by_others<'a>(
+    world: &World<'a>,
+    analysis: &ModuleAnalysis,
+    global: &Global,
+) -> Option<(&'a str, &'a str, u32)> {
+    let own = global.inputs.keys().map(|name| format!("{}.{name}", analysis.name));
+    let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
+    let imported = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
+    let imported = imported
+        .filter_map(|statement| Some(format!("{}.{}", statement.module, statement.attribute.as_ref()?)));
+    let things: BTreeSet<String> = own.chain(imported).chain(global.makes.iter().cloned()).collect();
+    let modules = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
+    let modules: BTreeSet<&str> = modules
+        .filter(|s| s.attribute.is_none() && world.is_user(&s.module))
+        .map(|s| s.module.as_str())
+        .collect();
+    let is_it = |path: &str| {
+        things.iter().any(|thing| meet(path, thing)) || modules.iter().any(|module| meet(path, module))
+    };
+    world.surroundings.thing_changed_after(analysis, global.end_line, |module| world.is_user(module), is_it)
 }
 
 /// What a deferral of the value can only be tried, not proved: an effect on others, the time, random numbers.

@@ -40,7 +40,12 @@ impl<'a> Surroundings<'a> {
         }
         let importers = importers(analyses);
         let concerned = |(module, change): (&'a ModuleAnalysis, &'a Change)| {
-            let reads = analyses.values().filter(|a| reads(a, &change.what, user.contains(&a.name)));
+            let asks = |a: &ModuleAnalysis| {
+                let modules = a.hangs.iter().filter_map(|hang| called(hang, analyses));
+                modules.into_iter().any(|called| asks_for(called, &change.what))
+            };
+            let reads =
+                analyses.values().filter(|a| reads(a, &change.what, user.contains(&a.name)) || asks(a));
             let seeds = reads.map(|analysis| (analysis.name.as_str(), analysis.name.as_str())).collect();
             Concerned { module, change, readers: spread(seeds, &importers) }
         };
@@ -58,6 +63,23 @@ impl<'a> Surroundings<'a> {
         let variables = self.changes.iter().filter(|c| matches!(c.change.what, Changed::Variable(_)));
         let mut later = variables.filter(|change| change.may_follow(analysis, line, &is_user));
         later.next().map(|change| (change.module.path.as_str(), change.change.line))
+    }
+
+    /// Where the user's own code changes something imported when, or after, line `line` of a module has run, and `is_it`
+    /// knows its dotted path.
+    pub(crate) fn thing_changed_after(
+        &self,
+        analysis: &ModuleAnalysis,
+        line: u32,
+        is_user: impl Fn(&str) -> bool,
+        is_it: impl Fn(&str) -> bool,
+    ) -> Option<(&'a str, &'a str, u32)> {
+        self.changes.iter().find_map(|change| match &change.change.what {
+            Changed::Thing { path, .. } if is_it(path) && change.may_follow(analysis, line, &is_user) => {
+                Some((path.as_str(), change.module.path.as_str(), change.change.line))
+            }
+            _ => None,
+        })
     }
 
     /// Why a module that the binding loads could find something else at its first use.
@@ -128,11 +150,30 @@ fn reads(analysis: &ModuleAnalysis, changed: &Changed, own: bool) -> bool {
     }
 }
 
+/// The module whose function or class a body calls.
+fn called<'a>(hang: &Hang, analyses: &'a BTreeMap<String, ModuleAnalysis>) -> Option<&'a ModuleAnalysis> {
+    let Hang::Call(path, _) = hang else { return None };
+    path.rmatch_indices('.').find_map(|(at, _)| analyses.get(&path[..at]))
+}
+
+/// Whether a function of a module may read an environment variable.
+fn asks_for(called: &ModuleAnalysis, changed: &Changed) -> bool {
+    let Changed::Variable(name) = changed else { return false };
+    let named = |read: &Option<String>| read.is_none() || name.is_none() || read == name;
+    called.environment_reads.iter().any(named)
+}
+
+/// Whether one dotted path is the other, or leads to it.
+pub(crate) fn meet(one: &str, other: &str) -> bool {
+    is_within(one, other) || is_within(other, one)
+}
+
+fn is_within(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Whether a body takes something that is bound again, or uses what is changed.
 fn reads_thing(analysis: &ModuleAnalysis, path: &str, rebound: bool) -> bool {
-    let inside = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
     analysis.bindings.iter().any(|binding| {
         let used = binding.uses.iter().any(|used| matches!(used.kind, UseKind::AtImport | UseKind::Global));
         binding.statements.iter().any(|statement| {
@@ -140,7 +181,7 @@ fn reads_thing(analysis: &ModuleAnalysis, path: &str, rebound: bool) -> bool {
                 Some(name) => format!("{}.{name}", statement.module),
                 None => statement.module.clone(),
             };
-            (rebound && inside(&taken, path)) || (used && (inside(path, &taken) || inside(&taken, path)))
+            (rebound && is_within(&taken, path)) || (used && meet(path, &taken))
         })
     })
 }
@@ -150,6 +191,12 @@ fn reads_thing(analysis: &ModuleAnalysis, path: &str, rebound: bool) -> bool {
 fn timed(analysis: &ModuleAnalysis, own: &dyn Fn(&str) -> bool, listed: bool) -> Option<String> {
     if analysis.reads.contains(&Source::Clock) {
         return Some(format!("what `{}` makes while it loads depends on the time", analysis.name));
+    }
+    if listed && analysis.hangs.iter().any(|hang| matches!(hang, Hang::Derive(_))) {
+        return Some(format!(
+            "`{}` derives a class, and the function asks for derived classes",
+            analysis.name
+        ));
     }
     let effect = analysis.effects.iter().find(|effect| acts_on_others(effect, own, listed))?;
     Some(format!("`{}` acts on others while it loads: line {}: {}", analysis.name, effect.line, effect.what))

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use glowplug_core::{Error, Result};
 use glowplug_engine::{AgentSpec, InitOutcome};
-use glowplug_lazy::Candidate;
+use glowplug_lazy::{Candidate, CandidateKind};
 
 use crate::compare::untimed;
 use crate::mask::steady;
@@ -54,9 +54,9 @@ pub(crate) fn check(
     alone: bool,
 ) -> Result<BTreeMap<String, Vec<String>>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let none = BTreeSet::new();
+    let (first, none) = (one_of_each(subject, lazy), BTreeSet::new());
     for order in [Order::Forward, Order::Backward] {
-        let alone = if alone && order == Order::Forward { lazy } else { &none };
+        let alone = if alone && order == Order::Forward { &first } else { &none };
         for (id, load) in run(subject, tree, lazy, unconfirmed, alone, order)? {
             let known = all.entry(id).or_default();
             let new: Vec<String> =
@@ -68,6 +68,16 @@ pub(crate) fn check(
         }
     }
     Ok(all)
+}
+
+/// One of all names that an import statement takes from the same modules: they load the same.
+fn one_of_each(subject: &Subject, lazy: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let chosen = subject.candidates.deferrable().filter(|candidate| lazy.contains(&candidate.id));
+    chosen
+        .filter(|c| c.kind != CandidateKind::Import || seen.insert((&c.module, &c.targets)))
+        .map(|candidate| candidate.id.clone())
+        .collect()
 }
 
 /// Masked lines of the log that the deferred values among `lazy` write while they are made, as
@@ -102,6 +112,9 @@ fn run(
         chosen.map(|c| ((c.module.clone(), c.name.clone()), c.id.clone())).collect()
     };
     let by_name = names(lazy);
+    let mut values = by_name.clone();
+    values
+        .retain(|(module, name), _| subject.candidates.named(module, name).is_some_and(Candidate::is_global));
     let mut forced: Vec<(String, String)> = names(force).into_keys().collect();
     if order == Order::Backward {
         forced.reverse();
@@ -112,6 +125,7 @@ fn run(
         "force": forced,
         "deferred": by_name.keys().collect::<Vec<_>>(),
         "alone": names(alone).keys().collect::<Vec<_>>(),
+        "values": values.keys().collect::<Vec<_>>(),
         "support": subject.support,
         "user": user,
     });

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
 use glowplug_engine::Cpu;
-use glowplug_package::{Trim, TrimContext, TrimLevel, imported_by_kept, trim};
+use glowplug_package::{Trim, TrimContext, TrimLevel, check_limits, imported_by_kept, trim};
 
 use crate::decisions::{Found, pin};
 use crate::explore::{Explored, explore};
@@ -16,7 +16,7 @@ use crate::profit::Profit;
 use crate::search::{Search, search};
 use crate::services::aws_services;
 use crate::subject::Subject;
-use crate::variant::Recipe;
+use crate::variant::{Recipe, entries, unzipped_bytes};
 use crate::verify::Pinned;
 
 /// A recipe and the reasons for it.
@@ -113,12 +113,10 @@ pub(crate) fn draft(
     } else {
         Explored::default()
     };
-    let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     progress.start("Choosing files", None);
     let trimmed = trimming(subject, options.trim, &imported(subject, &explored))?;
     progress.finish();
     let mut recipe = Recipe::before();
-    recipe.lazy = search.frontier.edges.keys().cloned().collect();
     recipe.dropped = trimmed
         .decisions
         .iter()
@@ -126,6 +124,11 @@ pub(crate) fn draft(
         .map(|d| Utf8PathBuf::from(&d.place))
         .collect();
     recipe.stripped = trimmed.stripped;
+    // Nobody has to wait for the search, or a replay, of what Lambda refuses.
+    let unzipped = unzipped_bytes(&entries(subject, &recipe)?)?;
+    check_limits(0, unzipped, &subject.ground.package.distributions)?;
+    let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
+    recipe.lazy = search.frontier.edges.keys().cloned().collect();
     let lowered = level < options.lazy;
     let trimming = trimmed.decisions;
     Ok(Draft { recipe, explored, search, profit, level, lowered, trimming, given: None })

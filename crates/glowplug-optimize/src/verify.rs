@@ -263,13 +263,33 @@ pub(crate) fn not_proved(baseline: &Baseline) -> Vec<String> {
     let failing = baseline
         .failing
         .iter()
-        .map(|(event, payload)| format!("event `{event}` fails in the original: {payload}"));
+        .map(|(event, payload)| format!("event `{event}` fails in the original too: {}", in_words(payload)));
     unproved.chain(failing).collect()
+}
+
+/// An error payload as a person reads it: `ValueError: no such row`.
+fn in_words(payload: &str) -> String {
+    let error: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
+    let part = |name: &str| error.get(name).and_then(serde_json::Value::as_str);
+    match (part("errorType"), part("errorMessage")) {
+        (Some(kind), Some("")) => kind.to_owned(),
+        (Some(kind), Some(message)) => format!("{kind}: {message}"),
+        _ => payload.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_in_words() {
+        let payload =
+            r#"{"errorMessage": "Unauthorized", "errorType": "Exception", "stackTrace": ["  File"]}"#;
+        assert_eq!(in_words(payload), "Exception: Unauthorized");
+        assert_eq!(in_words(r#"{"errorType": "KeyError", "errorMessage": ""}"#), "KeyError");
+        assert_eq!(in_words("Task timed out"), "Task timed out");
+    }
 
     #[test]
     fn a_later_proof_speaks_for_the_result_and_the_earlier_one_is_not_forgotten() {

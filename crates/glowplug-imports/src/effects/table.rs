@@ -339,6 +339,6 @@ pub(super) fn is_path_method(name: &str) -> bool {
 }
 
 /// Whether a method of that name mostly makes something known to others.
-pub(super) fn is_registering(name: &str) -> bool {
+pub(crate) fn is_registering(name: &str) -> bool {
     within(REGISTERING, name)
 }
