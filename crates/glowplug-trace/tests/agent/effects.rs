@@ -155,7 +155,7 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
             let mut command = Command::new(&interpreter.path);
             command.args(["-c", DRIVER]);
             run(command.arg(root).arg(name));
-            let text = std::fs::read_to_string(root.join("output")).unwrap();
+            let text = fs_err::read_to_string(root.join("output")).unwrap();
             let found: Value = serde_json::from_str(&text).unwrap();
             let sentences: Vec<&str> =
                 found["effects"][0]["effects"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -207,7 +207,7 @@ fn what_fails_as_the_first_of_all_is_told_whether_it_is_loaded_or_not() {
         let mut command = Command::new(&interpreter.path);
         command.args(["-c", CIRCLE]).arg(root).args(["begun", "ended", "leaves", "leaves_a_child"]);
         run(&mut command);
-        let text = std::fs::read_to_string(root.join("output")).unwrap();
+        let text = fs_err::read_to_string(root.join("output")).unwrap();
         let found: Value = serde_json::from_str(&text).unwrap();
         let effects = found["effects"].as_array().unwrap();
         let of =
