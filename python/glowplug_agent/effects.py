@@ -161,7 +161,7 @@ def _serves_itself(finder):
 
 
 # Functions that register where nobody can look -> how often they were called.
-_UNSEEN = ("codecs.register", "codecs.register_error", "os.register_at_fork", "sys.addaudithook")
+_UNSEEN = ("codecs.register", "codecs.register_error", "sys.addaudithook")
 _calls = dict.fromkeys(_UNSEEN, 0)
 
 
