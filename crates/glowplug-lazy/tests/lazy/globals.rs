@@ -209,6 +209,43 @@ fn the_diff_says_when_a_value_is_made() {
 }
 
 #[test]
+fn what_a_handler_changes_is_not_taken_later() {
+    let rule = |app: &str, name: &str| {
+        let lib = "import re\nWORDS = ['a']\nWORD = re.compile('|'.join(WORDS))\ndef f():\n    return WORD\n";
+        let analyses = Tree::new(&[("app.py", app), ("lib.py", lib)]).analyses(PythonVersion::new(3, 12));
+        let own = analyses.keys().cloned().collect();
+        let candidates = Candidates::find(&analyses, &own, &BTreeSet::new());
+        let module = if name == "WORD" { "lib" } else { "app" };
+        candidates.named(module, name).unwrap().refusal.as_ref().map(|refusal| refusal.rule)
+    };
+    let handler =
+        |line: &str| format!("import boto3, lib\nc = boto3.client('s3')\ndef handler(e, x):\n    {line}\n");
+    for line in
+        ["boto3.setup_default_session(region_name='a')", "boto3.DEFAULT_SESSION.events.register('a', 1)"]
+    {
+        assert_eq!(rule(&handler(line), "c"), Some(Rule::Unsettled), "{line}");
+    }
+    assert_eq!(rule(&handler("return c, boto3.client('sqs')"), "c"), None);
+    assert_eq!(rule(&handler("lib.WORDS.append('b')"), "WORD"), Some(Rule::Unsettled));
+    assert_eq!(rule(&handler("lib.WORDS = []"), "WORD"), Some(Rule::Unsettled));
+    assert_eq!(rule(&handler("return lib.f()"), "WORD"), None);
+}
+
+#[test]
+fn a_module_that_is_loaded_again_makes_its_values_again() {
+    let app = "import os\nimport boto3\nclient = boto3.resource(os.environ['NAME'])\n\ndef use():\n    return client.name\n";
+    let tree = Tree::new(&[("boto3.py", MAKER), ("app.py", app)]);
+    let script = "import importlib, os, sys\nos.environ['NAME'] = 'a'\nimport app\nprint('used', app.use())\n\
+                  os.environ['NAME'] = 'b'\nimportlib.reload(app)\nprint('used', app.use())\n\
+                  os.environ['NAME'] = 'c'\ndel sys.modules['app']\nimport app\nprint('used', app.use())\n";
+    for (before, after) in tree.compare(None, script) {
+        let used =
+            |output: &str| output.lines().filter(|l| l.starts_with("used")).collect::<Vec<_>>().join(" ");
+        assert_eq!((used(&before), used(&after).as_str()), (used(&after), "used a used b used c"));
+    }
+}
+
+#[test]
 fn a_package_that_another_module_configures_afterwards_keeps_its_values_early() {
     let rule = |app: &str| {
         let session = "import boto3\nboto3.setup_default_session(region_name='a')\n";

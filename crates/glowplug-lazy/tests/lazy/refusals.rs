@@ -403,6 +403,28 @@ fn numbers_are_computed_with_the_context_of_their_moment() {
 }
 
 #[test]
+fn a_class_that_somebody_lists_is_derived_when_it_was() {
+    let others = [("x.py", "from base import Base\nclass X(Base): ...\n"), ("base.py", "class Base: ...\n")];
+    let app = |use_it: &str| format!("import x\nfrom base import Base\ndef f():\n    return x, {use_it}\n");
+    let unproved = |use_it: &str| import_of_x(&app(use_it), &others).1;
+    assert!(unproved("Base.__subclasses__()").unwrap().contains("asks for derived classes"));
+    assert_eq!(unproved("Base()"), None);
+}
+
+#[test]
+fn a_library_that_asks_another_one_for_the_environment_stays() {
+    let app = "import os, x\ndef f():\n    os.environ['LANG'] = 'b'\n    return x\n";
+    let asks = "import os\ndef find(name):\n    return os.environ.get(name)\n";
+    let rule = |x: &str| {
+        let tree = Tree::new(&[("app.py", app), ("x.py", x), ("core.py", asks)]);
+        let candidates = tree.candidates(PythonVersion::new(3, 12));
+        candidates.named("app", "x").unwrap().refusal.as_ref().map(|refusal| refusal.rule)
+    };
+    assert_eq!(rule("from core import find\nLOCALE = find('LANG')\n"), Some(Rule::EnvironmentChanges));
+    assert_eq!(rule("from core import find\ndef g():\n    return find('LANG')\n"), None);
+}
+
+#[test]
 fn a_module_that_takes_what_a_handler_changes_stays() {
     let rule = |app: &str, x: &str| {
         let app = format!("import settings, x\ndef f():\n    {app}\n    return x\n");
@@ -415,6 +437,8 @@ fn a_module_that_takes_what_a_handler_changes_stays() {
     assert_eq!(rule("settings.DEBUG = True", takes), changes);
     assert_eq!(rule("settings.CONFIG['a'] = 1", uses), changes);
     assert_eq!(rule("settings.CONFIG['a'] = 1", shares), None, "it is the same object");
+    assert_eq!(rule("settings.CONFIG.update(a=1)", uses), changes);
+    assert_eq!(rule("settings.CONFIG.get('a')", uses), None);
     assert_eq!(rule("settings.OTHER = 1", takes), None);
     assert_eq!(rule("settings.DEBUG = True", "import settings\ndef g():\n    return settings.DEBUG\n"), None);
 }

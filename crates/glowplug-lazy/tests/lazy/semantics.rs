@@ -267,6 +267,18 @@ fn threads_that_race_for_a_first_use_all_get_it() {
 }
 
 #[test]
+fn a_submodule_that_another_thread_is_loading_is_waited_for() {
+    let tree = Tree::new(&[
+        ("pkg/__init__.py", ""),
+        ("pkg/heavy.py", "import time\ntime.sleep(0.05)\nVALUE = 42\n"),
+        ("app.py", "from pkg import heavy\n\ndef use():\n    return heavy.VALUE\n"),
+        ("other.py", "from pkg import heavy\n\ndef use():\n    return heavy.VALUE\n"),
+    ]);
+    let script = "import app, other\nfrom concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(8) as pool:\n    print(set(pool.map(lambda n: (app, other)[n % 2].use(), range(16))))\n";
+    tree.same(None, script);
+}
+
+#[test]
 fn annotations_are_left_alone() {
     let tree = Tree::new(&[
         ("heavy.py", HEAVY),
