@@ -190,8 +190,8 @@ pub struct Global {
     pub makes: BTreeSet<String>,
     /// What it reads.
     pub reads: BTreeSet<Source>,
-    /// Names of the module that it is made from, and whether each is a thing that does not change in place.
-    pub inputs: BTreeMap<String, bool>,
+    /// Names of the module that it is made from.
+    pub inputs: BTreeSet<String>,
     /// It consists of compiled regular expressions whose texts depend on nothing but the module's own names.
     pub pattern: bool,
 }

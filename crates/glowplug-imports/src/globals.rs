@@ -45,7 +45,7 @@ pub(crate) fn globals(
             unsettled: unsettled(found, global, making, &last, place_of),
             makes: making.makes.clone(),
             reads: making.reads.clone(),
-            inputs: making.inputs.clone(),
+            inputs: making.inputs.keys().cloned().collect(),
             pattern: making.pattern,
             binding,
         });

@@ -64,20 +64,15 @@ fn changed_by_others<'a>(
     analysis: &ModuleAnalysis,
     global: &Global,
 ) -> Option<(&'a str, &'a str, u32)> {
-    let own = global.inputs.keys().map(|name| format!("{}.{name}", analysis.name));
+    let own = global.inputs.iter().map(|name| format!("{}.{name}", analysis.name));
     let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
-    let imported = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
-    let imported = imported
-        .filter_map(|statement| Some(format!("{}.{}", statement.module, statement.attribute.as_ref()?)));
+    let statements = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
+    let imported = statements.filter_map(|statement| match &statement.attribute {
+        Some(name) => Some(format!("{}.{name}", statement.module)),
+        None => world.is_user(&statement.module).then(|| statement.module.clone()),
+    });
     let things: BTreeSet<String> = own.chain(imported).chain(global.makes.iter().cloned()).collect();
-    let modules = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
-    let modules: BTreeSet<&str> = modules
-        .filter(|s| s.attribute.is_none() && world.is_user(&s.module))
-        .map(|s| s.module.as_str())
-        .collect();
-    let is_it = |path: &str| {
-        things.iter().any(|thing| meet(path, thing)) || modules.iter().any(|module| meet(path, module))
-    };
+    let is_it = |path: &str| things.iter().any(|thing| meet(path, thing));
     world.surroundings.thing_changed_after(analysis, global.end_line, |module| world.is_user(module), is_it)
 }
 

@@ -40,9 +40,12 @@ impl<'a> Surroundings<'a> {
         }
         let importers = importers(analyses);
         let concerned = |(module, change): (&'a ModuleAnalysis, &'a Change)| {
-            let asks = |a: &ModuleAnalysis| {
-                let modules = a.hangs.iter().filter_map(|hang| called(hang, analyses));
-                modules.into_iter().any(|called| asks_for(called, &change.what))
+            let asks = |a: &ModuleAnalysis| match &change.what {
+                Changed::Variable(name) => {
+                    let mut called = a.hangs.iter().filter_map(|hang| called(hang, analyses));
+                    called.any(|called| asks_for(called, name.as_ref()))
+                }
+                _ => false,
             };
             let reads =
                 analyses.values().filter(|a| reads(a, &change.what, user.contains(&a.name)) || asks(a));
@@ -139,9 +142,7 @@ impl Concerned<'_> {
 fn reads(analysis: &ModuleAnalysis, changed: &Changed, own: bool) -> bool {
     match changed {
         Changed::Variable(name) => {
-            let named = |read: &Option<String>| read.is_none() || name.is_none() || read == name;
-            (own || analysis.reads.contains(&Source::Environment))
-                && analysis.environment_reads.iter().any(named)
+            (own || analysis.reads.contains(&Source::Environment)) && asks_for(analysis, name.as_ref())
         }
         Changed::Folder => own && analysis.reads.contains(&Source::Files),
         Changed::Thing { path, rebound } => own && reads_thing(analysis, path, *rebound),
@@ -156,11 +157,9 @@ fn called<'a>(hang: &Hang, analyses: &'a BTreeMap<String, ModuleAnalysis>) -> Op
     path.rmatch_indices('.').find_map(|(at, _)| analyses.get(&path[..at]))
 }
 
-/// Whether a function of a module may read an environment variable.
-fn asks_for(called: &ModuleAnalysis, changed: &Changed) -> bool {
-    let Changed::Variable(name) = changed else { return false };
-    let named = |read: &Option<String>| read.is_none() || name.is_none() || read == name;
-    called.environment_reads.iter().any(named)
+/// Whether a module, its functions included, may read an environment variable; `None` stands for any.
+fn asks_for(analysis: &ModuleAnalysis, name: Option<&String>) -> bool {
+    analysis.environment_reads.iter().any(|read| read.is_none() || name.is_none() || read.as_ref() == name)
 }
 
 /// Whether one dotted path is the other, or leads to it.

@@ -28,7 +28,7 @@ use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::trace::{TraceOptions, trace_tree};
 use crate::trial::require_fit;
-use crate::variant::{Recipe, entries, support_path, unzipped_bytes};
+use crate::variant::{Recipe, entries, support_path};
 use crate::verify::{Pinned, Proof};
 
 /// How often imports are planned again around guilty ones.
@@ -108,8 +108,6 @@ fn make(
     require_fit(ground, &before, progress)?;
     let replayed = options.verify && ground.runs_here();
     let mut draft = draft(subject, options, &before, replayed, progress)?;
-    // Nobody has to wait for a replay of what Lambda refuses.
-    check_limits(0, unzipped_bytes(&entries(subject, &draft.recipe)?)?, &ground.package.distributions)?;
     let mut prover =
         if replayed { Some(Prover::begin(subject, [&shipped, &before], ignore, progress)?) } else { None };
     let mut proof = if let Some(prover) = &mut prover {

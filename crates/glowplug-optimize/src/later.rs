@@ -28,7 +28,7 @@ pub(crate) fn later(
         let share = shares.get(*module).copied().unwrap_or(0.0);
         ((*module).clone(), profit.cost(0.0, ms * share))
     };
-    let weighted = Measured { self_ms: ms.iter().map(cost).collect(), imports, ..measured.clone() };
+    let weighted = Measured { self_ms: ms.iter().map(cost).collect(), imports, ..Measured::default() };
     let needed = ms.keys().filter(|module| need(module) > 0.0).map(|module| (*module).clone());
     let needed: BTreeSet<String> = first.needed.iter().cloned().chain(needed).collect();
     let own: Vec<Edge> = edges.iter().filter(|edge| !first.needed.contains(&edge.module)).cloned().collect();

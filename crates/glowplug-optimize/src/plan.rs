@@ -124,9 +124,7 @@ pub(crate) fn draft(
         .map(|d| Utf8PathBuf::from(&d.place))
         .collect();
     recipe.stripped = trimmed.stripped;
-    // Nobody has to wait for the search, or a replay, of what Lambda refuses.
-    let unzipped = unzipped_bytes(&entries(subject, &recipe)?)?;
-    check_limits(0, unzipped, &subject.ground.package.distributions)?;
+    require_room(subject, &recipe)?;
     let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     recipe.lazy = search.frontier.edges.keys().cloned().collect();
     let lowered = level < options.lazy;
@@ -152,6 +150,7 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         recipe.stripped =
             trimmed.stripped.into_iter().filter(|(path, _)| wanted.contains(path.as_str())).collect();
     }
+    require_room(subject, &recipe)?;
     let trimming = plan
         .decisions
         .iter()
@@ -168,6 +167,12 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         trimming,
         given: Some(plan),
     })
+}
+
+/// An input error where Lambda would refuse the package: nobody has to wait for the search, or a replay, of that.
+fn require_room(subject: &Subject, recipe: &Recipe) -> Result<()> {
+    let unzipped = unzipped_bytes(&entries(subject, recipe)?)?;
+    check_limits(0, unzipped, &subject.ground.package.distributions).map(drop)
 }
 
 fn trimming(subject: &Subject, level: TrimLevel, imported: &BTreeSet<String>) -> Result<Trim> {
