@@ -9,14 +9,15 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
 
     {"support": "_glowplug_lazy",
      "names": [{"name": "pd", "clauses": [{"line": 7, "column": 0, "clause": 0, "submodule": null}],
-                "statement": null, "uses": [[12, 4]], "fstrings": [[13, 8]]}],
+                "statement": null, "set_up": [], "uses": [[12, 4]], "fstrings": [[13, 8]]}],
      "submodules": ["errors"], "borrowed": [["urllib", "parse"]],
      "weakened": [{"line": 8, "column": 0, "clause": 0, "submodule": null}],
      "listings": [[20, 27]], "listed_globals": [[24, 11]], "signatures": [[11, 18]]}
 
 Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
 clause takes a submodule from its own package: asking the package for it would come back to us.
-`statement` is the place of an assignment that binds the name in the place of clauses.
+`statement` is the place of an assignment that binds the name in the place of clauses, and `set_up` are
+those of later statements that set up what it binds: they run with it.
 `weakened` clauses, `import a.b`, go on as `import a`. `listings` are calls of `dir()` in the module's
 body, `listed_globals` those of `globals()` in its `__dir__`: both must name what is deferred.
 `signatures` are functions whose annotations are evaluated when they are first read, each by the place
@@ -43,6 +44,7 @@ _DIRECTORY = "__gp_dir__"
 _ARGUMENT = "__gp_name__"
 _TYPED = "__gp_typed__"
 _ANNOTATIONS = "__gp_annotations__"
+_VALUE = "__gp_value__"
 
 
 class EditError(Exception):
@@ -266,12 +268,29 @@ def take_clauses(tree, names, weakened):
     return taken
 
 
+class OnValue(ast.NodeTransformer):
+    """Has a statement work on a value that is not bound to its name yet: nobody sees it half set up."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def visit_Name(self, node):
+        return ast.copy_location(ast.Name(id=_VALUE, ctx=node.ctx), node) if node.id == self.name else node
+
+
 def take_assignments(tree, names, taken):
-    """Takes the assignments of deferred names: identity of the statement -> what is left of it."""
+    """Takes the assignments of deferred names and what sets their values up: identity of the statement -> what is left
+    of it."""
     places = {tuple(entry["statement"]): entry["name"] for entry in names if entry["statement"]}
+    set_up = {tuple(place): entry["name"] for entry in names for place in entry["set_up"]}
     left = {}
     for node in tree.body:
         place = (node.lineno, node.col_offset)
+        if place in set_up and isinstance(node, (ast.Expr, ast.Assign)):
+            name = set_up.pop(place)
+            taken[name].append(OnValue(name).visit(node))
+            left[id(node)] = None
+            continue
         if place not in places or not isinstance(node, (ast.Assign, ast.AnnAssign)):
             continue
         name = places.pop(place)
@@ -285,8 +304,14 @@ def take_assignments(tree, names, taken):
             # The annotation is the module's, and is evaluated where it stands.
             node.value = None
             left[id(node)] = node
-    for line, _ in sorted(places):
-        raise EditError("no assignment at line %d" % line)
+    for line, _ in sorted([*places, *set_up]):
+        raise EditError("no statement at line %d" % line)
+    for name in {entry["name"] for entry in names if entry["set_up"]}:
+        first = taken[name][0]
+        target = first.targets[0]
+        first.targets = [ast.copy_location(ast.Name(id=_VALUE, ctx=ast.Store()), target)]
+        bind = ast.Assign(targets=[target], value=ast.copy_location(ast.Name(id=_VALUE, ctx=ast.Load()), target))
+        taken[name].append(ast.copy_location(bind, first))
     return left
 
 

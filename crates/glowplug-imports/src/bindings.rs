@@ -36,7 +36,11 @@ pub(crate) fn bindings(
     }
     for read in reads {
         let waits = read.signature.is_some_and(|index| waiting[index].is_some());
-        let within = || globals.iter().any(|global| global.value.contains(read.at));
+        // What sets a value up has it in its hands, and asks for it by no name.
+        if globals.iter().any(|global| global.name == read.name && global.sets_up(read.at)) {
+            continue;
+        }
+        let within = || globals.iter().any(|global| global.is_around(read.at));
         let kind = match read.kind {
             _ if waits => UseKind::Signature,
             UseKind::AtImport if within() => UseKind::Global,

@@ -180,6 +180,8 @@ pub struct Global {
     pub end_line: u32,
     /// Start and end of the value.
     pub value: (Place, Place),
+    /// Start and end of later statements that do nothing but set the value up: `session.headers.update(…)`.
+    pub set_up: Vec<(Place, Place)>,
     /// The value's first line, as it is in the source.
     pub text: String,
     /// What making the value may do to others; empty where everything that it calls is known to act on nobody else.
@@ -197,9 +199,9 @@ pub struct Global {
 }
 
 impl Global {
-    /// Whether something at `place` is part of the value.
+    /// Whether something at `place` is part of the value, or of what sets it up.
     pub fn is_around(&self, place: Place) -> bool {
-        (self.value.0..self.value.1).contains(&place)
+        std::iter::once(&self.value).chain(&self.set_up).any(|(start, end)| (*start..*end).contains(&place))
     }
 }
 
@@ -375,7 +377,7 @@ pub struct ModuleAnalysis {
 }
 
 impl ModuleAnalysis {
-    /// The statement among `globals` in whose value `place` is.
+    /// The statement among `globals` in whose value, or in what sets it up, `place` is.
     pub fn global_around(&self, place: Place) -> Option<&Global> {
         self.globals.iter().find(|global| global.is_around(place))
     }

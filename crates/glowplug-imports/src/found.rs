@@ -1,5 +1,7 @@
 //! What one walk over a module finds, before it is known what the names mean.
 
+use std::collections::BTreeSet;
+
 use ruff_python_ast::name::Name;
 use ruff_text_size::{TextRange, TextSize};
 
@@ -69,6 +71,24 @@ pub(crate) struct GlobalFound {
     pub(crate) target: TextSize,
     pub(crate) statement: TextRange,
     pub(crate) value: TextRange,
+    /// It calls something that is no part of another such value: what it gives, nobody else holds a part of.
+    pub(crate) fresh: bool,
+    /// Later statements that do nothing but set its value up.
+    pub(crate) set_up: Vec<TextRange>,
+    /// Indexes of the others whose names these statements use.
+    pub(crate) mentions: BTreeSet<usize>,
+}
+
+impl GlobalFound {
+    /// Whether something at `at` runs when the value is made.
+    pub(crate) fn is_around(&self, at: TextSize) -> bool {
+        self.value.contains(at) || self.sets_up(at)
+    }
+
+    /// Whether something at `at` sets the value up.
+    pub(crate) fn sets_up(&self, at: TextSize) -> bool {
+        self.set_up.iter().any(|statement| statement.contains(at))
+    }
 }
 
 /// What the walk has found.

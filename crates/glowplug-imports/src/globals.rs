@@ -15,7 +15,9 @@ const LONGEST_TEXT: usize = 120;
 
 /// Where the statements start that are asked about.
 pub(crate) fn starts(found: &Found) -> BTreeSet<TextSize> {
-    found.globals.iter().map(|global| global.statement.start()).collect()
+    let statements =
+        found.globals.iter().flat_map(|global| std::iter::once(&global.statement).chain(&global.set_up));
+    statements.map(|statement| statement.start()).collect()
 }
 
 /// The facts about each statement whose name is among `bindings`.
@@ -32,21 +34,29 @@ pub(crate) fn globals(
     let mut all = Vec::new();
     for binding in bindings {
         let Some(global) = by_name.get(binding.name.as_str()) else { continue };
-        let Some(making) = followed.globals.get(&global.statement.start()) else { continue };
+        let statements: Vec<TextSize> =
+            std::iter::once(&global.statement).chain(&global.set_up).map(|range| range.start()).collect();
+        let Some(makings) = statements.iter().map(|at| followed.globals.get(at)).collect::<Option<Vec<_>>>()
+        else {
+            continue;
+        };
         let span = |range: TextRange| (place_of(range.start()), place_of(range.end()));
         let (place, end) = span(global.statement);
         let value = &source[global.value];
+        let inputs = makings.iter().flat_map(|making| making.inputs.keys());
         all.push(Global {
             place,
             end_line: end.line,
             value: span(global.value),
+            set_up: global.set_up.iter().map(|range| span(*range)).collect(),
             text: shortened(value.lines().next().unwrap_or(value)),
-            effects: making.effects.clone(),
-            unsettled: unsettled(found, global, making, &last, place_of),
-            makes: making.makes.clone(),
-            reads: making.reads.clone(),
-            inputs: making.inputs.keys().cloned().collect(),
-            pattern: making.pattern,
+            effects: makings.iter().flat_map(|making| making.effects.clone()).collect(),
+            unsettled: std::iter::zip(&statements, &makings)
+                .find_map(|(at, making)| unsettled(found, global, making, (&last, place_of(*at)), place_of)),
+            makes: makings.iter().flat_map(|making| making.makes.clone()).collect(),
+            reads: makings.iter().flat_map(|making| making.reads.clone()).collect(),
+            inputs: inputs.filter(|name| **name != binding.name).cloned().collect(),
+            pattern: makings.len() == 1 && makings[0].pattern,
             binding,
         });
     }
@@ -61,19 +71,18 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The first name that the value is made from and that may mean something else later.
+/// The first name that a statement, which starts at `start`, makes the value from and that may mean something else later.
 fn unsettled(
     found: &Found,
     global: &GlobalFound,
     making: &Making,
-    last: &BTreeMap<&str, Place>,
+    (last, start): (&BTreeMap<&str, Place>, Place),
     place_of: &dyn Fn(TextSize) -> Place,
 ) -> Option<(u32, String)> {
-    let start = place_of(global.statement.start());
     if found.star.is_some() || found.writes_namespace {
         return Some((start.line, "any name of the module may be bound again".to_owned()));
     }
-    for (name, fixed) in &making.inputs {
+    for (name, fixed) in making.inputs.iter().filter(|(name, _)| name.as_str() != global.name.as_str()) {
         if let Some(at) = last.get(name.as_str()).filter(|at| **at >= start) {
             return Some((at.line, format!("`{name}` is bound again")));
         }
@@ -83,7 +92,7 @@ fn unsettled(
         let elsewhere = found.reads.iter().find(|read| {
             read.name.as_str() == name
                 && found.scopes.resolve(read.scope, name) != Meaning::Local
-                && !found.globals.iter().any(|global| global.value.contains(read.at))
+                && !found.globals.iter().any(|global| global.is_around(read.at))
         });
         if let Some(read) = elsewhere.filter(|_| !fixed) {
             return Some((place_of(read.at).line, format!("`{name}` may be changed")));

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source};
 
 use crate::diff;
-use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, signatures_with};
+use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, pair, signatures_with};
 use crate::globals::{Judged, around, judge_all, unproved};
 use crate::graph::{Deferred, Graph};
 use crate::rules::{Refusal, judge, judge_submodule};
@@ -139,7 +139,10 @@ impl Candidates {
                 of(&mut files, analysis, &|edits| edits.weakened.extend(clauses.iter().cloned()));
             } else {
                 let mut edit = name_edit(analysis, binding, |module| self.graph.knows(module));
-                edit.statement = global.map(|global| (global.place.line, global.place.column));
+                if let Some(global) = global {
+                    edit.statement = Some(pair(global.place));
+                    edit.set_up = global.set_up.iter().map(|(start, _)| pair(*start)).collect();
+                }
                 of(&mut files, analysis, &|edits| {
                     edits.names.push(edit.clone());
                     edits.signatures.extend(signatures_with(analysis, binding));

@@ -35,6 +35,8 @@ pub struct NameEdit {
     pub clauses: Vec<ClauseEdit>,
     /// Where the assignment starts that binds it, if no import does.
     pub statement: Option<(u32, u32)>,
+    /// Where the statements start that set up what it binds.
+    pub set_up: Vec<(u32, u32)>,
     /// Line and column of every use outside of f-strings.
     pub uses: Vec<(u32, u32)>,
     /// Line and column of every f-string in which all uses are replaced.
@@ -81,7 +83,7 @@ pub(crate) fn clause_edit(statement: &ImportStatement) -> ClauseEdit {
     }
 }
 
-fn pair(place: Place) -> (u32, u32) {
+pub(crate) fn pair(place: Place) -> (u32, u32) {
     (place.line, place.column)
 }
 
@@ -126,6 +128,7 @@ pub(crate) fn name_edit(
         name: binding.name.clone(),
         clauses: binding.statements.iter().map(clause).collect(),
         statement: None,
+        set_up: Vec::new(),
         uses,
         fstrings,
     }

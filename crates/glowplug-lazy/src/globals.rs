@@ -13,12 +13,24 @@ use crate::world::World;
 /// compile patterns: what their other values are made from, and when, is their own affair.
 pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 
-/// Judges the statements of a module. One may use what another binds only where it waits itself, so the last comes
-/// first.
+/// Judges the statements of a module. One may use what another binds only where it waits itself, so that one is judged
+/// before: no two use each other.
 pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
     let mut judged = Judged::new();
     let is_user = world.is_user(&analysis.name);
-    for global in analysis.globals.iter().rev().filter(|global| is_user || global.pattern) {
+    let mut left: Vec<&Global> = analysis.globals.iter().filter(|global| is_user || global.pattern).collect();
+    while !left.is_empty() {
+        let used_by =
+            |global: &&Global| around(analysis, &global.binding).map(str::to_owned).collect::<BTreeSet<_>>();
+        let free = |global: &&Global| {
+            let users = used_by(global);
+            !left
+                .iter()
+                .any(|other| other.binding.name != global.binding.name && users.contains(&other.binding.name))
+        };
+        // Mostly nothing uses the last one.
+        let next = left.iter().rposition(free).unwrap_or(left.len() - 1);
+        let global = left.remove(next);
         let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
             .or_else(|| of_value(world, analysis, global));
         judged.insert(global.binding.name.clone(), refusal);

@@ -246,6 +246,9 @@ impl<'a> Walker<'a, '_> {
             Value::Handle(Handle::Variable) if name == "get" => Value::Foreign,
             Value::Handle(Handle::Logger { own }) => self.call_logger(call, *own, name),
             Value::Made => {
+                if self.is_dropped(call) && self.is_set_up_call(call) {
+                    return Value::Foreign;
+                }
                 let made = self.made_method(call.start(), name);
                 made.unwrap_or_else(|| self.unknown_call(call))
             }

@@ -29,15 +29,30 @@ pub(crate) struct Making {
 impl<'a> Walker<'a, '_> {
     /// The value of an assignment; one that was asked about is told apart.
     pub(super) fn assigned(&mut self, start: TextSize, value: &'a Expr) -> Value {
-        if !self.asked.contains(&start) || self.making.is_some() || self.scopes.len() > 1 {
+        if !self.is_asked(start) {
             return self.value(value);
         }
+        self.told_apart(start, |walker| {
+            let given = walker.value(value);
+            let pattern = walker.is_pattern(value);
+            if let Some(making) = &mut walker.making {
+                making.pattern = pattern;
+            }
+            given
+        })
+    }
+
+    /// Whether the statement that starts there was asked about, and is not part of another one.
+    pub(super) fn is_asked(&self, start: TextSize) -> bool {
+        self.asked.contains(&start) && self.making.is_none() && self.scopes.len() == 1
+    }
+
+    /// Follows something and tells its effects apart, under the start of its statement.
+    pub(super) fn told_apart<T>(&mut self, start: TextSize, follow: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::take(&mut self.found);
         self.making = Some(Making::default());
-        let given = self.value(value);
-        let pattern = self.is_pattern(value);
+        let given = follow(self);
         let mut making = self.making.take().unwrap_or_default();
-        making.pattern = pattern;
         making.effects = std::mem::replace(&mut self.found, outer);
         for effect in making.effects.iter().chain(&making.excused) {
             if !self.found.contains(effect) {
@@ -46,6 +61,15 @@ impl<'a> Walker<'a, '_> {
         }
         self.made.insert(start, making);
         given
+    }
+
+    /// Something that is an effect of the module's body, but none of a value that is told apart.
+    pub(super) fn excuse(&mut self, at: TextSize, kind: EffectKind, what: String) {
+        let effect = Effect { line: (self.line_of)(at), kind, what, hangs_on: Vec::new(), aim: None };
+        match &mut self.making {
+            Some(making) => making.excused.push(effect),
+            None => self.add(effect),
+        }
     }
 
     /// A name of the module was read.
@@ -74,21 +98,10 @@ impl<'a> Walker<'a, '_> {
         if !constructors::is_constructor(path) || table::pure_call(path).is_some() {
             return None;
         }
-        let effect = Effect {
-            line: (self.line_of)(at),
-            kind: EffectKind::Runs,
-            what: format!("calls `{path}()`"),
-            hangs_on: Vec::new(),
-            aim: None,
-        };
-        match &mut self.making {
-            Some(making) => {
-                making.makes.insert(top(path));
-                making.excused.push(effect);
-            }
-            None if !self.found.contains(&effect) => self.found.push(effect),
-            None => {}
+        if let Some(making) = &mut self.making {
+            making.makes.insert(top(path));
         }
+        self.excuse(at, EffectKind::Runs, format!("calls `{path}()`"));
         Some(Value::Made)
     }
 
@@ -97,19 +110,7 @@ impl<'a> Walker<'a, '_> {
         if !constructors::is_factory(name) {
             return None;
         }
-        let what = format!("calls a client's `{name}`");
-        let effect = Effect {
-            line: (self.line_of)(at),
-            kind: EffectKind::Runs,
-            what,
-            hangs_on: Vec::new(),
-            aim: None,
-        };
-        match &mut self.making {
-            Some(making) => making.excused.push(effect),
-            None if !self.found.contains(&effect) => self.found.push(effect),
-            None => {}
-        }
+        self.excuse(at, EffectKind::Runs, format!("calls a client's `{name}`"));
         Some(Value::Made)
     }
 

@@ -14,6 +14,7 @@ mod expressions;
 mod making;
 mod patterns;
 mod scope;
+mod set_up;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtImport, StmtImportFrom, StmtTry};
+use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtExpr, StmtImport, StmtImportFrom, StmtTry};
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::shapes::{is_main, is_type_checking};
@@ -31,6 +32,7 @@ use definitions::{Class, Function};
 use expressions::written;
 pub(crate) use making::Making;
 use scope::{Scope, ScopeKind, joined};
+pub(crate) use set_up::sets_up;
 use value::Value;
 
 /// Statements followed for one module, calls included: enough for any real one, and an end for all others.
@@ -170,20 +172,15 @@ impl<'a, 'l> Walker<'a, 'l> {
         if self.running.is_empty() && self.scopes.len() == 1 {
             self.current = statement.start();
         }
+        if self.set_up(statement) {
+            return;
+        }
         match statement {
             Stmt::FunctionDef(definition) => self.define_function(definition),
             Stmt::ClassDef(definition) => self.define_class(definition),
             Stmt::Import(import) => self.import(import),
             Stmt::ImportFrom(import) => self.import_from(import),
-            Stmt::Expr(expression) => {
-                if matches!(*expression.value, Expr::BinOp(_)) {
-                    // Nobody computes and forgets: the operands are changed.
-                    let what = "evaluates an operator for what it does";
-                    self.effect(expression.start(), EffectKind::Patches, what);
-                }
-                self.dropped = matches!(*expression.value, Expr::Call(_)).then(|| expression.value.start());
-                self.value(&expression.value);
-            }
+            Stmt::Expr(expression) => self.expression(expression),
             Stmt::Assign(assignment) => {
                 let value = self.assigned(assignment.start(), &assignment.value);
                 for target in &assignment.targets {
@@ -273,6 +270,16 @@ impl<'a, 'l> Walker<'a, 'l> {
                 self.effect(command.start(), EffectKind::Starts, "runs a command");
             }
         }
+    }
+
+    fn expression(&mut self, expression: &'a StmtExpr) {
+        if matches!(*expression.value, Expr::BinOp(_)) {
+            // Nobody computes and forgets: the operands are changed.
+            let what = "evaluates an operator for what it does";
+            self.effect(expression.start(), EffectKind::Patches, what);
+        }
+        self.dropped = matches!(*expression.value, Expr::Call(_)).then(|| expression.value.start());
+        self.value(&expression.value);
     }
 
     fn import(&mut self, import: &'a StmtImport) {
@@ -411,8 +418,12 @@ impl<'a, 'l> Walker<'a, 'l> {
         if is_namespace(owner) {
             self.blurred = true;
         }
+        let what = format!("{verb} `{}`", written(whole));
+        if value == Value::Made && self.is_set_up(whole.start(), what.clone()) {
+            return;
+        }
         if !self.owns(&value) {
-            self.changed(&value, whole.start(), &format!("{verb} `{}`", written(whole)));
+            self.changed(&value, whole.start(), &what);
         }
     }
 

@@ -258,3 +258,105 @@ fn a_package_that_another_module_configures_afterwards_keeps_its_values_early() 
     assert_eq!(rule("import boto3\nimport session\nc = boto3.client('s3')\n"), None);
     assert_eq!(rule("import boto3\nc = boto3.client('s3')\nimport session\n"), Some(Rule::ConfiguredLater));
 }
+
+/// Stands in for a library of sessions.
+const SESSIONS: &str = r"
+class Session:
+    def __init__(self):
+        print('session')
+        self.headers, self.adapters, self.hooks, self.verify = {}, {}, {'response': []}, True
+    def mount(self, prefix, adapter):
+        if prefix == 'broken':
+            raise ValueError(prefix)
+        self.adapters[prefix] = adapter
+";
+
+const ADAPTERS: &str =
+    "class HTTPAdapter:\n    def __init__(self, retries=0):\n        print('adapter', retries)\n";
+
+#[test]
+fn what_sets_a_value_up_runs_with_it() {
+    let app = "import requests\nfrom requests.adapters import HTTPAdapter\n\nsession = requests.Session()\nTIMES = 3\nadapter = HTTPAdapter(retries=TIMES)\n\
+def seen(response):\n    return 'seen ' + response\n\
+session.headers.update({'agent': f'app/{TIMES}'})\nsession.verify = False\nsession.hooks['response'].append(seen)\n\
+session.mount('https://', adapter)\nsession.mount('http://', HTTPAdapter())\nprint('app is loaded')\n\n\
+def use():\n    return session.headers, session.verify, session.hooks['response'][0]('x'), sorted(session.adapters), session.adapters['https://'] is adapter\n";
+    let tree =
+        Tree::new(&[("requests/__init__.py", SESSIONS), ("requests/adapters.py", ADAPTERS), ("app.py", app)]);
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    for name in ["session", "adapter"] {
+        let candidate = candidates.named("app", name).unwrap();
+        assert!(candidate.refusal.is_none() && candidate.unproved.is_none(), "{candidate:?}");
+    }
+    let script = "import app\nprint('ready')\nprint(app.use())\nprint(app.session.headers, app.use())\n";
+    for (before, after) in tree.compare(None, script) {
+        let (of_app, of_use) = before.split_once("app is loaded\nready\n").unwrap();
+        assert!(after.starts_with("app is loaded\nready\n"), "{after}");
+        let (made, said): (Vec<&str>, Vec<&str>) =
+            after.lines().skip(2).partition(|line| line.starts_with("adapter") || *line == "session");
+        assert_eq!(said, of_use.lines().collect::<Vec<_>>());
+        let sorted = |mut lines: Vec<String>| {
+            lines.sort();
+            lines
+        };
+        let owned = |lines: Vec<&str>| sorted(lines.into_iter().map(str::to_owned).collect());
+        assert_eq!(owned(made), owned(of_app.lines().collect()));
+    }
+}
+
+#[test]
+fn a_value_whose_set_up_fails_is_not_seen_half_made() {
+    let app = "import requests\nsession = requests.Session()\nsession.verify = False\nsession.mount('broken', 1)\n\ndef use():\n    return session.verify\n";
+    let tree =
+        Tree::new(&[("requests/__init__.py", SESSIONS), ("requests/adapters.py", ADAPTERS), ("app.py", app)]);
+    for python in pythons() {
+        tree.compile(python, &tree.edits(python.version, None));
+        let script = "import app, traceback\nfor _ in range(2):\n    try:\n        app.use()\n    except ValueError:\n        print(traceback.format_exc())\n    print('session' in vars(app))\n";
+        let output = String::from_utf8(tree.run(python, script).stdout).unwrap();
+        assert_eq!(output.matches("app.py\", line 4, in").count(), 2, "{output}");
+        assert_eq!(output.matches("    session.mount('broken', 1)").count(), 2, "{output}");
+        assert_eq!(output.lines().filter(|line| *line == "False").count(), 2, "{output}");
+    }
+}
+
+#[test]
+fn each_rule_refuses_what_sets_a_value_up() {
+    let rule = |app: &str| {
+        let tree = Tree::new(&[("app.py", app), ("requests.py", "")]);
+        let candidates = tree.candidates(PythonVersion::new(3, 12));
+        let session = candidates.named("app", "s").unwrap();
+        session
+            .refusal
+            .as_ref()
+            .map(|refusal| refusal.rule)
+            .or(session.unproved.as_ref().map(|_| Rule::ForItsEffect))
+    };
+    for (expected, lines) in [
+        (None, "s.headers.update(a=1)\ns.trust_env = False\ns.proxies['a'] = 'b'\n"),
+        (None, "H = {'a': 1}\ns.headers.update(H)\n"),
+        (None, "a = requests.adapters.HTTPAdapter()\ns.mount('a', a)\na.x = 1\n"),
+        // What is called is not known to keep to the value.
+        (Some(Rule::UsedAtImport), "s.get('https://a')\n"),
+        (Some(Rule::UsedAtImport), "s.update(a=1)\n"),
+        (Some(Rule::UsedAtImport), "print(s)\ns.trust_env = False\n"),
+        (Some(Rule::UsedAtImport), "if s:\n    s.trust_env = False\n"),
+        (Some(Rule::UsedAtImport), "s.x = s\n"),
+        (Some(Rule::UsedAtImport), "s.hooks['a'] = lambda: 1\n"),
+        (Some(Rule::ForItsEffect), "s.headers.update(open('x', 'w'))\n"),
+        // Something else may be meant when it runs.
+        (Some(Rule::Unsettled), "H = {}\ns.headers.update(H)\ndef f():\n    H['a'] = 1\n"),
+        (Some(Rule::Unsettled), "H = 1\ns.x = H\nH = 2\n"),
+        (Some(Rule::ConfiguredLater), "s.x = 1\nrequests.y = 2\n"),
+        // Two values that wait for each other.
+        (Some(Rule::UsedAtImport), "a = requests.Session()\na.x = s\ns.x = a\n"),
+        // Others hold it.
+        (Some(Rule::UsedAtImport), "b = s.y\nb.x = 1\nprint(b)\n"),
+    ] {
+        let app = format!("import requests\ns = requests.Session()\n{lines}def g():\n    return s\n");
+        assert_eq!(rule(&app), expected, "{app}");
+    }
+    assert_eq!(rule("import requests\ns = requests.make()\ns.x = 1\n"), Some(Rule::ForItsEffect));
+    let part =
+        "import requests\nt = requests.Session()\ns = t.adapters\ns['x'] = 1\ndef g():\n    return s\n";
+    assert_eq!(rule(part), Some(Rule::UsedAtImport), "a part of another value is seen through that one");
+}
