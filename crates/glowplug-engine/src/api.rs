@@ -132,15 +132,22 @@ async fn next(exchange: &Arc<Exchange>, connection: &Arc<Connection>, arrived: S
 
 fn hand_out(event: Event) -> Answer {
     let deadline_ms = (epoch() + event.timeout).as_millis();
-    Response::builder()
+    let mut answer = Response::builder()
         .header("Content-Type", "application/json")
         .header("Lambda-Runtime-Aws-Request-Id", &event.request_id)
         .header("Lambda-Runtime-Deadline-Ms", deadline_ms.to_string())
         .header("Lambda-Runtime-Invoked-Function-Arn", &event.arn)
         .header("Lambda-Runtime-Trace-Id", &event.trace_id)
-        .header("Lambda-Runtime-Invocation-Id", &event.invocation_id)
-        .body(Full::new(event.body))
-        .unwrap_or_else(|_| failed())
+        .header("Lambda-Runtime-Invocation-Id", &event.invocation_id);
+    for (name, value) in [
+        ("Lambda-Runtime-Client-Context", &event.client_context),
+        ("Lambda-Runtime-Cognito-Identity", &event.cognito_identity),
+    ] {
+        if let Some(value) = value {
+            answer = answer.header(name, value);
+        }
+    }
+    answer.body(Full::new(event.body)).unwrap_or_else(|_| failed())
 }
 
 async fn response(request: Request<Incoming>, id: &str, exchange: &Exchange) -> Answer {
@@ -296,6 +303,8 @@ mod tests {
                 invocation_id: "inv-1".to_owned(),
                 arn: "arn".to_owned(),
                 trace_id: "trace".to_owned(),
+                client_context: Some("{\"custom\":{}}".to_owned()),
+                cognito_identity: None,
                 timeout: Duration::from_secs(3),
                 body: Bytes::from_static(b"{\"a\":1}"),
             });
@@ -327,6 +336,7 @@ mod tests {
             "lambda-runtime-invoked-function-arn: arn",
             "lambda-runtime-trace-id: trace",
             "lambda-runtime-invocation-id: inv-1",
+            "lambda-runtime-client-context: {\"custom\":{}}",
         ] {
             assert!(text.contains(&format!("{header}\r\n")), "{header}: {text}");
         }

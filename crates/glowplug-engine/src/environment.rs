@@ -46,6 +46,50 @@ struct InitRun {
     init: Init,
 }
 
+/// An event on its way to a function.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The request's id, which the function and its log lines see.
+    pub id: String,
+    /// The ARN that was invoked, with the qualifier that was named.
+    pub function_arn: String,
+    /// The `X-Amzn-Trace-Id` header.
+    pub trace_id: String,
+    /// The client context, as JSON text of one line.
+    pub client_context: Option<String>,
+    /// The caller's identity, as JSON text of one line.
+    pub cognito_identity: Option<String>,
+    /// JSON text.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// One with a new id and a trace of its own, which is not sampled.
+    pub fn new(function_arn: String, body: Bytes) -> Self {
+        Self {
+            id: uuid(),
+            function_arn,
+            trace_id: trace_id(epoch()),
+            client_context: None,
+            cognito_identity: None,
+            body,
+        }
+    }
+}
+
+/// How an invoke went, before it is told to the caller.
+struct Run {
+    request_id: String,
+    outcome: Outcome,
+    start: Stamp,
+    end: Stamp,
+    /// When the process was started, if it was for this event.
+    started: Option<u64>,
+    /// Whether the process has answered and may ask for the next event.
+    goes_on: bool,
+    deadline: Instant,
+}
+
 impl Environment {
     /// Makes one and runs its init.
     pub(crate) fn start(engine: &Arc<Inner>, spec: &EnvironmentSpec) -> Result<(Self, Init)> {
@@ -93,7 +137,44 @@ impl Environment {
     /// Where the process has ended before, it is started anew first, under the function's timeout, as Lambda does;
     /// `/tmp` is kept. Errors are ours or the host's: whatever the function does is an [`Outcome`].
     pub fn invoke(&mut self, event: &[u8]) -> Result<Invocation> {
-        let request_id = uuid();
+        let arn = function_arn(&self.spec.function_name);
+        let run = self.run(&Request::new(arn, Bytes::copy_from_slice(event)))?;
+        // All that the function writes until it asks for the next event belongs to this one.
+        self.settle(&run);
+        Ok(self.told(run))
+    }
+
+    /// Gives the function one event and tells `answered` what becomes of it as soon as that is known; returns when the
+    /// environment is ready for the next one.
+    ///
+    /// # Errors
+    /// As [`Self::invoke`]; then `answered` was not called.
+    pub fn serve(&mut self, request: &Request, answered: impl FnOnce(Invocation)) -> Result<()> {
+        let run = self.run(request)?;
+        let (goes_on, deadline) = (run.goes_on, run.deadline);
+        self.measure();
+        let invocation = self.told(run);
+        answered(invocation);
+        if !goes_on || !self.process.as_ref().is_some_and(|process| process.exchange.wait_ready(deadline)) {
+            self.end_process();
+        }
+        Ok(())
+    }
+
+    /// Takes the output away that was not told yet: what init wrote, or the function after its last answer.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        if let Some(process) = &self.process {
+            process.drain_output();
+        }
+        let untold = self.output.since(self.told);
+        self.output.take();
+        self.told = self.output.len();
+        untold
+    }
+
+    /// Starts the process anew where it is gone, hands the event to it and waits for the answer.
+    fn run(&mut self, request: &Request) -> Result<Run> {
+        let request_id = request.id.clone();
         let deadline = Instant::now() + self.spec.timeout;
         let mut started = None;
         if self.process.as_ref().is_none_or(|process| process.exchange.ending().is_some()) {
@@ -109,18 +190,14 @@ impl Environment {
                 None => Some(Outcome::TimedOut(timed_out(&request_id, self.spec.timeout))),
             };
             if let Some(outcome) = outcome {
-                return Ok(self.told(request_id, outcome, span.0, span.1));
+                let (start, end) = span;
+                return Ok(Run { request_id, outcome, start, end, started, goes_on: false, deadline });
             }
             started = Some(span.0.at_ns);
         }
-        let (outcome, start, end) = self.pass(event, &request_id, deadline)?;
+        let run = self.pass(request, started, deadline)?;
         self.engine.go_on()?;
-        let mut invocation = self.told(request_id, outcome, start, end);
-        if let Some(started) = started {
-            invocation.start_ns = started;
-            invocation.duration_ms = crate::clock::to_ms(invocation.end_ns.saturating_sub(started));
-        }
-        Ok(invocation)
+        Ok(run)
     }
 
     /// All output so far, of all processes.
@@ -222,8 +299,9 @@ impl Environment {
         }
     }
 
-    /// Hands the event to the waiting process. A process that cannot go on afterwards is gone.
-    fn pass(&mut self, event: &[u8], request_id: &str, deadline: Instant) -> Result<(Outcome, Stamp, Stamp)> {
+    /// Hands the event to the waiting process.
+    fn pass(&self, request: &Request, started: Option<u64>, deadline: Instant) -> Result<Run> {
+        let request_id = request.id.as_str();
         let timeout = self.spec.timeout;
         let Some(process) = &self.process else {
             return Err(broken("the process is gone"));
@@ -233,10 +311,12 @@ impl Environment {
         exchange.offer(Event {
             request_id: request_id.to_owned(),
             invocation_id: uuid(),
-            arn: function_arn(&self.spec.function_name),
-            trace_id: trace_id(epoch()),
+            arn: request.function_arn.clone(),
+            trace_id: request.trace_id.clone(),
+            client_context: request.client_context.clone(),
+            cognito_identity: request.cognito_identity.clone(),
             timeout: deadline.saturating_duration_since(Instant::now()),
-            body: Bytes::copy_from_slice(event),
+            body: request.body.clone(),
         });
         exchange.wait_handed(deadline);
         let answered = exchange.wait_answer(deadline);
@@ -246,7 +326,7 @@ impl Environment {
                     Reply::Response(payload) => Outcome::Success(payload),
                     Reply::Error(payload) => Outcome::HandlerError(payload),
                 };
-                (outcome, handed, received, exchange.wait_ready(deadline))
+                (outcome, handed, received, true)
             }
             Some(Err(Ending { exit, stamp, .. })) => {
                 let start = exchange.handed().unwrap_or(before);
@@ -257,26 +337,42 @@ impl Environment {
                 (Outcome::TimedOut(timed_out(request_id, timeout)), start, exchange.stamp(), false)
             }
         };
-        process.drain_output();
-        let peak = process.peak_memory_kib().max(final_peak(process));
-        self.peak_memory_kib = self.peak_memory_kib.max(peak);
+        let request_id = request_id.to_owned();
+        Ok(Run { request_id, outcome, start, end, started, goes_on, deadline })
+    }
+
+    /// Waits until the process asks for its next event; one that does not is gone.
+    fn settle(&mut self, run: &Run) {
+        let asks = |process: &Process| process.exchange.wait_ready(run.deadline);
+        let goes_on = run.goes_on && self.process.as_ref().is_some_and(asks);
+        self.measure();
         if !goes_on {
             self.end_process();
         }
-        Ok((outcome, start, end))
     }
 
-    fn told(&mut self, request_id: String, outcome: Outcome, start: Stamp, end: Stamp) -> Invocation {
+    /// Keeps what the process has written and used so far.
+    fn measure(&mut self) {
+        if let Some(process) = &self.process {
+            process.drain_output();
+            let peak = process.peak_memory_kib().max(final_peak(process));
+            self.peak_memory_kib = self.peak_memory_kib.max(peak);
+        }
+    }
+
+    fn told(&mut self, run: Run) -> Invocation {
+        let Run { request_id, outcome, start, end, started, .. } = run;
+        let start_ns = started.unwrap_or(start.at_ns);
         let log = self.output.since(self.told);
         self.told = self.output.len();
         Invocation {
             outcome,
-            duration_ms: end.ms_since(start),
+            duration_ms: crate::clock::to_ms(end.at_ns.saturating_sub(start_ns)),
             cpu_ms: end.cpu_ms_since(start),
             peak_memory_kib: self.peak_memory_kib,
             log,
             request_id,
-            start_ns: start.at_ns,
+            start_ns,
             end_ns: end.at_ns,
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Event {
     pub(crate) invocation_id: String,
     pub(crate) arn: String,
     pub(crate) trace_id: String,
+    pub(crate) client_context: Option<String>,
+    pub(crate) cognito_identity: Option<String>,
     /// How long the handler gets from the moment the event is handed out.
     pub(crate) timeout: Duration,
     pub(crate) body: Bytes,
@@ -403,6 +405,8 @@ mod tests {
             invocation_id: String::new(),
             arn: String::new(),
             trace_id: String::new(),
+            client_context: None,
+            cognito_identity: None,
             timeout: Duration::from_secs(1),
             body: Bytes::from_static(b"{}"),
         }

@@ -37,7 +37,8 @@ mod view;
 mod workshop;
 
 pub use engine::{Capabilities, Engine};
-pub use environment::Environment;
+pub use environment::{Environment, Request};
 pub use outcome::{Finished, Init, InitOutcome, Invocation, Outcome};
-pub use payload::error_message;
-pub use spec::{AgentSpec, Cpu, EnvironmentSpec, Network};
+pub use payload::{error_message, uuid};
+pub use spec::{AgentSpec, Cpu, EnvironmentSpec, Identity, Initialization, LATEST, Network};
+pub use variables::{ACCOUNT, REGION, function_arn, log_stream, trace_id};

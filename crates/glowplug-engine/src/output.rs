@@ -1,6 +1,7 @@
 //! What the processes of an environment write to standard output and standard error, kept whole up to a bound.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limits::LOG_BYTES;
@@ -12,6 +13,8 @@ const PIPE_BYTES: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     kept: Mutex<Vec<u8>>,
+    /// How much was taken away from before what is kept.
+    taken: AtomicUsize,
 }
 
 impl Output {
@@ -19,19 +22,29 @@ impl Output {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything so far.
+    /// Everything so far, but what was taken.
     pub(crate) fn all(&self) -> Vec<u8> {
         self.lock().clone()
     }
 
-    /// How much there is so far.
+    /// How much there was so far.
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        let kept = self.lock();
+        self.taken.load(Ordering::Relaxed) + kept.len()
     }
 
     /// What came after a length.
     pub(crate) fn since(&self, length: usize) -> Vec<u8> {
-        self.lock().get(length..).unwrap_or_default().to_vec()
+        let kept = self.lock();
+        let from = length.saturating_sub(self.taken.load(Ordering::Relaxed));
+        kept.get(from..).unwrap_or_default().to_vec()
+    }
+
+    /// Takes away what is kept: there is room for as much again.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let mut kept = self.lock();
+        self.taken.fetch_add(kept.len(), Ordering::Relaxed);
+        std::mem::take(&mut kept)
     }
 }
 
@@ -110,8 +123,13 @@ mod tests {
         rustix::io::write(&writer, b"two").unwrap();
         assert!(pipe.drain());
         assert_eq!(output.since(mark), b"two");
+        assert_eq!(output.take(), b"onetwo");
+        assert_eq!((output.len(), output.since(mark)), (6, Vec::new()));
+        rustix::io::write(&writer, b"three").unwrap();
+        assert!(pipe.drain());
+        assert_eq!((output.len(), output.since(6)), (11, b"three".to_vec()));
         drop(writer);
         assert!(!pipe.drain());
-        assert_eq!(output.all(), b"onetwo");
+        assert_eq!(output.all(), b"three");
     }
 }

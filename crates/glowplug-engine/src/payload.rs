@@ -125,7 +125,7 @@ pub(crate) fn random_u64() -> u64 {
 }
 
 /// A random UUID (version 4).
-pub(crate) fn uuid() -> String {
+pub fn uuid() -> String {
     let (high, low) = (random_u64(), random_u64());
     format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",

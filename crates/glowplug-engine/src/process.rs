@@ -64,7 +64,8 @@ impl Process {
         let Making { runtime, isolation, spec, view, cgroups, output, blocked, stop } = making;
         let exchange = Arc::new(Exchange::new(stop));
         let server = Server::start(runtime, Arc::clone(&exchange))?;
-        let stream = log_stream(epoch());
+        let identity = &spec.identity;
+        let stream = identity.log_stream.clone().unwrap_or_else(|| log_stream(&identity.version, epoch()));
         let variables = variables(spec, &view.places, &server.address.to_string(), &stream);
         let variables: Result<Vec<_>> =
             variables.iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect();

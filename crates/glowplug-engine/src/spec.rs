@@ -39,6 +39,46 @@ pub struct AgentSpec {
     pub config: serde_json::Value,
 }
 
+/// How an environment came to be initialised, as `AWS_LAMBDA_INITIALIZATION_TYPE` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Initialization {
+    /// For an event that waits.
+    #[default]
+    OnDemand,
+    /// Ahead of events.
+    ProvisionedConcurrency,
+}
+
+impl Initialization {
+    /// Lambda's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::ProvisionedConcurrency => "provisioned-concurrency",
+        }
+    }
+}
+
+/// Which environment of which version of the function it is, as the function sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// Why it is there.
+    pub initialization: Initialization,
+    /// `AWS_LAMBDA_LOG_STREAM_NAME`; `None` gives each process a new one.
+    pub log_stream: Option<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { version: LATEST.to_owned(), initialization: Initialization::default(), log_stream: None }
+    }
+}
+
+/// The version that is not published.
+pub const LATEST: &str = "$LATEST";
+
 /// Everything that one execution environment needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvironmentSpec {
@@ -54,6 +94,8 @@ pub struct EnvironmentSpec {
     pub handler: String,
     /// The function's name, in its variables and its ARN.
     pub function_name: String,
+    /// Which of its environments it is.
+    pub identity: Identity,
     /// The minor version, for the paths of layers and for `AWS_EXECUTION_ENV`.
     pub python_version: PythonVersion,
     /// The machine type that the function is meant for.

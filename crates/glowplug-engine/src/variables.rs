@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::payload::random_u64;
 use crate::spec::EnvironmentSpec;
 
-/// The account and region that local functions live in.
-pub(crate) const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "123456789012";
+/// The region that local functions live in.
+pub const REGION: &str = "us-east-1";
+
+/// The account that they belong to.
+pub const ACCOUNT: &str = "123456789012";
 
 /// Variables that a function's configuration cannot set: Lambda refuses them, we ignore them
 /// ("Reserved environment variables" in the Lambda developer guide).
@@ -65,7 +67,7 @@ pub(crate) fn variables(
         variables.insert("PYTHONHASHSEED".to_owned(), seed.to_string());
     }
     let reserved = [
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", spec.identity.version.clone()),
         ("AWS_EXECUTION_ENV", format!("AWS_Lambda_python{}", spec.python_version)),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_REGION", REGION.to_owned()),
@@ -80,7 +82,7 @@ pub(crate) fn variables(
         ("AWS_LAMBDA_RUNTIME_API", api.to_owned()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", spec.function_name.clone()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", spec.identity.initialization.name().to_owned()),
     ];
     variables.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
     variables
@@ -116,20 +118,20 @@ fn defaults(places: &Places) -> BTreeMap<String, String> {
 }
 
 /// The ARN that an unqualified invoke shows the function.
-pub(crate) fn function_arn(function: &str) -> String {
+pub fn function_arn(function: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}")
 }
 
-/// A trace header as X-Ray writes it, not sampled.
-pub(crate) fn trace_id(now: Duration) -> String {
+/// A trace header as X-Ray writes it, not sampled; `now` counts from 1970.
+pub fn trace_id(now: Duration) -> String {
     let (high, low, parent) = (random_u64() & 0xffff_ffff, random_u64(), random_u64());
     format!("Root=1-{:08x}-{high:08x}{low:016x};Parent={parent:016x};Sampled=0", now.as_secs() & 0xffff_ffff)
 }
 
-/// A log stream's name: `2026/11/24/[$LATEST]` and 32 hex digits.
-pub(crate) fn log_stream(now: Duration) -> String {
+/// A log stream's name: `2026/11/24/[$LATEST]` and 32 hex digits; `now` counts from 1970.
+pub fn log_stream(version: &str, now: Duration) -> String {
     let (year, month, day) = glowplug_core::civil_date(now.as_secs() / 86_400);
-    format!("{year:04}/{month:02}/{day:02}/[$LATEST]{:016x}{:016x}", random_u64(), random_u64())
+    format!("{year:04}/{month:02}/{day:02}/[{version}]{:016x}{:016x}", random_u64(), random_u64())
 }
 
 #[cfg(test)]
@@ -138,7 +140,7 @@ mod tests {
     use glowplug_core::{Architecture, PythonVersion};
 
     use super::*;
-    use crate::spec::{Cpu, Network};
+    use crate::spec::{Cpu, Identity, Network};
 
     fn spec() -> EnvironmentSpec {
         EnvironmentSpec {
@@ -148,6 +150,7 @@ mod tests {
             layers: Vec::new(),
             handler: "app.handler".to_owned(),
             function_name: "report".to_owned(),
+            identity: Identity::default(),
             python_version: PythonVersion::new(3, 12),
             architecture: Architecture::X86_64,
             memory_mb: 512,
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn log_streams_begin_with_the_day() {
-        assert!(log_stream(Duration::from_hours(20_781 * 24)).starts_with("2026/11/24/[$LATEST]"));
+        assert!(log_stream("$LATEST", Duration::from_hours(20_781 * 24)).starts_with("2026/11/24/[$LATEST]"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Architecture, Cache, Progress, Result};
-use glowplug_engine::{AgentSpec, Cpu, Engine, EnvironmentSpec};
+use glowplug_engine::{AgentSpec, Cpu, Engine, EnvironmentSpec, Identity};
 use glowplug_function::{Event, Function, Runtime, Tree};
 use glowplug_package::PackageTree;
 
@@ -74,6 +74,7 @@ impl<'a> Ground<'a> {
             layers: self.tree.layers.clone(),
             handler: function.handler.clone(),
             function_name: function.name.clone(),
+            identity: Identity::default(),
             python_version: function.python,
             architecture: function.architecture,
             memory_mb: function.memory_mb,

@@ -8,7 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Architecture, PythonVersion};
 use glowplug_engine::{
-    Cpu, Engine, Environment, EnvironmentSpec, Finished, Init, InitOutcome, Invocation, Network, Outcome,
+    Cpu, Engine, Environment, EnvironmentSpec, Finished, Identity, Init, InitOutcome, Invocation, Network,
+    Outcome,
 };
 use glowplug_test::Client;
 use serde_json::Value;
@@ -59,6 +60,7 @@ impl Function {
             layers: Vec::new(),
             handler: "app.handler".to_owned(),
             function_name: "tested".to_owned(),
+            identity: Identity::default(),
             python_version: python.version,
             architecture: Architecture::host().unwrap(),
             memory_mb: 512,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::Architecture;
-use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Network};
+use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, Network};
 use glowplug_test::Client;
 use tempfile::TempDir;
 
@@ -40,6 +40,7 @@ impl Function {
             layers: Vec::new(),
             handler: "app.handler".to_owned(),
             function_name: "tested".to_owned(),
+            identity: Identity::default(),
             python_version: python.version,
             architecture: Architecture::host().unwrap(),
             memory_mb: 512,
