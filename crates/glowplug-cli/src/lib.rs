@@ -3,10 +3,12 @@
 
 mod build;
 mod common;
+mod serve;
 mod trace;
 
 pub use build::{BuildArgs, Kind, LazyLevel, Objective, TrimLevel};
 pub use common::{CommonArgs, Cpu, Format, Toggle, When};
+pub use serve::ServeArgs;
 pub use trace::{SortKey, TraceArgs};
 
 use clap::{Parser, Subcommand};
@@ -19,6 +21,9 @@ Examples:
 
   Build a faster artifact, proved by replay to behave the same:
     glowplug build path/to/function
+
+  Run it here as Lambda would, for boto3 and the AWS CLI:
+    glowplug serve path/to/function
 
   Read the result with a program:
     glowplug build path/to/function --format json > report.json
@@ -40,6 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Build a smaller and faster artifact, and verify by replay that it behaves the same
     Build(BuildArgs),
+    /// Serve functions on this machine through Lambda's own API, until stopped
+    Serve(ServeArgs),
     /// Show where the cold start of a function goes, import by import
     Trace(TraceArgs),
 }

@@ -172,6 +172,12 @@ impl Environment {
         untold
     }
 
+    /// Makes room for more output: what was told so far is kept no longer. What was written since is told with the next
+    /// event.
+    pub fn forget_output(&mut self) {
+        self.output.forget(self.told);
+    }
+
     /// Starts the process anew where it is gone, hands the event to it and waits for the answer.
     fn run(&mut self, request: &Request) -> Result<Run> {
         let request_id = request.id.clone();

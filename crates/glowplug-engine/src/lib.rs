@@ -39,6 +39,6 @@ mod workshop;
 pub use engine::{Capabilities, Engine};
 pub use environment::{Environment, Request};
 pub use outcome::{Finished, Init, InitOutcome, Invocation, Outcome};
-pub use payload::{error_message, uuid};
+pub use payload::{error_message, random_share, uuid};
 pub use spec::{AgentSpec, Cpu, EnvironmentSpec, Identity, Initialization, LATEST, Network};
-pub use variables::{ACCOUNT, REGION, function_arn, log_stream, trace_id};
+pub use variables::{ACCOUNT, REGION, function_arn, is_reserved, log_stream, trace_id};

@@ -40,6 +40,15 @@ impl Output {
         kept.get(from..).unwrap_or_default().to_vec()
     }
 
+    /// Keeps what came before a length no longer.
+    pub(crate) fn forget(&self, length: usize) {
+        let mut kept = self.lock();
+        let taken = self.taken.load(Ordering::Relaxed);
+        let told = length.saturating_sub(taken).min(kept.len());
+        kept.drain(..told);
+        self.taken.store(taken + told, Ordering::Relaxed);
+    }
+
     /// Takes away what is kept: there is room for as much again.
     pub(crate) fn take(&self) -> Vec<u8> {
         let mut kept = self.lock();
@@ -130,6 +139,7 @@ mod tests {
         assert_eq!((output.len(), output.since(6)), (11, b"three".to_vec()));
         drop(writer);
         assert!(!pipe.drain());
-        assert_eq!(output.all(), b"three");
+        output.forget(8);
+        assert_eq!(output.all(), b"ree");
     }
 }

@@ -124,6 +124,12 @@ pub(crate) fn random_u64() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// A random number from 0 to less than 1.
+pub fn random_share() -> f64 {
+    // The 53 bits that a double holds.
+    (random_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 /// A random UUID (version 4).
 pub fn uuid() -> String {
     let (high, low) = (random_u64(), random_u64());

@@ -38,6 +38,11 @@ const RESERVED: [&str; 19] = [
     "_LAMBDA_TELEMETRY_LOG_FD",
 ];
 
+/// Whether a function's configuration cannot set a variable.
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
 /// Where things are inside the environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
@@ -59,7 +64,7 @@ pub(crate) fn variables(
 ) -> BTreeMap<String, String> {
     let mut variables = defaults(places);
     for (name, value) in &spec.environment {
-        if !RESERVED.contains(&name.as_str()) {
+        if !is_reserved(name) {
             variables.insert(name.clone(), value.clone());
         }
     }

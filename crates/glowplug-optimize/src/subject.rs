@@ -16,7 +16,7 @@ use crate::ground::Ground;
 use crate::summaries::summaries;
 
 /// Compile workers at a time: each is one busy core.
-const WORKERS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
 
 /// Everything that stays the same while a plan is searched for.
 pub(crate) struct Subject<'a> {

@@ -49,6 +49,7 @@ pub(crate) fn run() -> ExitCode {
 fn common_of(cli: &Cli) -> &CommonArgs {
     match &cli.command {
         Command::Build(args) => &args.common,
+        Command::Serve(args) => &args.common,
         Command::Trace(args) => &args.common,
     }
 }
@@ -60,6 +61,7 @@ fn dispatch(cli: Cli, printer: Printer) -> Result<()> {
     let console = Console { common, printer, progress };
     let result = match cli.command {
         Command::Build(args) => commands::build(&console, args),
+        Command::Serve(args) => commands::serve(&console, args),
         Command::Trace(args) => commands::trace(&console, args),
     };
     console.progress.clear();

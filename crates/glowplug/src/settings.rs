@@ -1,10 +1,13 @@
 //! What the command line and the environment say, as the values that the rooms take. Every flag is taken apart by
 //! name, so that a new one cannot be forgotten.
 
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 
 use glowplug_cli::{
-    BuildArgs, CommonArgs, Cpu, Format, Kind, LazyLevel, Objective, SortKey, Toggle, TraceArgs, TrimLevel,
+    BuildArgs, CommonArgs, Cpu, Format, Kind, LazyLevel, Objective, ServeArgs, SortKey, Toggle, TraceArgs,
+    TrimLevel,
 };
 use glowplug_core::{Cache, Error, Result};
 use glowplug_function::LoadOptions;
@@ -238,6 +241,45 @@ impl Trace {
                 SortKey::Unused => TraceOrder::Unused,
             },
             filter,
+        }
+    }
+}
+
+/// The options of `serve`.
+#[derive(Debug, Clone)]
+pub(crate) struct Serve {
+    pub(crate) paths: Vec<Utf8PathBuf>,
+    pub(crate) load: LoadOptions,
+    pub(crate) options: glowplug_lambda::Options,
+    pub(crate) port: u16,
+    pub(crate) rie: bool,
+}
+
+/// Ports of ours, and of AWS's runtime interface emulator in its container's documentation.
+const PORT: u16 = 9001;
+const EMULATOR_PORT: u16 = 8080;
+
+impl Serve {
+    /// Reads the options of `serve`.
+    pub(crate) fn new(args: ServeArgs, common: &Common) -> Self {
+        let ServeArgs { path, port, idle, concurrency, state, rie, common: _ } = args;
+        Self {
+            paths: path,
+            load: LoadOptions {
+                function: common.function.clone(),
+                python: common.python.clone(),
+                memory_mb: common.memory_mb,
+                ..LoadOptions::default()
+            },
+            options: glowplug_lambda::Options {
+                state: Some(state),
+                idle: Duration::from_secs(idle),
+                concurrency,
+                cpu: common.cpu,
+                network: glowplug_engine::Network::Allow,
+            },
+            port: port.unwrap_or(if rie { EMULATOR_PORT } else { PORT }),
+            rie,
         }
     }
 }

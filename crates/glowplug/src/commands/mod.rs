@@ -1,9 +1,11 @@
 //! The commands: settings in, data to standard output.
 
 mod build;
+mod serve;
 mod trace;
 
 pub(crate) use build::build;
+pub(crate) use serve::serve;
 pub(crate) use trace::trace;
 
 use camino::Utf8Path;

@@ -1,0 +1,57 @@
+//! Options of `glowplug serve`.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use crate::CommonArgs;
+
+/// What stands under `glowplug serve --help`.
+const EXAMPLES: &str = "\
+Examples:
+  Serve the function in this folder as Lambda would, and call it:
+    glowplug serve .
+    aws lambda invoke --endpoint-url http://127.0.0.1:9001 --function-name NAME out.json
+
+  Several functions, or an empty account that clients fill through the API:
+    glowplug serve functions/report functions/api
+    glowplug serve
+
+  In the place of AWS's runtime interface emulator:
+    glowplug serve --rie path/to/function
+    curl http://127.0.0.1:8080/2015-03-31/functions/function/invocations -d '{}'
+
+Functions reach the network. Stop it with Ctrl-C: all environments end, functions made through the API stay
+in `.glowplug/`.";
+
+/// Serve functions on this machine through Lambda's own API, until stopped.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// Functions: source folders, folders that already hold their dependencies, or zips; without any, the account holds
+    /// what was made through the API
+    pub path: Vec<Utf8PathBuf>,
+
+    /// Port on loopback; 0 takes any free one [default: 9001, with --rie 8080]
+    #[arg(long)]
+    pub port: Option<u16>,
+
+    /// How long an environment waits for its next event before it ends, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub idle: u64,
+
+    /// Invokes at once in the account
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub concurrency: u32,
+
+    /// Folder that keeps functions made through the API, accepted events and logs
+    #[arg(long, value_name = "DIR", default_value = ".glowplug")]
+    pub state: Utf8PathBuf,
+
+    /// Answer where AWS's runtime interface emulator does, for one function: its port, its path
+    #[arg(long)]
+    pub rie: bool,
+
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}

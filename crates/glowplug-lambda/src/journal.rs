@@ -1,0 +1,231 @@
+//! The log lines of an invoke, as Lambda writes them, and what the invoke is billed.
+//!
+//! The lines are those of recorded logs: fields of a `REPORT` line end with a tab each, which programs that read them
+//! rely on.
+
+use glowplug_engine::{Init, InitOutcome, Invocation, Outcome};
+use serde_json::Value;
+
+/// Bytes of the log that a client gets with its answer (`LogResult` of the service model).
+const TAIL_BYTES: usize = 4096;
+
+/// What is told of one invoke.
+#[derive(Debug, Clone)]
+pub(crate) struct Told<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) runtime: &'a str,
+    pub(crate) memory_mb: u32,
+    /// The init of the environment, where the invoke had to wait for it, and what was written meanwhile.
+    pub(crate) init: Option<(&'a Init, &'a [u8])>,
+    pub(crate) invocation: &'a Invocation,
+    /// Now, as ISO 8601.
+    pub(crate) time: &'a str,
+}
+
+/// The lines, and the billed duration in ms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Journal {
+    pub(crate) text: Vec<u8>,
+    pub(crate) billed_ms: u64,
+}
+
+impl Told<'_> {
+    pub(crate) fn journal(&self) -> Journal {
+        let mut text = Vec::new();
+        if let Some((init, output)) = self.init {
+            text.extend(init_start(self.runtime).into_bytes());
+            whole_lines(&mut text, output);
+            if let Some(report) = init_report(init) {
+                text.extend(report.into_bytes());
+            }
+        }
+        let id = &self.invocation.request_id;
+        text.extend(format!("START RequestId: {id} Version: {}\n", self.version).into_bytes());
+        whole_lines(&mut text, &self.invocation.log);
+        text.extend(self.ending().into_bytes());
+        text.extend(format!("END RequestId: {id}\n").into_bytes());
+        let billed_ms = self.billed_ms();
+        text.extend(self.report(billed_ms).into_bytes());
+        Journal { text, billed_ms }
+    }
+
+    /// Init is billed as the invoke is (since 2025-08-01 for zip packages with a managed runtime).
+    fn billed_ms(&self) -> u64 {
+        (self.invocation.duration_ms + self.init_ms().unwrap_or(0.0)).ceil() as u64
+    }
+
+    /// Init Duration, where init succeeded and the invoke waited for it.
+    fn init_ms(&self) -> Option<f64> {
+        let (init, _) = self.init?;
+        (init.outcome == InitOutcome::Ready).then_some(init.runtime_ms + init.init_ms)
+    }
+
+    /// What the service itself writes where the function did not come to its end.
+    fn ending(&self) -> String {
+        let id = &self.invocation.request_id;
+        match &self.invocation.outcome {
+            Outcome::Success(_) | Outcome::HandlerError(_) => String::new(),
+            Outcome::TimedOut(payload) => {
+                let message = message(payload);
+                let timed_out = message.split_once("Error: ").map_or(message.as_str(), |(_, rest)| rest);
+                format!("{} {id} {timed_out}\n\n", self.time)
+            }
+            Outcome::Exited(payload) => format!("{}\nRuntime.ExitError\n", message(payload)),
+        }
+    }
+
+    fn report(&self, billed_ms: u64) -> String {
+        let invocation = self.invocation;
+        let mut line = format!(
+            "REPORT RequestId: {}\tDuration: {:.2} ms\tBilled Duration: {billed_ms} ms\tMemory Size: {} MB\tMax Memory Used: {} MB\t",
+            invocation.request_id,
+            invocation.duration_ms,
+            self.memory_mb,
+            invocation.peak_memory_kib.div_ceil(1024),
+        );
+        if let Some(init_ms) = self.init_ms() {
+            line.push_str(&format!("Init Duration: {init_ms:.2} ms\t"));
+        }
+        match &invocation.outcome {
+            Outcome::Success(_) | Outcome::HandlerError(_) => {}
+            Outcome::TimedOut(_) => line.push_str("Status: timeout\t"),
+            Outcome::Exited(_) => line.push_str("Status: error\tError Type: Runtime.ExitError\t"),
+        }
+        line + "\n"
+    }
+}
+
+/// The last bytes of a log, as much as a client gets.
+pub(crate) fn tail(text: &[u8]) -> &[u8] {
+    &text[text.len().saturating_sub(TAIL_BYTES)..]
+}
+
+fn init_start(runtime: &str) -> String {
+    let runtime = runtime.replacen("python", "python:", 1);
+    format!(
+        "INIT_START Runtime Version: {runtime}.v0\tRuntime Version ARN: arn:aws:lambda:{}::runtime:{:064x}\n",
+        glowplug_engine::REGION,
+        0
+    )
+}
+
+/// Only an init that failed has a line of its own.
+fn init_report(init: &Init) -> Option<String> {
+    let duration = init.runtime_ms + init.init_ms;
+    let status = match &init.outcome {
+        InitOutcome::Ready => return None,
+        InitOutcome::Error { error_type, .. } => format!("error\tError Type: {error_type}"),
+        InitOutcome::Exited { .. } => "error\tError Type: Runtime.ExitError".to_owned(),
+        InitOutcome::TimedOut { .. } => "timeout".to_owned(),
+    };
+    Some(format!("INIT_REPORT Init Duration: {duration:.2} ms\tPhase: init\tStatus: {status}\n"))
+}
+
+/// Output, ended by a line break if there is any.
+fn whole_lines(text: &mut Vec<u8>, output: &[u8]) {
+    text.extend_from_slice(output);
+    if output.last().is_some_and(|last| *last != b'\n') {
+        text.push(b'\n');
+    }
+}
+
+fn message(payload: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(payload).unwrap_or_default();
+    value["errorMessage"].as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invocation(outcome: Outcome) -> Invocation {
+        Invocation {
+            outcome,
+            duration_ms: 47.276,
+            cpu_ms: 1.0,
+            peak_memory_kib: 86 * 1024 - 5,
+            log: b"hello".to_vec(),
+            request_id: "id".to_owned(),
+            start_ns: 0,
+            end_ns: 0,
+        }
+    }
+
+    fn init(outcome: InitOutcome) -> Init {
+        Init {
+            outcome,
+            interpreter_ms: None,
+            runtime_ms: 40.0,
+            init_ms: 300.741,
+            cpu_ms: 1.0,
+            runtime_cpu_ms: None,
+            peak_memory_kib: 1,
+            process_start_ns: 0,
+            ready_ns: 0,
+        }
+    }
+
+    fn lines(outcome: Outcome, start: Option<(&Init, &[u8])>) -> (String, u64) {
+        let invocation = invocation(outcome);
+        let told = Told {
+            version: "$LATEST",
+            runtime: "python3.13",
+            memory_mb: 128,
+            init: start,
+            invocation: &invocation,
+            time: "2026-11-29T10:00:00.000Z",
+        };
+        let journal = told.journal();
+        (String::from_utf8(journal.text).unwrap(), journal.billed_ms)
+    }
+
+    #[test]
+    fn a_warm_invoke_has_three_lines_and_its_own() {
+        let (text, billed) = lines(Outcome::Success(Vec::new()), None);
+        assert_eq!(
+            text,
+            "START RequestId: id Version: $LATEST\nhello\nEND RequestId: id\n\
+             REPORT RequestId: id\tDuration: 47.28 ms\tBilled Duration: 48 ms\tMemory Size: 128 MB\tMax Memory Used: 86 MB\t\n"
+        );
+        assert_eq!(billed, 48);
+    }
+
+    #[test]
+    fn a_cold_one_tells_its_init_and_is_billed_for_it() {
+        let (text, billed) =
+            lines(Outcome::Success(Vec::new()), Some((&init(InitOutcome::Ready), b"made\n")));
+        assert!(text.starts_with("INIT_START Runtime Version: python:3.13.v0\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:0"), "{text}");
+        assert!(text.contains("\nmade\nSTART "), "{text}");
+        assert!(text.ends_with("Max Memory Used: 86 MB\tInit Duration: 340.74 ms\t\n"), "{text}");
+        assert_eq!(billed, 389);
+    }
+
+    #[test]
+    fn what_does_not_come_to_its_end_is_told() {
+        let payload = br#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: id Error: Task timed out after 1.00 seconds"}"#;
+        let (text, _) = lines(Outcome::TimedOut(payload.to_vec()), None);
+        assert!(
+            text.contains("\n2026-11-29T10:00:00.000Z id Task timed out after 1.00 seconds\n\nEND"),
+            "{text}"
+        );
+        assert!(text.ends_with("Max Memory Used: 86 MB\tStatus: timeout\t\n"), "{text}");
+        let payload = br#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: id Error: Runtime exited with error: exit status 3"}"#;
+        let failed = init(InitOutcome::Exited { payload: Vec::new() });
+        let (text, billed) = lines(Outcome::Exited(payload.to_vec()), Some((&failed, b"")));
+        assert!(text.contains("\nINIT_REPORT Init Duration: 340.74 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError\nSTART"), "{text}");
+        assert!(
+            text.contains(
+                "RequestId: id Error: Runtime exited with error: exit status 3\nRuntime.ExitError\nEND"
+            ),
+            "{text}"
+        );
+        assert!(text.ends_with("Status: error\tError Type: Runtime.ExitError\t\n"), "{text}");
+        assert_eq!(billed, 48);
+    }
+
+    #[test]
+    fn clients_get_the_end_of_a_log() {
+        assert_eq!(tail(&vec![b'x'; 5000]).len(), 4096);
+        assert_eq!(tail(b"short"), b"short");
+    }
+}

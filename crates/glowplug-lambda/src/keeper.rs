@@ -1,0 +1,126 @@
+//! What happens by itself: environments that nobody uses end, provisioned ones are made, events that are due run.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use glowplug_core::{Error, Result};
+use glowplug_engine::InitOutcome;
+
+use crate::model::Configuration;
+use crate::service::{Inner, Service};
+
+/// How often it looks.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How long an attempt at a provisioned environment that failed is told as a failure before the next one.
+const FAILURE: &str = "FUNCTION_ERROR_INIT_FAILURE";
+
+/// Starts the thread; it ends with the service.
+pub(crate) fn start(service: &Service) -> Result<()> {
+    let weak = Arc::downgrade(&service.0);
+    std::thread::Builder::new()
+        .name("glowplug-keeper".to_owned())
+        .spawn(move || keep(&weak))
+        .map(|_| ())
+        .map_err(|error| Error::surroundings("cannot start a thread").cause(error))
+}
+
+fn keep(service: &Weak<Inner>) {
+    let providing = Arc::new(AtomicBool::new(false));
+    loop {
+        std::thread::sleep(GLANCE);
+        let Some(inner) = service.upgrade() else { return };
+        let service = Service(inner);
+        service.end_surplus();
+        for event in service.due() {
+            let service = service.clone();
+            std::thread::spawn(move || {
+                // What the disk refuses is tried again when the program starts anew: the event is still there.
+                let _ = service.run_event(event);
+            });
+        }
+        // Making environments takes long: not in the way of the others, and one after the other.
+        if !service.unprovided().is_empty() && !providing.swap(true, Ordering::SeqCst) {
+            let providing = Arc::clone(&providing);
+            std::thread::spawn(move || {
+                for wanted in service.unprovided() {
+                    service.provide(wanted);
+                }
+                providing.store(false, Ordering::SeqCst);
+            });
+        }
+    }
+}
+
+/// A provisioned environment that is not there yet.
+struct Wanted {
+    function: String,
+    qualifier: String,
+    configuration: Configuration,
+}
+
+impl Service {
+    /// How many environments of a version are to be ready.
+    fn wanted(&self, function: &str, version: &str) -> u32 {
+        let state = self.lock();
+        let Some(record) = state.functions.get(function) else { return 0 };
+        let means =
+            |qualifier: &str| record.resolve(Some(qualifier), 1.0).is_some_and(|c| c.version == version);
+        let provisioned = record.provisioned.iter().filter(|(qualifier, _)| means(qualifier));
+        provisioned.map(|(_, provisioned)| provisioned.requested).sum()
+    }
+
+    fn end_surplus(&self) {
+        let pools: Vec<_> =
+            self.lock().pools.iter().map(|(key, pool)| (key.clone(), Arc::clone(pool))).collect();
+        for ((function, version), pool) in pools {
+            let surplus = pool.surplus(self.0.options.idle, self.wanted(&function, &version));
+            if !surplus.is_empty() {
+                std::thread::spawn(move || drop(surplus));
+            }
+        }
+    }
+
+    fn unprovided(&self) -> Vec<Wanted> {
+        let state = self.lock();
+        let mut all = Vec::new();
+        for (function, record) in &state.functions {
+            for qualifier in record.provisioned.keys() {
+                let Some(configuration) = record.resolve(Some(qualifier), 1.0) else { continue };
+                let key = (function.clone(), configuration.version.clone());
+                let there = state.pools.get(&key).map_or(0, |pool| pool.provisioned());
+                let failed = state.unready.contains_key(&(function.clone(), qualifier.clone()));
+                let means = |q: &str| record.resolve(Some(q), 1.0).is_some_and(|c| c.version == key.1);
+                let wanted: u32 =
+                    record.provisioned.iter().filter(|(q, _)| means(q)).map(|(_, p)| p.requested).sum();
+                if there < wanted && !failed {
+                    all.push(Wanted {
+                        function: function.clone(),
+                        qualifier: qualifier.clone(),
+                        configuration: configuration.clone(),
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    /// Makes one; where that fails, the qualifier says so until its configuration is put again.
+    fn provide(&self, wanted: Wanted) {
+        let Wanted { function, qualifier, configuration } = wanted;
+        let made = self.pool(configuration).and_then(|pool| {
+            let (kept, cold) = pool.start(&self.0.engine, true)?;
+            Ok((pool, kept, cold))
+        });
+        match made {
+            Ok((pool, kept, cold)) if cold.init.outcome == InitOutcome::Ready => pool.provide(kept),
+            Ok(_) => {
+                self.lock().unready.insert((function, qualifier), FAILURE.to_owned());
+            }
+            Err(error) => {
+                self.lock().unready.insert((function, qualifier), error.message);
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The Lambda service on one machine: the API through which clients make, change and invoke functions, and the
+//! environments that run them.
+//!
+//! ```text
+//!  boto3, AWS CLI ── HTTP ──► Server ──► Service ──► Pool ──► Environment (glowplug-engine)
+//!                                           │
+//!                                         Store (functions, zips, accepted events)
+//! ```
+//!
+//! - [`Service`] is an account: functions with versions, aliases and concurrency. Every operation takes and gives what
+//!   the service model of Lambda (`2015-03-31`) has; errors have its codes and shapes.
+//! - [`Server`] gives it an address.
+//!
+//! Invariants: what a client was told to exist is on the disk; an accepted asynchronous event is run, or sent to its
+//! destination, also after a crash; no more invokes run at once than the account and the function may have.
+
+mod control;
+mod error;
+mod events;
+mod http;
+mod invoke;
+mod journal;
+mod keeper;
+mod model;
+mod names;
+mod pool;
+mod service;
+mod store;
+mod time;
+
+pub use http::Server;
+pub use service::{ACCOUNT_CONCURRENCY, LocalFunction, Log, Options, RuntimeFolder, Runtimes, Service};

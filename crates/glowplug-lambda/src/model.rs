@@ -1,0 +1,259 @@
+//! Functions as they are kept: configurations of versions, aliases, concurrency, and how clients see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glowplug_engine::LATEST;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::names::qualified_arn;
+
+/// Everything that an account holds of one function.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// `$LATEST`.
+    pub(crate) latest: Configuration,
+    /// Published versions by their numbers.
+    pub(crate) versions: BTreeMap<u64, Configuration>,
+    /// The number of the next one: numbers are never given twice.
+    pub(crate) next_version: u64,
+    pub(crate) aliases: BTreeMap<String, Alias>,
+    /// Reserved concurrency.
+    pub(crate) reserved: Option<u32>,
+    /// Provisioned concurrency by version number or alias.
+    pub(crate) provisioned: BTreeMap<String, Provisioned>,
+    pub(crate) tags: BTreeMap<String, String>,
+    /// What becomes of asynchronous invokes, by `$LATEST`, version number or alias.
+    pub(crate) events: BTreeMap<String, EventConfiguration>,
+}
+
+/// What becomes of asynchronous invokes that fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EventConfiguration {
+    /// Times that a failed event is run again.
+    pub(crate) retries: u32,
+    /// How old an event may get, in seconds.
+    pub(crate) age_s: u32,
+    /// A function's ARN, or `file:///PATH`.
+    pub(crate) on_failure: Option<String>,
+    /// In seconds since 1970.
+    pub(crate) last_modified_s: u64,
+}
+
+impl Default for EventConfiguration {
+    /// Lambda's own: two retries within six hours.
+    fn default() -> Self {
+        Self { retries: 2, age_s: 21_600, on_failure: None, last_modified_s: 0 }
+    }
+}
+
+/// The configuration of one version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Configuration {
+    pub(crate) function_name: String,
+    /// `$LATEST` or a number.
+    pub(crate) version: String,
+    /// `python3.12`.
+    pub(crate) runtime: String,
+    pub(crate) role: String,
+    pub(crate) handler: String,
+    pub(crate) description: String,
+    pub(crate) timeout_s: u32,
+    pub(crate) memory_mb: u32,
+    pub(crate) environment: BTreeMap<String, String>,
+    /// `x86_64` or `arm64`.
+    pub(crate) architecture: String,
+    /// Size of `/tmp` in MB.
+    pub(crate) ephemeral_mb: u32,
+    pub(crate) code: Code,
+    /// ISO 8601 with milliseconds and the offset, as Lambda writes it.
+    pub(crate) last_modified: String,
+    pub(crate) revision: String,
+}
+
+/// Which code a version runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Code {
+    /// SHA-256 of the zip, or of the folder's listing, in hex.
+    pub(crate) sha256: String,
+    /// Size of the zip in bytes; of a folder, the sum of its files.
+    pub(crate) bytes: u64,
+}
+
+/// A name for a version, or for two of them by weight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Alias {
+    pub(crate) version: String,
+    pub(crate) description: String,
+    /// Share of the invokes that another version gets: at most one entry, 0 to 1.
+    pub(crate) weights: BTreeMap<String, f64>,
+    pub(crate) revision: String,
+}
+
+/// How many environments are to be ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Provisioned {
+    pub(crate) requested: u32,
+    pub(crate) last_modified: String,
+}
+
+impl Record {
+    pub(crate) fn new(latest: Configuration, tags: BTreeMap<String, String>) -> Self {
+        Self {
+            latest,
+            versions: BTreeMap::new(),
+            next_version: 1,
+            aliases: BTreeMap::new(),
+            reserved: None,
+            provisioned: BTreeMap::new(),
+            tags,
+            events: BTreeMap::new(),
+        }
+    }
+
+    /// The configuration of `$LATEST` or of a published version.
+    pub(crate) fn version(&self, version: &str) -> Option<&Configuration> {
+        if version == LATEST {
+            return Some(&self.latest);
+        }
+        self.versions.get(&version.parse().ok()?)
+    }
+
+    /// The configuration that a qualifier means; of an alias with weights its own version, unless `chance`, from 0 to 1,
+    /// falls into the other's share.
+    pub(crate) fn resolve(&self, qualifier: Option<&str>, chance: f64) -> Option<&Configuration> {
+        let qualifier = qualifier.unwrap_or(LATEST);
+        let Some(alias) = self.aliases.get(qualifier) else { return self.version(qualifier) };
+        let mut from = 0.0;
+        for (version, weight) in &alias.weights {
+            from += weight;
+            if chance < from {
+                return self.version(version);
+            }
+        }
+        self.version(&alias.version)
+    }
+
+    /// Environments that are to be ready in all.
+    pub(crate) fn provisioned_total(&self) -> u32 {
+        self.provisioned.values().map(|provisioned| provisioned.requested).sum()
+    }
+
+    /// Hashes of the code that some version runs.
+    pub(crate) fn codes(&self) -> BTreeSet<&str> {
+        std::iter::once(&self.latest).chain(self.versions.values()).map(|v| v.code.sha256.as_str()).collect()
+    }
+}
+
+impl Configuration {
+    /// `FunctionConfiguration` of the service model. `qualified` gives the ARN its version.
+    pub(crate) fn shown(&self, qualified: bool) -> Value {
+        let mut shown = json!({
+            "FunctionName": self.function_name,
+            "FunctionArn": qualified_arn(&self.function_name, qualified.then_some(self.version.as_str())),
+            "Runtime": self.runtime,
+            "Role": self.role,
+            "Handler": self.handler,
+            "CodeSize": self.code.bytes,
+            "Description": self.description,
+            "Timeout": self.timeout_s,
+            "MemorySize": self.memory_mb,
+            "LastModified": self.last_modified,
+            "CodeSha256": base64_of_hex(&self.code.sha256),
+            "Version": self.version,
+            "TracingConfig": {"Mode": "PassThrough"},
+            "RevisionId": self.revision,
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+            "PackageType": "Zip",
+            "Architectures": [self.architecture],
+            "EphemeralStorage": {"Size": self.ephemeral_mb},
+            "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+            "LoggingConfig": {"LogFormat": "Text", "LogGroup": format!("/aws/lambda/{}", self.function_name)},
+        });
+        if !self.environment.is_empty() {
+            shown["Environment"] = json!({"Variables": self.environment});
+        }
+        shown
+    }
+}
+
+impl Alias {
+    /// `AliasConfiguration` of the service model.
+    pub(crate) fn shown(&self, function: &str, name: &str) -> Value {
+        let mut shown = json!({
+            "AliasArn": qualified_arn(function, Some(name)),
+            "Name": name,
+            "FunctionVersion": self.version,
+            "Description": self.description,
+            "RevisionId": self.revision,
+        });
+        if !self.weights.is_empty() {
+            shown["RoutingConfig"] = json!({"AdditionalVersionWeights": self.weights});
+        }
+        shown
+    }
+}
+
+/// A hash in hex as base64, which is how Lambda writes it.
+pub(crate) fn base64_of_hex(hex: &str) -> String {
+    use base64::Engine as _;
+    let bytes: Vec<u8> = (0..hex.len() / 2)
+        .filter_map(|at| hex.get(at * 2..at * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn configuration(version: &str) -> Configuration {
+        Configuration {
+            function_name: "report".to_owned(),
+            version: version.to_owned(),
+            runtime: "python3.12".to_owned(),
+            role: "arn:aws:iam::123456789012:role/r".to_owned(),
+            handler: "app.handler".to_owned(),
+            description: String::new(),
+            timeout_s: 3,
+            memory_mb: 128,
+            environment: BTreeMap::new(),
+            architecture: "x86_64".to_owned(),
+            ephemeral_mb: 512,
+            code: Code { sha256: "00ff".to_owned(), bytes: 2 },
+            last_modified: "2026-11-29T00:00:00.000+0000".to_owned(),
+            revision: "r".to_owned(),
+        }
+    }
+
+    #[test]
+    fn qualifiers_are_resolved() {
+        let mut record = Record::new(configuration("$LATEST"), BTreeMap::new());
+        for number in [1, 2] {
+            record.versions.insert(number, configuration(&number.to_string()));
+        }
+        let weights = BTreeMap::from([("2".to_owned(), 0.25)]);
+        let alias =
+            Alias { version: "1".to_owned(), description: String::new(), weights, revision: String::new() };
+        record.aliases.insert("live".to_owned(), alias);
+        let version = |qualifier: Option<&str>, chance: f64| {
+            record.resolve(qualifier, chance).map(|found| found.version.clone())
+        };
+        assert_eq!(version(None, 0.0).as_deref(), Some("$LATEST"));
+        assert_eq!(version(Some("2"), 0.9).as_deref(), Some("2"));
+        assert_eq!(version(Some("live"), 0.24).as_deref(), Some("2"));
+        assert_eq!(version(Some("live"), 0.25).as_deref(), Some("1"));
+        assert_eq!(version(Some("3"), 0.0), None);
+        assert_eq!(version(Some("other"), 0.0), None);
+    }
+
+    #[test]
+    fn hashes_are_shown_in_base64() {
+        assert_eq!(configuration("1").shown(true)["CodeSha256"], "AP8=");
+        assert_eq!(
+            configuration("1").shown(true)["FunctionArn"],
+            "arn:aws:lambda:us-east-1:123456789012:function:report:1"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! The environments of one version: those that wait for an event, and room for new ones.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use glowplug_core::Result;
+use glowplug_engine::{Engine, Environment, EnvironmentSpec, Identity, Init, Initialization, log_stream};
+
+use crate::model::Configuration;
+use crate::time;
+
+/// How long a new event waits for an environment that has answered and has not asked for its next event yet: less than
+/// any cold start takes.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// An environment, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) environment: Environment,
+    /// Its log stream.
+    pub(crate) stream: String,
+    /// Made ahead of events, and never given up while it is asked for.
+    pub(crate) provisioned: bool,
+    since: Instant,
+}
+
+/// A new environment with its init and what was written meanwhile.
+#[derive(Debug)]
+pub(crate) struct Cold {
+    pub(crate) init: Init,
+    pub(crate) output: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<Kept>,
+    /// Environments that have answered and will be idle in a moment.
+    returning: usize,
+    /// Provisioned environments that there are, busy ones too.
+    provisioned: u32,
+}
+
+/// The environments of one version with one configuration.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) configuration: Configuration,
+    spec: EnvironmentSpec,
+    state: Mutex<State>,
+    returned: Condvar,
+    /// The configuration or the code is another one now.
+    retired: AtomicBool,
+}
+
+impl Pool {
+    pub(crate) fn new(configuration: Configuration, spec: EnvironmentSpec) -> Self {
+        Self {
+            configuration,
+            spec,
+            state: Mutex::default(),
+            returned: Condvar::new(),
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An environment that waits, the one that was used last first; provisioned ones before others.
+    pub(crate) fn take(&self) -> Option<Kept> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.lock();
+        loop {
+            let provisioned = state.idle.iter().rposition(|kept| kept.provisioned);
+            if let Some(at) = provisioned.or_else(|| state.idle.len().checked_sub(1)) {
+                return Some(state.idle.remove(at));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.returning == 0 || left.is_zero() {
+                return None;
+            }
+            state = self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Starts a new one.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub(crate) fn start(&self, engine: &Engine, provisioned: bool) -> Result<(Kept, Cold)> {
+        let stream = log_stream(&self.configuration.version, time::now());
+        let initialization =
+            if provisioned { Initialization::ProvisionedConcurrency } else { Initialization::OnDemand };
+        let identity = Identity {
+            version: self.configuration.version.clone(),
+            initialization,
+            log_stream: Some(stream.clone()),
+        };
+        let (mut environment, init) = engine.start(&EnvironmentSpec { identity, ..self.spec.clone() })?;
+        let output = environment.take_output();
+        let kept = Kept { environment, stream, provisioned, since: Instant::now() };
+        Ok((kept, Cold { init, output }))
+    }
+
+    /// One environment has answered and comes back in a moment.
+    pub(crate) fn announce(&self) {
+        self.lock().returning += 1;
+    }
+
+    /// It is back, or is gone.
+    pub(crate) fn give_back(&self, kept: Option<Kept>) {
+        let mut state = self.lock();
+        state.returning = state.returning.saturating_sub(1);
+        let kept = kept.map(|kept| Kept { since: Instant::now(), ..kept });
+        let surplus = match kept {
+            Some(kept) if !self.retired.load(Ordering::SeqCst) => {
+                state.idle.push(kept);
+                None
+            }
+            other => other,
+        };
+        drop(state);
+        self.returned.notify_one();
+        // Ending it takes time, and nobody waits for that.
+        drop(surplus);
+    }
+
+    /// Adds one that was made ahead of events.
+    pub(crate) fn provide(&self, kept: Kept) {
+        let mut state = self.lock();
+        state.provisioned += 1;
+        state.idle.push(kept);
+        drop(state);
+        self.returned.notify_one();
+    }
+
+    /// How many were made ahead of events and are there.
+    pub(crate) fn provisioned(&self) -> u32 {
+        self.lock().provisioned
+    }
+
+    /// Takes out what nobody has used for `idle`, and provisioned ones beyond `wanted`; they end when they are dropped.
+    pub(crate) fn surplus(&self, idle: Duration, wanted: u32) -> Vec<Kept> {
+        let mut state = self.lock();
+        let mut surplus = Vec::new();
+        let mut kept = Vec::new();
+        for environment in std::mem::take(&mut state.idle) {
+            if environment.provisioned && state.provisioned > wanted {
+                state.provisioned -= 1;
+                surplus.push(environment);
+            } else if !environment.provisioned && environment.since.elapsed() >= idle {
+                surplus.push(environment);
+            } else {
+                kept.push(environment);
+            }
+        }
+        state.idle = kept;
+        surplus
+    }
+
+    /// Gives up all of them: those that wait at once, the others when they come back.
+    pub(crate) fn retire(&self) -> Vec<Kept> {
+        self.retired.store(true, Ordering::SeqCst);
+        let mut state = self.lock();
+        state.provisioned = 0;
+        std::mem::take(&mut state.idle)
+    }
+}

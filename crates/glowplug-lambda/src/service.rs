@@ -1,0 +1,369 @@
+//! The account: its functions, the environments that run them, and how many of them at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use glowplug_core::{Architecture, PythonVersion, Result};
+use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
+
+use crate::error::ApiError;
+use crate::events::Event;
+use crate::model::{Code, Configuration, Record};
+use crate::names::Named;
+use crate::pool::Pool;
+use crate::store::Store;
+use crate::{keeper, time};
+
+/// Invokes at once in an account ("Lambda quotas" in the developer guide: the default).
+pub const ACCOUNT_CONCURRENCY: u32 = 1000;
+
+/// Of these, what reserved concurrency may not take (the same page).
+pub(crate) const UNRESERVED_MINIMUM: u32 = 100;
+
+/// An interpreter and the runtime client for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeFolder {
+    /// The `python` of an empty virtual environment.
+    pub python: Utf8PathBuf,
+    /// The folder that holds the runtime client.
+    pub packages: Utf8PathBuf,
+}
+
+/// Finds the runtime for a version of Python.
+pub type Runtimes = Box<dyn Fn(PythonVersion) -> Result<RuntimeFolder> + Send + Sync>;
+
+/// Takes what an invoke wrote: the function's name, its log stream, the lines.
+pub type Log = Box<dyn Fn(&str, &str, &[u8]) + Send + Sync>;
+
+/// How the service behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder that keeps functions made through the API; `None` keeps them in memory alone, zips in a folder that
+    /// ends with the program.
+    pub state: Option<Utf8PathBuf>,
+    /// How long an environment waits for another event before it ends.
+    pub idle: Duration,
+    /// Invokes at once.
+    pub concurrency: u32,
+    /// Processor time of environments.
+    pub cpu: Cpu,
+    /// What they may reach.
+    pub network: Network,
+}
+
+/// A function of the file system, which is there as long as the program runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalFunction {
+    /// Its name.
+    pub name: String,
+    /// As Lambda writes it.
+    pub handler: String,
+    /// Minor version of Python.
+    pub python: PythonVersion,
+    /// Machine type.
+    pub architecture: Architecture,
+    /// MB.
+    pub memory_mb: u32,
+    /// Seconds.
+    pub timeout_s: u32,
+    /// Its own variables.
+    pub environment: BTreeMap<String, String>,
+    /// What it sees as `/var/task`.
+    pub tree: Utf8PathBuf,
+    /// What it sees as `/opt`.
+    pub layers: Vec<Utf8PathBuf>,
+    /// SHA-256 of the tree, in hex.
+    pub digest: String,
+    /// Size of the tree's files in bytes.
+    pub bytes: u64,
+}
+
+/// Files of a version.
+#[derive(Debug, Clone)]
+struct Files {
+    tree: Utf8PathBuf,
+    layers: Vec<Utf8PathBuf>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) functions: BTreeMap<String, Record>,
+    /// Functions of the file system, by the hash of their files.
+    local: BTreeMap<String, Files>,
+    /// Function and version → its environments.
+    pub(crate) pools: BTreeMap<(String, String), Arc<Pool>>,
+    /// Function → invokes that run now.
+    pub(crate) busy: BTreeMap<String, u32>,
+    /// Why provisioned environments of a qualifier could not be made, by function and qualifier.
+    pub(crate) unready: BTreeMap<(String, String), String>,
+    /// Accepted events that wait, by request id.
+    pub(crate) waiting: BTreeMap<String, Event>,
+}
+
+/// The Lambda service of one account; shared between threads by its handle.
+#[derive(Clone)]
+pub struct Service(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) options: Options,
+    runtimes: Runtimes,
+    pub(crate) log: Log,
+    pub(crate) store: Store,
+    /// Where the store is, if it ends with the program.
+    _temporary: Option<tempfile::TempDir>,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Service").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+/// An invoke that may run; it counts until this is dropped.
+pub(crate) struct Admitted {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) ticket: Ticket,
+}
+
+/// One of the invokes that may run at once.
+pub(crate) struct Ticket {
+    service: Service,
+    function: String,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.service.lock();
+        if let Some(busy) = state.busy.get_mut(&self.function) {
+            *busy = busy.saturating_sub(1);
+        }
+    }
+}
+
+impl Service {
+    /// Opens the account with the functions that its folder keeps.
+    ///
+    /// # Errors
+    /// Surroundings: the folder cannot be used.
+    pub fn open(engine: Engine, options: Options, runtimes: Runtimes, log: Log) -> Result<Self> {
+        let (folder, temporary) = match &options.state {
+            Some(folder) => (folder.clone(), None),
+            None => {
+                let temporary = tempfile::Builder::new().prefix("glowplug-lambda-").tempdir()?;
+                let path = Utf8PathBuf::try_from(temporary.path().to_owned()).map_err(|error| {
+                    glowplug_core::Error::surroundings("a temporary path is not UTF-8").cause(error)
+                })?;
+                (path, Some(temporary))
+            }
+        };
+        let store = Store::open(&folder)?;
+        let functions = store.functions()?;
+        let used: BTreeSet<&str> = functions.values().flat_map(Record::codes).collect();
+        store.remove_unused(&used)?;
+        let waiting = store.events()?;
+        let state = Mutex::new(State { functions, waiting, ..State::default() });
+        let inner = Inner { engine, options, runtimes, log, store, _temporary: temporary, state };
+        let service = Self(Arc::new(inner));
+        keeper::start(&service)?;
+        Ok(service)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a function of the file system, or puts its new files in the place of the old ones.
+    pub fn add(&self, function: LocalFunction) {
+        let LocalFunction { name, tree, layers, digest, bytes, .. } = function.clone();
+        let configuration = Configuration {
+            function_name: name.clone(),
+            version: LATEST.to_owned(),
+            runtime: format!("python{}", function.python),
+            role: format!("arn:aws:iam::{}:role/local", glowplug_engine::ACCOUNT),
+            handler: function.handler,
+            description: String::new(),
+            timeout_s: function.timeout_s,
+            memory_mb: function.memory_mb,
+            environment: function.environment,
+            architecture: function.architecture.to_string(),
+            ephemeral_mb: 512,
+            code: Code { sha256: digest.clone(), bytes },
+            last_modified: time::modified(time::now()),
+            revision: glowplug_engine::uuid(),
+        };
+        let mut state = self.lock();
+        state.local.insert(digest, Files { tree, layers });
+        match state.functions.get_mut(&name) {
+            Some(record) => record.latest = configuration,
+            None => {
+                state.functions.insert(name.clone(), Record::new(configuration, BTreeMap::new()));
+            }
+        }
+        let retired = state.retire(&name, Some(LATEST));
+        drop(state);
+        end(retired);
+    }
+
+    /// Names of all functions.
+    pub fn functions(&self) -> Vec<String> {
+        self.lock().functions.keys().cloned().collect()
+    }
+
+    /// Changes a function under the lock, writes it down, and ends environments of the version that `retires` names.
+    pub(crate) fn change<T>(
+        &self,
+        named: &Named,
+        retires: Option<&str>,
+        change: impl FnOnce(&mut Record) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut state = self.lock();
+        let record = state.functions.get(&named.function).ok_or_else(|| named.unqualified_not_found())?;
+        let mut changed = record.clone();
+        let value = change(&mut changed)?;
+        // Functions of the file system come from there.
+        if !state.local.contains_key(&changed.latest.code.sha256) {
+            self.0.store.put(&named.function, Some(&changed))?;
+        }
+        state.functions.insert(named.function.clone(), changed);
+        let retired = retires.map(|version| state.retire(&named.function, Some(version))).unwrap_or_default();
+        drop(state);
+        end(retired);
+        Ok(value)
+    }
+
+    /// Looks at a function.
+    pub(crate) fn look<T>(
+        &self,
+        named: &Named,
+        look: impl FnOnce(&Record) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let state = self.lock();
+        look(state.functions.get(&named.function).ok_or_else(|| named.unqualified_not_found())?)
+    }
+
+    /// Lets an invoke run, if it may: which environments it can use.
+    pub(crate) fn admit(&self, named: &Named) -> Result<Admitted, ApiError> {
+        let (configuration, ticket) = {
+            let mut state = self.lock();
+            let record = state.functions.get(&named.function).ok_or_else(|| named.not_found())?;
+            let chance = glowplug_engine::random_share();
+            let configuration =
+                record.resolve(named.qualifier.as_deref(), chance).ok_or_else(|| named.not_found())?.clone();
+            state.check_room(&named.function, self.0.options.concurrency)?;
+            *state.busy.entry(named.function.clone()).or_insert(0) += 1;
+            (configuration, Ticket { service: self.clone(), function: named.function.clone() })
+        };
+        let pool = self.pool(configuration)?;
+        Ok(Admitted { pool, ticket })
+    }
+
+    /// The environments of a version, made where there are none.
+    pub(crate) fn pool(&self, configuration: Configuration) -> Result<Arc<Pool>, ApiError> {
+        let key = (configuration.function_name.clone(), configuration.version.clone());
+        if let Some(pool) = self.lock().pools.get(&key) {
+            return Ok(Arc::clone(pool));
+        }
+        // Outside the lock: a runtime may have to be fetched.
+        let spec = self.spec(&configuration)?;
+        let mut state = self.lock();
+        // The function may have been changed meanwhile; this invoke still runs what it was admitted for.
+        let current = state.functions.get(&key.0).and_then(|record| record.version(&key.1));
+        let stays = current == Some(&configuration);
+        let pool = Arc::new(Pool::new(configuration, spec));
+        if stays {
+            return Ok(Arc::clone(state.pools.entry(key).or_insert(pool)));
+        }
+        pool.retire();
+        Ok(pool)
+    }
+
+    fn spec(&self, configuration: &Configuration) -> Result<EnvironmentSpec, ApiError> {
+        let local = self.lock().local.get(&configuration.code.sha256).cloned();
+        let files = local
+            .unwrap_or_else(|| Files { tree: self.0.store.tree(&configuration.code), layers: Vec::new() });
+        let python: PythonVersion = configuration
+            .runtime
+            .strip_prefix("python")
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error| ApiError::invalid(format!("{error}")))?;
+        let runtime = (self.0.runtimes)(python)?;
+        let arm = configuration.architecture == Architecture::Arm64.to_string();
+        Ok(EnvironmentSpec {
+            python: runtime.python,
+            packages: runtime.packages,
+            tree: files.tree,
+            layers: files.layers,
+            handler: configuration.handler.clone(),
+            function_name: configuration.function_name.clone(),
+            identity: Identity::default(),
+            python_version: python,
+            architecture: if arm { Architecture::Arm64 } else { Architecture::X86_64 },
+            memory_mb: configuration.memory_mb,
+            timeout: Duration::from_secs(u64::from(configuration.timeout_s)),
+            environment: configuration.environment.clone(),
+            cpu: self.0.options.cpu,
+            network: self.0.options.network,
+            hash_seed: None,
+            agent: None,
+            write_bytecode: false,
+        })
+    }
+
+    /// Ends all environments; what runs is stopped.
+    pub fn stop(&self) {
+        self.0.engine.stop();
+        let pools: Vec<_> = std::mem::take(&mut self.lock().pools).into_values().collect();
+        for pool in pools {
+            drop(pool.retire());
+        }
+    }
+}
+
+impl State {
+    /// Whether one more invoke of a function may run.
+    ///
+    /// # Errors
+    /// 429 with the reason.
+    fn check_room(&self, function: &str, account: u32) -> Result<(), ApiError> {
+        let busy = |name: &str| self.busy.get(name).copied().unwrap_or(0);
+        let reserved = self.functions.get(function).and_then(|record| record.reserved);
+        if let Some(reserved) = reserved {
+            if busy(function) >= reserved {
+                return Err(ApiError::throttled("ReservedFunctionConcurrentInvocationLimitExceeded"));
+            }
+            return Ok(());
+        }
+        let unreserved = self.functions.iter().filter(|(_, record)| record.reserved.is_none());
+        let running: u32 = unreserved.map(|(name, _)| busy(name)).sum();
+        if running >= account.saturating_sub(self.reserved_total(None)) {
+            return Err(ApiError::throttled("ConcurrentInvocationLimitExceeded"));
+        }
+        Ok(())
+    }
+
+    /// Concurrency that functions have for themselves, one apart.
+    pub(crate) fn reserved_total(&self, but: Option<&str>) -> u32 {
+        let others = self.functions.iter().filter(|(name, _)| Some(name.as_str()) != but);
+        others.filter_map(|(_, record)| record.reserved).sum()
+    }
+
+    /// Takes out the environments of a version, or of all: they end when they are dropped, or come back.
+    pub(crate) fn retire(&mut self, function: &str, version: Option<&str>) -> Vec<Arc<Pool>> {
+        let concerned = |key: &(String, String)| key.0 == function && version.is_none_or(|v| v == key.1);
+        let keys: Vec<_> = self.pools.keys().filter(|key| concerned(key)).cloned().collect();
+        keys.iter().filter_map(|key| self.pools.remove(key)).collect()
+    }
+}
+
+/// Ends environments that nobody will use again, in a thread of its own: it takes its time.
+pub(crate) fn end(pools: Vec<Arc<Pool>>) {
+    let waiting: Vec<_> = pools.iter().flat_map(|pool| pool.retire()).collect();
+    if !waiting.is_empty() {
+        std::thread::spawn(move || drop(waiting));
+    }
+}

@@ -1,0 +1,202 @@
+//! What outlives the program: functions in an embedded database, their zips beside it.
+//!
+//! A record is committed to the disk before a client is told that it exists; a zip is there before the record that names
+//! it. After a crash the database is what the last commit left, and zips that no record names are removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use glowplug_core::{Error, Result, format_hex};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::events::Event;
+use crate::model::{Code, Record};
+
+type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+
+/// Name of a function → its record, as JSON.
+const FUNCTIONS: Table = TableDefinition::new("functions/1");
+
+/// Request id → the event, as JSON.
+const EVENTS: Table = TableDefinition::new("events/1");
+
+/// The folder of one account.
+#[derive(Debug)]
+pub(crate) struct Store {
+    database: Database,
+    code: Utf8PathBuf,
+}
+
+impl Store {
+    /// Opens the folder, made where it is missing, and removes what no function needs.
+    ///
+    /// # Errors
+    /// Surroundings: it cannot be made or read, another program has it open, or its format is a newer one.
+    pub(crate) fn open(folder: &Utf8Path) -> Result<Self> {
+        let code = folder.join("code");
+        fs::create_dir_all(&code)?;
+        let file = folder.join("lambda.redb");
+        let database = Database::create(&file).map_err(|error| {
+            Error::surroundings("cannot open the functions of this folder")
+                .cause(error)
+                .place(file.as_str())
+                .hint("another `glowplug serve` may have it open; `--state DIR` takes another folder")
+        })?;
+        let transaction = database.begin_write().map_err(failed)?;
+        transaction.open_table(FUNCTIONS).map_err(failed)?;
+        transaction.open_table(EVENTS).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(Self { database, code })
+    }
+
+    /// All functions.
+    ///
+    /// # Errors
+    /// Surroundings: the database cannot be read, or was written by a newer version.
+    pub(crate) fn functions(&self) -> Result<BTreeMap<String, Record>> {
+        self.all(FUNCTIONS)
+    }
+
+    /// All events that were accepted and are not done.
+    ///
+    /// # Errors
+    /// As [`Self::functions`].
+    pub(crate) fn events(&self) -> Result<BTreeMap<String, Event>> {
+        self.all(EVENTS)
+    }
+
+    /// Writes one function; `None` removes it. It is on the disk when this returns.
+    pub(crate) fn put(&self, name: &str, record: Option<&Record>) -> Result<()> {
+        self.write(FUNCTIONS, name, record)
+    }
+
+    /// Writes one event; `None` removes it. It is on the disk when this returns.
+    pub(crate) fn put_event(&self, id: &str, event: Option<&Event>) -> Result<()> {
+        self.write(EVENTS, id, event)
+    }
+
+    fn all<T: DeserializeOwned>(&self, table: Table) -> Result<BTreeMap<String, T>> {
+        let transaction = self.database.begin_read().map_err(failed)?;
+        let table = transaction.open_table(table).map_err(failed)?;
+        let mut all = BTreeMap::new();
+        for entry in table.iter().map_err(failed)? {
+            let (key, value) = entry.map_err(failed)?;
+            all.insert(key.value().to_owned(), serde_json::from_slice(value.value()).map_err(failed)?);
+        }
+        Ok(all)
+    }
+
+    fn write<T: Serialize>(&self, table: Table, key: &str, value: Option<&T>) -> Result<()> {
+        let transaction = self.database.begin_write().map_err(failed)?;
+        {
+            let mut table = transaction.open_table(table).map_err(failed)?;
+            match value {
+                Some(value) => {
+                    let text = serde_json::to_vec(value).map_err(failed)?;
+                    table.insert(key, text.as_slice()).map_err(failed)?;
+                }
+                None => {
+                    table.remove(key).map_err(failed)?;
+                }
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// Keeps a zip, and unpacks it: what runs of it is [`Self::tree`].
+    ///
+    /// # Errors
+    /// Input: it is no zip, leads out of its folder, or is too large. Surroundings: the disk.
+    pub(crate) fn keep(&self, zip: &[u8]) -> Result<Code> {
+        let sha256 = format_hex(&Sha256::digest(zip));
+        let code = Code { sha256, bytes: zip.len() as u64 };
+        let tree = self.tree(&code);
+        if tree.exists() {
+            return Ok(code);
+        }
+        let work = tempfile::Builder::new().prefix("unpacking-").tempdir_in(&self.code)?;
+        let folder = Utf8Path::from_path(work.path())
+            .ok_or_else(|| Error::surroundings("the state folder's path is not UTF-8"))?;
+        let (file, task) = (folder.join("code.zip"), folder.join("task"));
+        fs::write(&file, zip)?;
+        fs::create_dir(&task)?;
+        glowplug_package::unpack(&file, &task)?;
+        match fs::rename(folder, self.code.join(&code.sha256)) {
+            Ok(()) => {
+                // The folder is where it belongs now.
+                let _ = work.keep();
+            }
+            // Somebody else was quicker.
+            Err(_) if tree.exists() => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(code)
+    }
+
+    /// The folder with the files of a zip.
+    pub(crate) fn tree(&self, code: &Code) -> Utf8PathBuf {
+        self.code.join(&code.sha256).join("task")
+    }
+
+    /// The zip itself.
+    pub(crate) fn zip(&self, code: &Code) -> Utf8PathBuf {
+        self.code.join(&code.sha256).join("code.zip")
+    }
+
+    /// Removes the code that is not among `used`.
+    pub(crate) fn remove_unused(&self, used: &BTreeSet<&str>) -> Result<()> {
+        for entry in fs::read_dir(&self.code)? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::surroundings("cannot use the database of functions").cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::configuration;
+
+    #[test]
+    fn functions_outlive_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let record = Record::new(configuration("$LATEST"), BTreeMap::new());
+        {
+            let store = Store::open(folder).unwrap();
+            store.put("report", Some(&record)).unwrap();
+            store.put("other", Some(&record)).unwrap();
+            store.put("other", None).unwrap();
+            assert!(Store::open(folder).is_err(), "one program at a time");
+        }
+        let store = Store::open(folder).unwrap();
+        assert_eq!(store.functions().unwrap(), BTreeMap::from([("report".to_owned(), record)]));
+    }
+
+    #[test]
+    fn code_is_kept_once_and_removed_when_nobody_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let store = Store::open(folder).unwrap();
+        assert!(store.keep(b"no zip").is_err());
+        let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+        let code = store.keep(&empty).unwrap();
+        assert_eq!(store.keep(&empty).unwrap(), code);
+        assert!(store.tree(&code).is_dir() && store.zip(&code).is_file());
+        store.remove_unused(&BTreeSet::from([code.sha256.as_str()])).unwrap();
+        assert_eq!(fs::read_dir(folder.join("code")).unwrap().count(), 1);
+        store.remove_unused(&BTreeSet::new()).unwrap();
+        assert!(!store.tree(&code).exists());
+    }
+}

@@ -1,0 +1,43 @@
+//! Points in time as Lambda writes them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Since 1970.
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// `2026-11-29T10:00:00.123+0000`, as configurations have it.
+pub(crate) fn modified(at: Duration) -> String {
+    iso(at) + "+0000"
+}
+
+/// `2026-11-29T10:00:00.123Z`, as log lines have it.
+pub(crate) fn logged(at: Duration) -> String {
+    iso(at) + "Z"
+}
+
+fn iso(at: Duration) -> String {
+    let seconds = at.as_secs();
+    let (year, month, day) = glowplug_core::civil_date(seconds / 86_400);
+    let of_day = seconds % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60,
+        at.subsec_millis()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_lambda_writes_them() {
+        let at = Duration::from_millis(1_000_000_000_123);
+        assert_eq!(modified(at), "2001-09-09T01:46:40.123+0000");
+        assert_eq!(logged(at), "2001-09-09T01:46:40.123Z");
+    }
+}

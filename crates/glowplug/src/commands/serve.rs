@@ -1,0 +1,187 @@
+//! `glowplug serve`.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use glowplug_cli::ServeArgs;
+use glowplug_core::{Error, NoProgress, Progress, PythonVersion, Result};
+use glowplug_engine::{Capabilities, Engine};
+use glowplug_function::Function;
+use glowplug_lambda::{LocalFunction, Log, RuntimeFolder, Runtimes, Server, Service};
+use glowplug_optimize::{Ready, ready};
+use serde_json::json;
+
+use crate::commands::load;
+use crate::console::Console;
+use crate::settings::Serve as Settings;
+
+/// How often the user's wish to stop is looked for.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Serves until the user stops it.
+pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
+    let settings = Settings::new(args, &console.common);
+    let functions: Vec<Function> =
+        settings.paths.iter().map(|path| load(console, path, &settings.load)).collect::<Result<_>>()?;
+    if settings.rie && functions.len() != 1 {
+        return Err(Error::usage("`--rie` serves one function")
+            .cause(format!("{} were given", functions.len()))
+            .hint("leave `--rie` out: every function has its own path then"));
+    }
+    refuse_twins(&functions)?;
+    let engine = Engine::new()?;
+    // Trees live as long as they are served.
+    let trees: Vec<Ready> = functions
+        .iter()
+        .map(|f| ready(f, console.common.python.as_deref(), &console.common.cache, &console.progress))
+        .collect::<Result<_>>()?;
+    let log = log(console, &settings.options.state)?;
+    let service = Service::open(engine.clone(), settings.options.clone(), runtimes(console, &trees), log)?;
+    for (function, tree) in functions.iter().zip(&trees) {
+        service.add(local(function, tree));
+    }
+    let emulated = settings.rie.then(|| functions.first().map(|function| function.name.clone())).flatten();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.port));
+    let server = Server::start(service.clone(), address, emulated)?;
+    console.progress.clear();
+    greet(console, &service, server.address, engine.capabilities())?;
+    while !console.progress.interrupted() {
+        std::thread::sleep(GLANCE);
+    }
+    drop(server);
+    service.stop();
+    Ok(())
+}
+
+fn refuse_twins(functions: &[Function]) -> Result<()> {
+    let mut by_name: BTreeMap<&str, &Utf8Path> = BTreeMap::new();
+    for function in functions {
+        if let Some(other) = by_name.insert(&function.name, &function.root) {
+            return Err(Error::usage(format!("two functions are called `{}`", function.name))
+                .cause(format!("{other} and {}", function.root))
+                .hint("give one of them another `name` in its `glowplug.toml`"));
+        }
+    }
+    Ok(())
+}
+
+fn local(function: &Function, tree: &Ready) -> LocalFunction {
+    LocalFunction {
+        name: function.name.clone(),
+        handler: function.handler.clone(),
+        python: function.python,
+        architecture: function.architecture,
+        memory_mb: function.memory_mb,
+        timeout_s: function.timeout_s,
+        environment: function.environment.clone(),
+        tree: tree.tree.clone(),
+        layers: tree.layers.clone(),
+        digest: tree.digest.clone(),
+        bytes: tree.bytes,
+    }
+}
+
+/// Finds interpreters and runtime clients: those of the served functions first, others once they are asked for.
+fn runtimes(console: &Console, trees: &[Ready]) -> Runtimes {
+    let folder = |runtime: &glowplug_function::Runtime| RuntimeFolder {
+        python: runtime.python.clone(),
+        packages: runtime.packages.clone(),
+    };
+    let known: BTreeMap<PythonVersion, RuntimeFolder> =
+        trees.iter().map(|tree| (tree.runtime.interpreter.version, folder(&tree.runtime))).collect();
+    let (known, cache) = (Mutex::new(known), console.common.cache.clone());
+    Box::new(move |version| {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&version) {
+            return Ok(found.clone());
+        }
+        let found = folder(&glowplug_function::runtime(version, None, &cache, &NoProgress)?);
+        known.insert(version, found.clone());
+        Ok(found)
+    })
+}
+
+/// Writes what functions log to standard error, and to a file for each log stream, as CloudWatch would keep them.
+fn log(console: &Console, state: &Option<Utf8PathBuf>) -> Result<Log> {
+    let folder = state.as_ref().map(|state| state.join("logs"));
+    if let Some(folder) = &folder {
+        fs::create_dir_all(folder)?;
+    }
+    let quiet = console.common.quiet;
+    let written: Arc<Mutex<()>> = Arc::default();
+    Ok(Box::new(move |function, stream, text| {
+        // Lines of two invokes do not mix.
+        let _one = written.lock().unwrap_or_else(PoisonError::into_inner);
+        if !quiet {
+            // Nothing can be said where standard error itself is broken.
+            let _ = std::io::stderr().write_all(text);
+        }
+        let Some(folder) = &folder else { return };
+        let file = folder.join(function).join(stream.replace('/', "-") + ".log");
+        let write = || -> std::io::Result<()> {
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::OpenOptions::new().create(true).append(true).open(&file)?.write_all(text)
+        };
+        // A full disk keeps no function from running.
+        let _ = write();
+    }))
+}
+
+/// Says where it is, what it serves, and what this host does not let it enforce.
+fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabilities) -> Result<()> {
+    let functions = service.functions();
+    if console.common.json {
+        let line = json!({
+            "schema": "glowplug.serve/1",
+            "endpoint": format!("http://{address}"),
+            "functions": functions,
+            "enforced": {
+                "files": can.mounts,
+                "processes": can.process_namespace,
+                "memory": can.memory_limit,
+                "cpu": can.cpu_share,
+                "process_count": can.process_limit,
+                "network": false,
+            },
+            "notes": can.notes,
+        });
+        return console.printer.data(&format!("{line}\n"));
+    }
+    let mut text = format!("Serving on http://{address}\n");
+    for function in &functions {
+        text.push_str(&format!("  {function}\n"));
+    }
+    if functions.is_empty() {
+        text.push_str("  no function yet: make one through the API\n");
+    }
+    let enforced = [
+        (can.mounts, "/var/task and /opt read-only, a /tmp of its own"),
+        (can.memory_limit, "the memory size"),
+        (can.process_limit, "1024 processes"),
+        (can.process_namespace, "its processes end with it"),
+    ];
+    let list = |wanted: bool| {
+        let names: Vec<&str> =
+            enforced.iter().filter(|(holds, _)| *holds == wanted).map(|(_, name)| *name).collect();
+        names.join("; ")
+    };
+    text.push_str(&format!("Enforced: {}\n", list(true)));
+    let missing = list(false);
+    let missing = if missing.is_empty() {
+        "the network (open to functions)".to_owned()
+    } else {
+        missing + "; the network (open to functions)"
+    };
+    text.push_str(&format!("Not enforced: {missing}\n"));
+    for note in &can.notes {
+        text.push_str(&format!("  {note}\n"));
+    }
+    console.printer.data(&text)
+}
