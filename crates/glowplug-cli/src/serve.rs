@@ -47,6 +47,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR", default_value = ".glowplug")]
     pub state: Utf8PathBuf,
 
+    /// Serve a function anew when its files change: the others, and what runs, go on
+    #[arg(long)]
+    pub watch: bool,
+
     /// Answer where AWS's runtime interface emulator does, for one function: its port, its path
     #[arg(long)]
     pub rie: bool,

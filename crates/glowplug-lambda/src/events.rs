@@ -17,11 +17,11 @@ use crate::time;
 
 /// How long Lambda waits before it runs a failed event again ("Error handling for asynchronous invocation" in the
 /// developer guide), by the number of the attempt that failed.
-const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
+const PAUSES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(2)];
 
 /// Between tries of an event that could not be run at all: from one second up to five minutes (the same page).
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
 /// An accepted event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +233,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as an invoke gives it")]
     fn answer(failed: bool) -> Result<Answer, ApiError> {
         Ok(Answer {
             request_id: "id".to_owned(),

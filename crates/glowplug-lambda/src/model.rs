@@ -25,6 +25,22 @@ pub(crate) struct Record {
     pub(crate) tags: BTreeMap<String, String>,
     /// What becomes of asynchronous invokes, by `$LATEST`, version number or alias.
     pub(crate) events: BTreeMap<String, EventConfiguration>,
+    /// Addresses over HTTP, by `$LATEST` or alias.
+    #[serde(default)]
+    pub(crate) urls: BTreeMap<String, Url>,
+}
+
+/// An address of a function over HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Url {
+    /// Whether requests must be signed. That they are is asked for, not checked: there are no keys here.
+    pub(crate) signed: bool,
+    /// `RESPONSE_STREAM` in place of `BUFFERED`.
+    pub(crate) streams: bool,
+    /// `Cors` of the service model, as it was given.
+    pub(crate) cors: Option<Value>,
+    pub(crate) created: String,
+    pub(crate) last_modified: String,
 }
 
 /// What becomes of asynchronous invokes that fail.
@@ -108,6 +124,7 @@ impl Record {
             provisioned: BTreeMap::new(),
             tags,
             events: BTreeMap::new(),
+            urls: BTreeMap::new(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The account: its functions, the environments that run them, and how many of them at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use glowplug_core::{Architecture, PythonVersion, Result};
+use glowplug_core::{Architecture, Error, PythonVersion, Result};
 use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
 
 use crate::error::ApiError;
@@ -115,6 +116,8 @@ pub(crate) struct Inner {
     /// Where the store is, if it ends with the program.
     _temporary: Option<tempfile::TempDir>,
     state: Mutex<State>,
+    /// Where the server listens.
+    address: OnceLock<SocketAddr>,
 }
 
 impl std::fmt::Debug for Service {
@@ -150,15 +153,13 @@ impl Service {
     /// # Errors
     /// Surroundings: the folder cannot be used.
     pub fn open(engine: Engine, options: Options, runtimes: Runtimes, log: Log) -> Result<Self> {
-        let (folder, temporary) = match &options.state {
-            Some(folder) => (folder.clone(), None),
-            None => {
-                let temporary = tempfile::Builder::new().prefix("glowplug-lambda-").tempdir()?;
-                let path = Utf8PathBuf::try_from(temporary.path().to_owned()).map_err(|error| {
-                    glowplug_core::Error::surroundings("a temporary path is not UTF-8").cause(error)
-                })?;
-                (path, Some(temporary))
-            }
+        let (folder, temporary) = if let Some(folder) = &options.state {
+            (folder.clone(), None)
+        } else {
+            let temporary = tempfile::Builder::new().prefix("glowplug-lambda-").tempdir()?;
+            let path = Utf8PathBuf::try_from(temporary.path().to_owned())
+                .map_err(|error| Error::surroundings("a temporary path is not UTF-8").cause(error))?;
+            (path, Some(temporary))
         };
         let store = Store::open(&folder)?;
         let functions = store.functions()?;
@@ -166,7 +167,8 @@ impl Service {
         store.remove_unused(&used)?;
         let waiting = store.events()?;
         let state = Mutex::new(State { functions, waiting, ..State::default() });
-        let inner = Inner { engine, options, runtimes, log, store, _temporary: temporary, state };
+        let address = OnceLock::new();
+        let inner = Inner { engine, options, runtimes, log, store, _temporary: temporary, state, address };
         let service = Self(Arc::new(inner));
         keeper::start(&service)?;
         Ok(service)
@@ -206,6 +208,17 @@ impl Service {
         let retired = state.retire(&name, Some(LATEST));
         drop(state);
         end(retired);
+    }
+
+    /// The service has an address now.
+    pub(crate) fn set_address(&self, address: SocketAddr) {
+        // A second server answers too; addresses name the first.
+        let _ = self.0.address.set(address);
+    }
+
+    /// Where the service is reached.
+    pub(crate) fn endpoint(&self) -> String {
+        self.0.address.get().map_or_else(String::new, |address| format!("http://{address}"))
     }
 
     /// Names of all functions.

@@ -17,6 +17,21 @@ pub(crate) fn logged(at: Duration) -> String {
     iso(at) + "Z"
 }
 
+/// `29/Nov/2026:10:00:00 +0000`, as events of function URLs have it.
+pub(crate) fn common_log(at: Duration) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (year, month, day) = glowplug_core::civil_date(at.as_secs() / 86_400);
+    let of_day = at.as_secs() % 86_400;
+    let month = MONTHS[(month as usize).saturating_sub(1) % MONTHS.len()];
+    format!(
+        "{day:02}/{month}/{year:04}:{:02}:{:02}:{:02} +0000",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
 fn iso(at: Duration) -> String {
     let seconds = at.as_secs();
     let (year, month, day) = glowplug_core::civil_date(seconds / 86_400);
@@ -39,5 +54,6 @@ mod tests {
         let at = Duration::from_millis(1_000_000_000_123);
         assert_eq!(modified(at), "2001-09-09T01:46:40.123+0000");
         assert_eq!(logged(at), "2001-09-09T01:46:40.123Z");
+        assert_eq!(common_log(at), "09/Sep/2001:01:46:40 +0000");
     }
 }

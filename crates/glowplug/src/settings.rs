@@ -252,6 +252,7 @@ pub(crate) struct Serve {
     pub(crate) load: LoadOptions,
     pub(crate) options: glowplug_lambda::Options,
     pub(crate) port: u16,
+    pub(crate) watch: bool,
     pub(crate) rie: bool,
 }
 
@@ -262,7 +263,7 @@ const EMULATOR_PORT: u16 = 8080;
 impl Serve {
     /// Reads the options of `serve`.
     pub(crate) fn new(args: ServeArgs, common: &Common) -> Self {
-        let ServeArgs { path, port, idle, concurrency, state, rie, common: _ } = args;
+        let ServeArgs { path, port, idle, concurrency, state, watch, rie, common: _ } = args;
         Self {
             paths: path,
             load: LoadOptions {
@@ -278,6 +279,7 @@ impl Serve {
                 cpu: common.cpu,
                 network: glowplug_engine::Network::Allow,
             },
+            watch,
             port: port.unwrap_or(if rie { EMULATOR_PORT } else { PORT }),
             rie,
         }

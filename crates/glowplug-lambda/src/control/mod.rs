@@ -5,6 +5,7 @@ mod aliases;
 mod concurrency;
 mod events;
 mod functions;
+mod urls;
 mod versions;
 
 use serde::de::DeserializeOwned;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use fs_err as fs;
 use glowplug_cli::ServeArgs;
 use glowplug_core::{Error, NoProgress, Progress, PythonVersion, Result};
@@ -15,13 +16,18 @@ use glowplug_function::Function;
 use glowplug_lambda::{LocalFunction, Log, RuntimeFolder, Runtimes, Server, Service};
 use glowplug_optimize::{Ready, ready};
 use serde_json::json;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::commands::load;
 use crate::console::Console;
+use crate::errors;
 use crate::settings::Serve as Settings;
 
 /// How often the user's wish to stop is looked for.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// How often files are looked at, with `--watch`.
+const WATCH: Duration = Duration::from_millis(300);
 
 /// Serves until the user stops it.
 pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
@@ -36,11 +42,9 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     refuse_twins(&functions)?;
     let engine = Engine::new()?;
     // Trees live as long as they are served.
-    let trees: Vec<Ready> = functions
-        .iter()
-        .map(|f| ready(f, console.common.python.as_deref(), &console.common.cache, &console.progress))
-        .collect::<Result<_>>()?;
-    let log = log(console, &settings.options.state)?;
+    let mut trees: Vec<Ready> =
+        functions.iter().map(|function| prepare(console, function)).collect::<Result<_>>()?;
+    let log = log(console, settings.options.state.as_deref())?;
     let service = Service::open(engine.clone(), settings.options.clone(), runtimes(console, &trees), log)?;
     for (function, tree) in functions.iter().zip(&trees) {
         service.add(local(function, tree));
@@ -50,12 +54,80 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     let server = Server::start(service.clone(), address, emulated)?;
     console.progress.clear();
     greet(console, &service, server.address, engine.capabilities())?;
+    // Environments of a tree may still run when another one takes its place.
+    let mut old: Vec<Option<Ready>> = trees.iter().map(|_| None).collect();
+    let mut seen: Vec<Fingerprint> = functions.iter().map(|function| fingerprint(&function.root)).collect();
     while !console.progress.interrupted() {
-        std::thread::sleep(GLANCE);
+        std::thread::sleep(if settings.watch { WATCH } else { GLANCE });
+        if settings.watch {
+            for (at, path) in settings.paths.iter().enumerate() {
+                let now = fingerprint(&functions[at].root);
+                if now != seen[at] {
+                    seen[at] = now;
+                    reload(console, &service, path, &settings, &mut trees[at], &mut old[at]);
+                }
+            }
+        }
     }
     drop(server);
     service.stop();
     Ok(())
+}
+
+fn prepare(console: &Console, function: &Function) -> Result<Ready> {
+    let common = &console.common;
+    ready(function, common.python.as_deref(), &common.cache, &console.progress)
+}
+
+/// Serves a function as its files are now; what cannot be served is told, and the old one goes on.
+fn reload(
+    console: &Console,
+    service: &Service,
+    path: &Utf8Path,
+    settings: &Settings,
+    tree: &mut Ready,
+    old: &mut Option<Ready>,
+) {
+    let loaded = glowplug_function::load(path, &settings.load)
+        .and_then(|function| prepare(console, &function).map(|tree| (function, tree)));
+    console.progress.clear();
+    match loaded {
+        Ok((function, new)) if new.digest != tree.digest => {
+            service.add(local(&function, &new));
+            *old = Some(std::mem::replace(tree, new));
+            console.progress.note(&format!("`{}` is served as it is now", function.name));
+        }
+        Ok(_) => {}
+        Err(error) => console.printer.error(&errors::text(&error, &console.printer.error_style())),
+    }
+}
+
+/// Path → size and time of change of a function's files.
+type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+/// What a function's files look like; folders that begin with a dot, and those that tools fill, do not count.
+fn fingerprint(root: &Utf8Path) -> Fingerprint {
+    let counts = |entry: &DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0
+            || !(name.starts_with('.')
+                || name == "__pycache__"
+                || name == "node_modules"
+                || is_environment(entry))
+    };
+    let files = WalkDir::new(root).into_iter().filter_entry(counts).flatten();
+    files
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some((entry.into_path(), (metadata.len(), metadata.modified().ok())))
+        })
+        .collect()
+}
+
+/// Whether a folder is a virtual environment.
+fn is_environment(entry: &DirEntry) -> bool {
+    entry.file_type().is_dir() && entry.path().join("pyvenv.cfg").exists()
 }
 
 fn refuse_twins(functions: &[Function]) -> Result<()> {
@@ -107,8 +179,8 @@ fn runtimes(console: &Console, trees: &[Ready]) -> Runtimes {
 }
 
 /// Writes what functions log to standard error, and to a file for each log stream, as CloudWatch would keep them.
-fn log(console: &Console, state: &Option<Utf8PathBuf>) -> Result<Log> {
-    let folder = state.as_ref().map(|state| state.join("logs"));
+fn log(console: &Console, state: Option<&Utf8Path>) -> Result<Log> {
+    let folder = state.map(|state| state.join("logs"));
     if let Some(folder) = &folder {
         fs::create_dir_all(folder)?;
     }

@@ -1,0 +1,239 @@
+//! Function URLs: a request becomes an event of the payload format 2.0, and the answer of the function a response.
+//!
+//! On Lambda each has a host of its own; here it is a path: `/lambda-url/NAME/…`, or `/lambda-url/NAME:ALIAS/…`. Format of
+//! requests and responses as in "Invoking Lambda function URLs" of the developer guide.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use glowplug_engine::{ACCOUNT, LATEST, uuid};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{COOKIE, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Asked, Reply, invoke, reply};
+use crate::error::Code;
+use crate::invoke::Call;
+use crate::names::Named;
+use crate::service::Service;
+use crate::time;
+
+/// First part of the path.
+pub(super) const PREFIX: &str = "lambda-url";
+
+/// Types of content that are text beside `text/…`; all others go to the function in base64.
+const TEXTUAL: [&str; 4] =
+    ["application/json", "application/xml", "application/javascript", "application/x-www-form-urlencoded"];
+
+/// The address of a function.
+pub(crate) fn url_of(endpoint: &str, function: &str, alias: Option<&str>) -> String {
+    match alias {
+        Some(alias) => format!("{endpoint}/{PREFIX}/{function}:{alias}/"),
+        None => format!("{endpoint}/{PREFIX}/{function}/"),
+    }
+}
+
+/// Passes a request to the function that `name` names.
+pub(super) async fn answer(asked: &Asked, name: &str, service: Service) -> Reply {
+    let Ok(named) = Named::parse(name, None) else { return told(StatusCode::NOT_FOUND, "null") };
+    let qualifier = named.qualifier.clone().unwrap_or_else(|| LATEST.to_owned());
+    let Ok(Some(url)) = service.look(&named, |record| Ok(record.urls.get(&qualifier).cloned())) else {
+        return told(StatusCode::NOT_FOUND, "null");
+    };
+    if url.signed && asked.header("authorization").is_none() {
+        return told(StatusCode::FORBIDDEN, "\"Forbidden\"");
+    }
+    let body = event(asked, name).to_string().into_bytes().into();
+    let trace_id = asked.header("x-amzn-trace-id").map(str::to_owned);
+    let call = Call { named, body, client_context: None, trace_id };
+    match invoke::run(call, service).await {
+        Ok(answer) if answer.failed => plain(StatusCode::BAD_GATEWAY, "Internal Server Error"),
+        Ok(answer) => response(&answer.payload)
+            .unwrap_or_else(|| plain(StatusCode::BAD_GATEWAY, "Internal Server Error")),
+        Err(error) if error.code == Code::TooManyRequests => {
+            told(StatusCode::TOO_MANY_REQUESTS, "\"Rate Exceeded.\"")
+        }
+        Err(error) if error.code == Code::RequestTooLarge => {
+            told(StatusCode::PAYLOAD_TOO_LARGE, "\"Request body is too large\"")
+        }
+        Err(_) => plain(StatusCode::BAD_GATEWAY, "Internal Server Error"),
+    }
+}
+
+fn told(status: StatusCode, message: &str) -> Reply {
+    reply(status, Some("application/json"), format!("{{\"Message\":{message}}}").into_bytes())
+}
+
+fn plain(status: StatusCode, text: &str) -> Reply {
+    reply(status, Some("application/json"), text.as_bytes().to_vec())
+}
+
+/// The event of a request.
+fn event(asked: &Asked, name: &str) -> Value {
+    let mut headers: BTreeMap<&str, String> = BTreeMap::new();
+    for (name, value) in &asked.headers {
+        if name != COOKIE {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            headers
+                .entry(name.as_str())
+                .and_modify(|known| {
+                    known.push(',');
+                    known.push_str(&text);
+                })
+                .or_insert_with(|| text.into_owned());
+        }
+    }
+    let mut query: BTreeMap<&str, String> = BTreeMap::new();
+    for (key, value) in &asked.query {
+        let known = query.entry(key);
+        known.and_modify(|known| known.push_str(&format!(",{value}"))).or_insert_with(|| value.clone());
+    }
+    let path = asked
+        .raw_path
+        .strip_prefix(&format!("/{PREFIX}/"))
+        .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+    let path = path.unwrap_or("/");
+    let domain = asked.header("host").unwrap_or_default();
+    let now = time::now();
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": asked.raw_query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": if asked.header("authorization").is_some() { ACCOUNT } else { "anonymous" },
+            "apiId": name,
+            "domainName": domain,
+            "domainPrefix": name,
+            "http": {
+                "method": asked.method.as_str(),
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": asked.header("user-agent").unwrap_or_default(),
+            },
+            "requestId": uuid(),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": time::common_log(now),
+            "timeEpoch": now.as_millis() as u64,
+        },
+        "isBase64Encoded": false,
+    });
+    let cookies: Vec<String> = asked
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|value| {
+            String::from_utf8_lossy(value.as_bytes()).split("; ").map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    if !cookies.is_empty() {
+        event["cookies"] = json!(cookies);
+    }
+    if !query.is_empty() {
+        event["queryStringParameters"] = json!(query);
+    }
+    if !asked.body.is_empty() {
+        match std::str::from_utf8(&asked.body) {
+            Ok(text) if is_text(asked.header("content-type").unwrap_or_default()) => {
+                event["body"] = json!(text);
+            }
+            _ => {
+                event["body"] = json!(base64::engine::general_purpose::STANDARD.encode(&asked.body));
+                event["isBase64Encoded"] = json!(true);
+            }
+        }
+    }
+    event
+}
+
+fn is_text(content: &str) -> bool {
+    let kind = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.starts_with("text/")
+        || kind.ends_with("+json")
+        || kind.ends_with("+xml")
+        || TEXTUAL.contains(&kind.as_str())
+}
+
+/// The response that an answer means; `None` where it means none.
+fn response(payload: &[u8]) -> Option<Reply> {
+    let value: Value = serde_json::from_slice(payload).ok()?;
+    let Some(status) = value.get("statusCode") else {
+        let text = match value {
+            Value::String(text) => text.into_bytes(),
+            _ => payload.to_vec(),
+        };
+        return Some(reply(StatusCode::OK, Some("application/json"), text));
+    };
+    let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
+    let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
+    let text = match value.get("body") {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let encoded = value.get("isBase64Encoded").and_then(Value::as_bool).unwrap_or(false);
+    let body = if encoded {
+        base64::engine::general_purpose::STANDARD.decode(text).ok()?
+    } else {
+        text.into_bytes()
+    };
+    let mut reply: Response<Full<Bytes>> = reply(status, Some("application/json"), body);
+    for (name, value) in value.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let (name, value) =
+            (HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(&text).ok()?);
+        reply.headers_mut().insert(name, value);
+    }
+    for cookie in value.get("cookies").and_then(Value::as_array).into_iter().flatten() {
+        let value = HeaderValue::from_str(cookie.as_str()?).ok()?;
+        reply.headers_mut().append("set-cookie", value);
+    }
+    Some(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn read(payload: &Value) -> Option<(u16, String, String)> {
+        let reply = response(payload.to_string().as_bytes())?;
+        let kind = reply.headers()["content-type"].to_str().unwrap().to_owned();
+        let status = reply.status().as_u16();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body = runtime.block_on(reply.into_body().collect()).unwrap().to_bytes();
+        Some((status, kind, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    #[test]
+    fn answers_become_responses() {
+        let json = "application/json".to_owned();
+        assert_eq!(read(&json!({"a": 1})), Some((200, json.clone(), "{\"a\":1}".to_owned())));
+        assert_eq!(read(&json!("text")), Some((200, json.clone(), "text".to_owned())));
+        let full = json!({"statusCode": 201, "headers": {"Content-Type": "text/html"}, "body": "PGI+", "isBase64Encoded": true});
+        assert_eq!(read(&full), Some((201, "text/html".to_owned(), "<b>".to_owned())));
+        assert_eq!(read(&json!({"statusCode": "204"})), Some((204, json, String::new())));
+        for broken in [
+            json!({"statusCode": 99_999}),
+            json!({"statusCode": 200, "body": "!", "isBase64Encoded": true}),
+            json!({"statusCode": 200, "headers": {"a b": "c"}}),
+            json!({"statusCode": 200, "headers": {"a": "b\nc"}}),
+        ] {
+            assert_eq!(read(&broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn text_is_told_by_its_type() {
+        for text in ["text/plain", "application/json; charset=utf-8", "application/problem+json"] {
+            assert!(is_text(text), "{text}");
+        }
+        assert!(!is_text("application/octet-stream") && !is_text(""));
+    }
+}

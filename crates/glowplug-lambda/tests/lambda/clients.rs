@@ -1,0 +1,73 @@
+//! Scenarios of clients, one test each.
+
+use crate::support::{Running, scenario, scenario_on};
+
+#[test]
+fn invokes_answer_and_tell_their_log() {
+    scenario("invokes");
+}
+
+#[test]
+fn errors_of_functions_have_todays_shapes() {
+    scenario("function_errors");
+}
+
+#[test]
+fn bad_requests_get_the_models_errors() {
+    scenario("bad_requests");
+}
+
+#[test]
+fn every_form_of_a_name_and_the_context_arrive() {
+    scenario("names_and_context");
+}
+
+#[test]
+fn functions_are_made_changed_and_removed() {
+    scenario("functions");
+}
+
+#[test]
+fn functions_that_lambda_would_refuse_are_refused() {
+    scenario("bad_functions");
+}
+
+#[test]
+fn versions_and_aliases_lead_to_their_code() {
+    scenario("versions_and_aliases");
+}
+
+#[test]
+fn reserved_concurrency_holds() {
+    scenario("reserved_concurrency");
+}
+
+#[test]
+fn the_accounts_concurrency_holds() {
+    scenario_on(&Running::with(None, 10), "account_concurrency");
+}
+
+#[test]
+fn provisioned_environments_are_ready_before_events() {
+    scenario("provisioned_concurrency");
+}
+
+#[test]
+fn accepted_events_run_or_go_to_their_destination() {
+    scenario("asynchronous");
+}
+
+#[test]
+fn answers_are_streamed() {
+    scenario("streamed");
+}
+
+#[test]
+fn functions_have_addresses_over_http() {
+    scenario("function_urls");
+}
+
+#[test]
+fn the_aws_command_line_is_served() {
+    scenario("command_line");
+}

@@ -1,0 +1,6 @@
+//! The service as clients see it: boto3 and the AWS command line, unmodified, against it.
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod clients;
+mod lasting;
+mod support;
