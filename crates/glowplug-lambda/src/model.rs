@@ -82,6 +82,9 @@ pub(crate) struct Configuration {
     /// Size of `/tmp` in MB.
     pub(crate) ephemeral_mb: u32,
     pub(crate) code: Code,
+    /// Later ones over earlier ones.
+    #[serde(default)]
+    pub(crate) layers: Vec<LayerUse>,
     /// ISO 8601 with milliseconds and the offset, as Lambda writes it.
     pub(crate) last_modified: String,
     pub(crate) revision: String,
@@ -94,6 +97,38 @@ pub(crate) struct Code {
     pub(crate) sha256: String,
     /// Size of the zip in bytes; of a folder, the sum of its files.
     pub(crate) bytes: u64,
+}
+
+/// A layer that a version uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerUse {
+    pub(crate) arn: String,
+    pub(crate) code: Code,
+}
+
+/// All versions of a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Layers {
+    pub(crate) versions: BTreeMap<u64, LayerVersion>,
+    /// The number of the next one.
+    pub(crate) next: u64,
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self { versions: BTreeMap::new(), next: 1 }
+    }
+}
+
+/// A version of a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerVersion {
+    pub(crate) code: Code,
+    pub(crate) description: String,
+    pub(crate) runtimes: Vec<String>,
+    pub(crate) architectures: Vec<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) created: String,
 }
 
 /// A name for a version, or for two of them by weight.
@@ -158,11 +193,17 @@ impl Record {
 
     /// Hashes of the code that some version runs.
     pub(crate) fn codes(&self) -> BTreeSet<&str> {
-        std::iter::once(&self.latest).chain(self.versions.values()).map(|v| v.code.sha256.as_str()).collect()
+        let versions = std::iter::once(&self.latest).chain(self.versions.values());
+        versions.flat_map(Configuration::codes).map(|code| code.sha256.as_str()).collect()
     }
 }
 
 impl Configuration {
+    /// Its code and that of its layers.
+    fn codes(&self) -> impl Iterator<Item = &Code> {
+        std::iter::once(&self.code).chain(self.layers.iter().map(|layer| &layer.code))
+    }
+
     /// `FunctionConfiguration` of the service model. `qualified` gives the ARN its version.
     pub(crate) fn shown(&self, qualified: bool) -> Value {
         let mut shown = json!({
@@ -188,6 +229,11 @@ impl Configuration {
             "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": format!("/aws/lambda/{}", self.function_name)},
         });
+        if !self.layers.is_empty() {
+            let layers =
+                self.layers.iter().map(|layer| json!({"Arn": layer.arn, "CodeSize": layer.code.bytes}));
+            shown["Layers"] = layers.collect();
+        }
         if !self.environment.is_empty() {
             shown["Environment"] = json!({"Variables": self.environment});
         }
@@ -239,6 +285,7 @@ pub(crate) mod tests {
             architecture: "x86_64".to_owned(),
             ephemeral_mb: 512,
             code: Code { sha256: "00ff".to_owned(), bytes: 2 },
+            layers: Vec::new(),
             last_modified: "2026-11-29T00:00:00.000+0000".to_owned(),
             revision: "r".to_owned(),
         }

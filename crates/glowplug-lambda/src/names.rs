@@ -72,6 +72,15 @@ pub(crate) fn qualified_arn(function: &str, qualifier: Option<&str>) -> String {
     }
 }
 
+/// An ARN of a layer, or of a version of it.
+pub(crate) fn layer_arn(name: &str, version: Option<u64>) -> String {
+    let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{name}");
+    match version {
+        Some(version) => format!("{arn}:{version}"),
+        None => arn,
+    }
+}
+
 /// Whether a text can be the name of a function, a version or an alias.
 pub(crate) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

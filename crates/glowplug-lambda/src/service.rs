@@ -11,7 +11,7 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
 
 use crate::error::ApiError;
 use crate::events::Event;
-use crate::model::{Code, Configuration, Record};
+use crate::model::{Code, Configuration, Layers, Record};
 use crate::names::Named;
 use crate::pool::Pool;
 use crate::store::Store;
@@ -91,6 +91,7 @@ struct Files {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) functions: BTreeMap<String, Record>,
+    pub(crate) layers: BTreeMap<String, Layers>,
     /// Functions of the file system, by the hash of their files.
     local: BTreeMap<String, Files>,
     /// Function and version → its environments.
@@ -163,10 +164,13 @@ impl Service {
         };
         let store = Store::open(&folder)?;
         let functions = store.functions()?;
-        let used: BTreeSet<&str> = functions.values().flat_map(Record::codes).collect();
+        let layers = store.layers()?;
+        let versions = layers.values().flat_map(|layers| layers.versions.values());
+        let of_layers = versions.map(|version| version.code.sha256.as_str());
+        let used: BTreeSet<&str> = functions.values().flat_map(Record::codes).chain(of_layers).collect();
         store.remove_unused(&used)?;
         let waiting = store.events()?;
-        let state = Mutex::new(State { functions, waiting, ..State::default() });
+        let state = Mutex::new(State { functions, layers, waiting, ..State::default() });
         let address = OnceLock::new();
         let inner = Inner { engine, options, runtimes, log, store, _temporary: temporary, state, address };
         let service = Self(Arc::new(inner));
@@ -194,6 +198,7 @@ impl Service {
             architecture: function.architecture.to_string(),
             ephemeral_mb: 512,
             code: Code { sha256: digest.clone(), bytes },
+            layers: Vec::new(),
             last_modified: time::modified(time::now()),
             revision: glowplug_engine::uuid(),
         };
@@ -296,8 +301,9 @@ impl Service {
 
     fn spec(&self, configuration: &Configuration) -> Result<EnvironmentSpec, ApiError> {
         let local = self.lock().local.get(&configuration.code.sha256).cloned();
-        let files = local
+        let mut files = local
             .unwrap_or_else(|| Files { tree: self.0.store.tree(&configuration.code), layers: Vec::new() });
+        files.layers.extend(configuration.layers.iter().map(|layer| self.0.store.tree(&layer.code)));
         let python: PythonVersion = configuration
             .runtime
             .strip_prefix("python")

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::events::Event;
-use crate::model::{Code, Record};
+use crate::model::{Code, Layers, Record};
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
@@ -23,6 +23,9 @@ const FUNCTIONS: Table = TableDefinition::new("functions/1");
 
 /// Request id → the event, as JSON.
 const EVENTS: Table = TableDefinition::new("events/1");
+
+/// Name of a layer → its versions, as JSON.
+const LAYERS: Table = TableDefinition::new("layers/1");
 
 /// The folder of one account.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Store {
         let transaction = database.begin_write().map_err(failed)?;
         transaction.open_table(FUNCTIONS).map_err(failed)?;
         transaction.open_table(EVENTS).map_err(failed)?;
+        transaction.open_table(LAYERS).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(Self { database, code })
     }
@@ -67,6 +71,19 @@ impl Store {
     /// As [`Self::functions`].
     pub(crate) fn events(&self) -> Result<BTreeMap<String, Event>> {
         self.all(EVENTS)
+    }
+
+    /// All layers.
+    ///
+    /// # Errors
+    /// As [`Self::functions`].
+    pub(crate) fn layers(&self) -> Result<BTreeMap<String, Layers>> {
+        self.all(LAYERS)
+    }
+
+    /// Writes the versions of a layer. They are on the disk when this returns.
+    pub(crate) fn put_layers(&self, name: &str, layers: &Layers) -> Result<()> {
+        self.write(LAYERS, name, Some(layers))
     }
 
     /// Writes one function; `None` removes it. It is on the disk when this returns.

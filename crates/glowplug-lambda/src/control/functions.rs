@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::{body, page};
 use crate::error::{ApiError, Code};
-use crate::model::{self, Configuration, Record};
+use crate::model::{self, Configuration, LayerUse, Layers, Record};
 use crate::names::{Named, is_word};
-use crate::service::{Service, end};
+use crate::service::{Service, State, end};
 use crate::time;
 
 /// Bounds of the memory size in MB ("Lambda quotas" in the developer guide).
@@ -23,6 +23,9 @@ const TIMEOUT_S: std::ops::RangeInclusive<u32> = 1..=900;
 
 /// Bounds of `/tmp` in MB (the same page).
 const EPHEMERAL_MB: std::ops::RangeInclusive<u32> = 512..=10_240;
+
+/// Layers of a function (the same page).
+const MOST_LAYERS: usize = 5;
 
 /// Bytes of names and values of environment variables together (the same page).
 const MOST_VARIABLES: usize = 4096;
@@ -40,12 +43,13 @@ struct Ephemeral {
     size: u32,
 }
 
+/// Where code comes from.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct CodeInput {
-    zip_file: Option<String>,
-    s3_bucket: Option<String>,
-    image_uri: Option<String>,
+pub(super) struct CodeInput {
+    pub(super) zip_file: Option<String>,
+    pub(super) s3_bucket: Option<String>,
+    pub(super) image_uri: Option<String>,
 }
 
 /// What `CreateFunction` and `UpdateFunctionConfiguration` have in common.
@@ -117,10 +121,14 @@ impl Service {
                 .unwrap_or_else(|| "x86_64".to_owned()),
             ephemeral_mb: 512,
             code: model::Code { sha256: String::new(), bytes: 0 },
+            layers: Vec::new(),
             last_modified: String::new(),
             revision: String::new(),
         };
         settings.apply(&mut configuration)?;
+        if let Some(arns) = &settings.layers {
+            configuration.layers = self.lock().layer_uses(arns)?;
+        }
         let exists = || ApiError::conflict(format!("Function already exist: {}", named.function));
         if self.lock().functions.contains_key(&named.function) {
             return Err(exists());
@@ -214,9 +222,13 @@ impl Service {
     /// `UpdateFunctionConfiguration`.
     pub(crate) fn update_configuration(&self, named: &Named, bytes: &[u8]) -> Result<Value, ApiError> {
         let input: Settings = body(bytes)?;
+        let layers = input.layers.as_ref().map(|arns| self.lock().layer_uses(arns)).transpose()?;
         self.change(named, Some(LATEST), |record| {
             check_revision(&record.latest, input.revision_id.as_deref())?;
             input.apply(&mut record.latest)?;
+            if let Some(layers) = layers {
+                record.latest.layers = layers;
+            }
             touch(&mut record.latest);
             Ok(record.latest.shown(false))
         })
@@ -257,7 +269,7 @@ impl Service {
     }
 
     /// Takes the zip of a request in.
-    fn keep(&self, code: &CodeInput) -> Result<model::Code, ApiError> {
+    pub(super) fn keep(&self, code: &CodeInput) -> Result<model::Code, ApiError> {
         let Some(text) = &code.zip_file else {
             let told = if code.s3_bucket.is_some() {
                 "There is no S3 here: give the zip's bytes (ZipFile)."
@@ -287,12 +299,26 @@ impl Service {
     }
 }
 
+impl State {
+    /// The layers that are named.
+    fn layer_uses(&self, arns: &[String]) -> Result<Vec<LayerUse>, ApiError> {
+        if arns.len() > MOST_LAYERS {
+            return Err(ApiError::invalid(format!(
+                "Function cannot have more than {MOST_LAYERS} layers attached."
+            )));
+        }
+        let find = |arn: &String| {
+            let version = Layers::find(&self.layers, arn)
+                .ok_or_else(|| ApiError::invalid(format!("Layer version {arn} does not exist.")))?;
+            Ok(LayerUse { arn: arn.clone(), code: version.code.clone() })
+        };
+        arns.iter().map(find).collect()
+    }
+}
+
 impl Settings {
     /// Enters what was given.
     fn apply(&self, configuration: &mut Configuration) -> Result<(), ApiError> {
-        if self.layers.as_ref().is_some_and(|layers| !layers.is_empty()) {
-            return Err(ApiError::invalid("Layers are not kept here yet: put their files into the zip."));
-        }
         if let Some(runtime) = &self.runtime {
             let python = runtime.strip_prefix("python").and_then(|text| text.parse::<PythonVersion>().ok());
             if python.is_none() {

@@ -5,6 +5,7 @@ mod aliases;
 mod concurrency;
 mod events;
 mod functions;
+mod layers;
 mod urls;
 mod versions;
 

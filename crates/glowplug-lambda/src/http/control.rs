@@ -112,6 +112,23 @@ pub(super) fn control(asked: &Asked, service: &Service) -> Result<Reply, ApiErro
         (m, ["2021-10-31", "functions", name, "urls"]) if m == get => {
             (200, service.list_urls(&asked.named(name)?, marker, most)?)
         }
+        (m, ["2018-10-31", "layers"]) if m == get => match asked.query("find") {
+            Some("LayerVersion") => (200, service.get_layer_by_arn(asked.query("Arn").unwrap_or_default())?),
+            _ => (200, service.list_layers(marker, most)?),
+        },
+        (m, ["2018-10-31", "layers", name, "versions"]) if m == post => {
+            (201, service.publish_layer(name, body)?)
+        }
+        (m, ["2018-10-31", "layers", name, "versions"]) if m == get => {
+            (200, service.list_layer_versions(name, marker, most)?)
+        }
+        (m, ["2018-10-31", "layers", name, "versions", version]) if m == get => {
+            (200, service.get_layer(name, version)?)
+        }
+        (m, ["2018-10-31", "layers", name, "versions", version]) if m == delete => {
+            service.delete_layer(name, version)?;
+            (204, Value::Null)
+        }
         (m, ["2016-08-19", "account-settings"]) if m == get => (200, service.account_settings()),
         (m, ["2017-03-31", "tags", arn]) if m == get => (200, service.tags(arn)?),
         (m, ["2017-03-31", "tags", arn]) if m == post => {

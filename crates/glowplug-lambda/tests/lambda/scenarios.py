@@ -351,6 +351,37 @@ def asynchronous(client, endpoint):
     refused(lambda: call(client, "nope", {}, InvocationType="Event"), "ResourceNotFoundException")
 
 
+def layers(client, endpoint):
+    def layer(value):
+        return {"ZipFile": checked.zipped("VALUE = %r\n" % value, "python/shared.py")}
+
+    first = client.publish_layer_version(LayerName="l", Content=layer("one"), CompatibleRuntimes=["python3.12"])
+    second = client.publish_layer_version(LayerName="l", Content=layer("two"), Description="d", LicenseInfo="MIT")
+    assert (first["Version"], second["Version"]) == (1, 2), (first, second)
+    arn = "arn:aws:lambda:us-east-1:123456789012:layer:l:"
+    assert second["LayerVersionArn"] == arn + "2" and second["Content"]["CodeSha256"]
+    listed = client.list_layers()["Layers"]
+    assert [item["LatestMatchingVersion"]["Version"] for item in listed] == [2]
+    assert [v["Version"] for v in client.list_layer_versions(LayerName="l")["LayerVersions"]] == [2, 1]
+    assert client.get_layer_version(LayerName="l", VersionNumber=1)["CompatibleRuntimes"] == ["python3.12"]
+    assert client.get_layer_version_by_arn(Arn=arn + "2")["Description"] == "d"
+    refused(lambda: client.get_layer_version(LayerName="l", VersionNumber=9), "ResourceNotFoundException")
+    source = "import shared\ndef handler(e, c):\n    return shared.VALUE\n"
+    made = create(client, "f", source, Layers=[arn + "1"])
+    assert [layer["Arn"] for layer in made["Layers"]] == [arn + "1"]
+    assert call(client, "f", {})[1] == "one"
+    client.update_function_configuration(FunctionName="f", Layers=[arn + "1", arn + "2"])
+    assert call(client, "f", {})[1] == "two", "later ones lie over earlier ones"
+    refused(lambda: create(client, "g", source, Layers=[arn + "9"]), "InvalidParameterValueException")
+    # Who uses a version goes on with it when it is gone.
+    client.delete_layer_version(LayerName="l", VersionNumber=2)
+    refused(lambda: client.get_layer_version(LayerName="l", VersionNumber=2), "ResourceNotFoundException")
+    client.update_function_configuration(FunctionName="f", Timeout=5)
+    assert call(client, "f", {})[1] == "two"
+    client.update_function_configuration(FunctionName="f", Layers=[])
+    assert call(client, "f", {})[1]["errorType"] == "Runtime.ImportModuleError"
+
+
 def streamed(client, endpoint):
     create(client, "f", APP)
     answer = client.invoke_with_response_stream(FunctionName="f", Payload=b'{"a": 1}', LogType="Tail")
