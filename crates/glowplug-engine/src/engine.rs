@@ -16,6 +16,9 @@ use crate::spec::{Cpu, EnvironmentSpec, Network};
 use crate::view::{self, Sources};
 use crate::workshop::Workshop;
 
+/// Threads that may wait at once: more than an account may have invokes.
+const THREADS: usize = 2048;
+
 /// What this host lets the engine enforce. Where something is missing, `notes` say why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Capabilities {
@@ -96,6 +99,7 @@ impl Engine {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            .max_blocking_threads(THREADS)
             .thread_name("glowplug-engine")
             .enable_io()
             .enable_time()
@@ -110,6 +114,11 @@ impl Engine {
     /// What the host lets this engine enforce.
     pub fn capabilities(&self) -> &Capabilities {
         &self.0.capabilities
+    }
+
+    /// Where the engine's own tasks run: a server in front of it spares the way between threads.
+    pub fn handle(&self) -> &tokio::runtime::Handle {
+        self.0.runtime()
     }
 
     /// Stops for good: whoever waits for a function, or starts one from now on, gets [`Error::interrupted`] within

@@ -26,16 +26,16 @@ use crate::workshop::Room;
 #[derive(Debug)]
 pub struct Environment {
     // Dropped in this order: the process first, then what it uses.
-    process: Option<Process>,
+    pub(crate) process: Option<Process>,
     group: Group,
     room: Room,
-    engine: Arc<Inner>,
-    spec: EnvironmentSpec,
+    pub(crate) engine: Arc<Inner>,
+    pub(crate) spec: EnvironmentSpec,
     sources: Sources,
-    output: Arc<Output>,
+    pub(crate) output: Arc<Output>,
     blocked: Arc<Blocked>,
     /// How much output there was at the end of the last phase.
-    told: usize,
+    pub(crate) told: usize,
     /// Largest resident size seen in this process, in KiB.
     peak_memory_kib: u64,
 }
@@ -78,16 +78,16 @@ impl Request {
 }
 
 /// How an invoke went, before it is told to the caller.
-struct Run {
+pub(crate) struct Run {
     request_id: String,
-    outcome: Outcome,
+    pub(crate) outcome: Outcome,
     start: Stamp,
     end: Stamp,
     /// When the process was started, if it was for this event.
     started: Option<u64>,
     /// Whether the process has answered and may ask for the next event.
-    goes_on: bool,
-    deadline: Instant,
+    pub(crate) goes_on: bool,
+    pub(crate) deadline: Instant,
 }
 
 impl Environment {
@@ -144,42 +144,8 @@ impl Environment {
         Ok(self.told(run))
     }
 
-    /// Gives the function one event and tells `answered` what becomes of it as soon as that is known; returns when the
-    /// environment is ready for the next one.
-    ///
-    /// # Errors
-    /// As [`Self::invoke`]; then `answered` was not called.
-    pub fn serve(&mut self, request: &Request, answered: impl FnOnce(Invocation)) -> Result<()> {
-        let run = self.run(request)?;
-        let (goes_on, deadline) = (run.goes_on, run.deadline);
-        self.measure();
-        let invocation = self.told(run);
-        answered(invocation);
-        if !goes_on || !self.process.as_ref().is_some_and(|process| process.exchange.wait_ready(deadline)) {
-            self.end_process();
-        }
-        Ok(())
-    }
-
-    /// Takes the output away that was not told yet: what init wrote, or the function after its last answer.
-    pub fn take_output(&mut self) -> Vec<u8> {
-        if let Some(process) = &self.process {
-            process.drain_output();
-        }
-        let untold = self.output.since(self.told);
-        self.output.take();
-        self.told = self.output.len();
-        untold
-    }
-
-    /// Makes room for more output: what was told so far is kept no longer. What was written since is told with the next
-    /// event.
-    pub fn forget_output(&mut self) {
-        self.output.forget(self.told);
-    }
-
     /// Starts the process anew where it is gone, hands the event to it and waits for the answer.
-    fn run(&mut self, request: &Request) -> Result<Run> {
+    pub(crate) fn run(&mut self, request: &Request) -> Result<Run> {
         let request_id = request.id.clone();
         let deadline = Instant::now() + self.spec.timeout;
         let mut started = None;
@@ -230,7 +196,7 @@ impl Environment {
         })
     }
 
-    fn end_process(&mut self) {
+    pub(crate) fn end_process(&mut self) {
         // Its drop ends it.
         self.process = None;
     }
@@ -307,15 +273,24 @@ impl Environment {
 
     /// Hands the event to the waiting process.
     fn pass(&self, request: &Request, started: Option<u64>, deadline: Instant) -> Result<Run> {
-        let request_id = request.id.as_str();
-        let timeout = self.spec.timeout;
-        let Some(process) = &self.process else {
-            return Err(broken("the process is gone"));
-        };
-        let exchange = &process.exchange;
+        let process = self.process()?;
+        let before = self.offer(request, deadline)?;
+        process.exchange.wait_handed(deadline);
+        let answered = process.exchange.wait_answer(deadline);
+        Ok(self.concluded(process, request, (before, started, deadline), answered))
+    }
+
+    /// The process, which is there.
+    pub(crate) fn process(&self) -> Result<&Process> {
+        self.process.as_ref().ok_or_else(|| broken("the process is gone"))
+    }
+
+    /// Puts the event out for the process; when that was.
+    pub(crate) fn offer(&self, request: &Request, deadline: Instant) -> Result<Stamp> {
+        let exchange = &self.process()?.exchange;
         let before = exchange.stamp();
         exchange.offer(Event {
-            request_id: request_id.to_owned(),
+            request_id: request.id.clone(),
             invocation_id: uuid(),
             arn: request.function_arn.clone(),
             trace_id: request.trace_id.clone(),
@@ -324,8 +299,20 @@ impl Environment {
             timeout: deadline.saturating_duration_since(Instant::now()),
             body: request.body.clone(),
         });
-        exchange.wait_handed(deadline);
-        let answered = exchange.wait_answer(deadline);
+        Ok(before)
+    }
+
+    /// What the answer of the process means, or that there is none. The event was put out at `before`; the process was
+    /// started for it at `started`.
+    pub(crate) fn concluded(
+        &self,
+        process: &Process,
+        request: &Request,
+        (before, started, deadline): (Stamp, Option<u64>, Instant),
+        answered: Option<Result<Answer, Ending>>,
+    ) -> Run {
+        let exchange = &process.exchange;
+        let request_id = request.id.as_str();
         let (outcome, start, end, goes_on) = match answered {
             Some(Ok(Answer { reply, handed, received })) => {
                 let outcome = match reply {
@@ -340,11 +327,10 @@ impl Environment {
             }
             None => {
                 let start = exchange.handed().unwrap_or(before);
-                (Outcome::TimedOut(timed_out(request_id, timeout)), start, exchange.stamp(), false)
+                (Outcome::TimedOut(timed_out(request_id, self.spec.timeout)), start, exchange.stamp(), false)
             }
         };
-        let request_id = request_id.to_owned();
-        Ok(Run { request_id, outcome, start, end, started, goes_on, deadline })
+        Run { request_id: request_id.to_owned(), outcome, start, end, started, goes_on, deadline }
     }
 
     /// Waits until the process asks for its next event; one that does not is gone.
@@ -358,7 +344,7 @@ impl Environment {
     }
 
     /// Keeps what the process has written and used so far.
-    fn measure(&mut self) {
+    pub(crate) fn measure(&mut self) {
         if let Some(process) = &self.process {
             process.drain_output();
             let peak = process.peak_memory_kib().max(final_peak(process));
@@ -366,7 +352,7 @@ impl Environment {
         }
     }
 
-    fn told(&mut self, run: Run) -> Invocation {
+    pub(crate) fn told(&mut self, run: Run) -> Invocation {
         let Run { request_id, outcome, start, end, started, .. } = run;
         let start_ns = started.unwrap_or(start.at_ns);
         let log = self.output.since(self.told);

@@ -134,6 +134,8 @@ pub(crate) struct Exchange {
     waiting: AtomicUsize,
     /// Set when the engine is stopped: nobody waits any longer then.
     stop: Arc<AtomicBool>,
+    /// Wakes callers that wait without a thread.
+    stirred: tokio::sync::Notify,
     /// Wakes a waiting poll when an event has been offered.
     pub(crate) offered: tokio::sync::Notify,
 }
@@ -155,6 +157,7 @@ impl Exchange {
             changed: Condvar::new(),
             pid: AtomicI32::new(0),
             waiting: AtomicUsize::new(0),
+            stirred: tokio::sync::Notify::new(),
             offered: tokio::sync::Notify::new(),
         }
     }
@@ -173,6 +176,12 @@ impl Exchange {
         Stamp::now(self.pid.load(Ordering::SeqCst))
     }
 
+    /// Something has changed: who waits looks again.
+    fn stir(&self) {
+        self.changed.notify_all();
+        self.stirred.notify_waiters();
+    }
+
     // ---- the network side ----
 
     /// `GET /next` has arrived. An event that went to a connection which has closed since without an answer was
@@ -189,7 +198,7 @@ impl Exchange {
         };
         state.phase = next;
         state.ready.get_or_insert(stamp);
-        self.changed.notify_all();
+        self.stir();
         Ok(())
     }
 
@@ -226,7 +235,7 @@ impl Exchange {
         if state.handed.is_none() {
             state.handed = Some(self.stamp());
         }
-        self.changed.notify_all();
+        self.stir();
         Some(event)
     }
 
@@ -249,7 +258,7 @@ impl Exchange {
         let handed = state.handed.unwrap_or(received);
         state.answer = Some(Answer { reply, handed, received });
         state.phase = Phase::Answered { request_id: request_id.to_owned() };
-        self.changed.notify_all();
+        self.stir();
         Ok(())
     }
 
@@ -261,7 +270,7 @@ impl Exchange {
         }
         state.phase = Phase::InitFailed;
         state.init_error = Some(error);
-        self.changed.notify_all();
+        self.stir();
         Ok(())
     }
 
@@ -273,13 +282,13 @@ impl Exchange {
         if state.ending.is_none() {
             state.ending = Some(ending);
         }
-        self.changed.notify_all();
+        self.stir();
     }
 
     /// The interpreter could not be executed.
     pub(crate) fn launch_failed(&self, reason: String) {
         self.lock().launch_failure = Some(reason);
-        self.changed.notify_all();
+        self.stir();
     }
 
     // ---- the caller's side ----
@@ -300,6 +309,24 @@ impl Exchange {
                 .wait_timeout(state, left.min(STOP_GLANCE))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+        }
+    }
+
+    /// The same without holding a thread.
+    async fn wait_async<T>(&self, deadline: Instant, look: impl Fn(&State) -> Option<T>) -> Option<T> {
+        loop {
+            let mut stirred = std::pin::pin!(self.stirred.notified());
+            // Registered before the look, so that nothing in between is missed.
+            stirred.as_mut().enable();
+            if let Some(found) = look(&self.lock()) {
+                return Some(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            // Woken, or it is time to look at the clock and at the engine.
+            let _ = tokio::time::timeout(left.min(STOP_GLANCE), stirred).await;
         }
     }
 
@@ -341,21 +368,22 @@ impl Exchange {
 
     /// Waits for the answer or the end of the process; `None` when the time is up.
     pub(crate) fn wait_answer(&self, deadline: Instant) -> Option<Result<Answer, Ending>> {
-        self.wait(deadline, |state| match (&state.answer, state.ending) {
-            (Some(answer), _) => Some(Ok(answer.clone())),
-            (None, Some(ending)) => Some(Err(ending)),
-            (None, None) => None,
-        })
+        self.wait(deadline, |state| answered(state))
+    }
+
+    /// The same without holding a thread.
+    pub(crate) async fn answer_async(&self, deadline: Instant) -> Option<Result<Answer, Ending>> {
+        self.wait_async(deadline, answered).await
     }
 
     /// Waits until the process asks for its next event; false when it ended or the time is up before.
     pub(crate) fn wait_ready(&self, deadline: Instant) -> bool {
-        self.wait(deadline, |state| match (&state.phase, state.ending) {
-            (_, Some(_)) => Some(false),
-            (Phase::Ready, None) => Some(true),
-            _ => None,
-        })
-        .unwrap_or(false)
+        self.wait(deadline, |state| ready(state)).unwrap_or(false)
+    }
+
+    /// The same without holding a thread.
+    pub(crate) async fn ready_async(&self, deadline: Instant) -> bool {
+        self.wait_async(deadline, ready).await.unwrap_or(false)
     }
 
     /// Waits for the end of the process.
@@ -371,6 +399,24 @@ impl Exchange {
     /// When the event was handed out, if it was.
     pub(crate) fn handed(&self) -> Option<Stamp> {
         self.lock().handed
+    }
+}
+
+/// The answer, or the end of the process, whichever there is.
+fn answered(state: &State) -> Option<Result<Answer, Ending>> {
+    match (&state.answer, state.ending) {
+        (Some(answer), _) => Some(Ok(answer.clone())),
+        (None, Some(ending)) => Some(Err(ending)),
+        (None, None) => None,
+    }
+}
+
+/// Whether the process asks for an event; nothing while it does something else.
+fn ready(state: &State) -> Option<bool> {
+    match (&state.phase, state.ending) {
+        (_, Some(_)) => Some(false),
+        (Phase::Ready, None) => Some(true),
+        _ => None,
     }
 }
 

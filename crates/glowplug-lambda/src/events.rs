@@ -93,9 +93,18 @@ impl Service {
 
     /// Runs an event once and sees to what comes after. Blocks.
     pub(crate) fn run_event(&self, mut event: Event) -> Result<()> {
-        let mut result = Err(ApiError::new(Code::Service, "the event was not run"));
-        let call = event.call()?;
-        self.invoke_as(&call, Some(&event.request_id), |answer| result = answer);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (call, id) = (event.call()?, event.request_id.clone());
+        let service = self.clone();
+        self.0.engine.handle().spawn(async move {
+            let answered = Box::new(move |answer| {
+                // Nobody has gone away: the thread below waits.
+                let _ = sender.send(answer);
+            });
+            service.invoke(call, Some(id), answered).await;
+        });
+        let result = receiver.recv();
+        let result = result.unwrap_or_else(|_| Err(ApiError::new(Code::Service, "the event was not run")));
         let configuration = self.event_configuration(&event);
         match event.after(&result, &configuration, now_ms()) {
             Next::Done => {}
@@ -132,7 +141,7 @@ impl Service {
         }
         let named = Named::parse(destination, None).map_err(|error| unsent(destination, &error))?;
         let body = record.to_string().into_bytes().into();
-        let call = Call { named, body, client_context: None, trace_id: None };
+        let call = Call { named, body, client_context: None, trace_id: None, wants_log: false };
         self.accept(&call).map(|_| ()).map_err(|error| unsent(destination, &error))
     }
 }
@@ -155,6 +164,7 @@ impl Event {
             body: body.into(),
             client_context: self.client_context.clone(),
             trace_id: self.trace_id.clone(),
+            wants_log: false,
         })
     }
 

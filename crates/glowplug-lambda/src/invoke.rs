@@ -1,8 +1,8 @@
-//! One invoke: from the request to the answer, on a thread that may wait.
+//! One invoke: from the request to the answer.
 
 use std::sync::Arc;
 
-use glowplug_engine::{Invocation, Outcome, Request};
+use glowplug_engine::{Invocation, Listener, Outcome, Request};
 use hyper::body::Bytes;
 use serde::de::IgnoredAny;
 
@@ -10,7 +10,7 @@ use crate::error::{ApiError, Code};
 use crate::journal::{Told, tail};
 use crate::names::Named;
 use crate::pool::{Cold, Kept, Pool};
-use crate::service::{Admitted, Service};
+use crate::service::{Service, Ticket};
 use crate::time;
 
 /// Largest event of a synchronous invoke: 6 MiB ("Lambda quotas" in the developer guide).
@@ -27,6 +27,8 @@ pub(crate) struct Call {
     /// JSON text, decoded.
     pub(crate) client_context: Option<String>,
     pub(crate) trace_id: Option<String>,
+    /// Whether the answer comes with the end of the log.
+    pub(crate) wants_log: bool,
 }
 
 /// What it gets.
@@ -68,108 +70,190 @@ impl Call {
     }
 }
 
-impl Service {
-    /// Runs an invoke, and tells `answered` its result as soon as there is one; the rest of the work comes after that.
-    /// Blocks.
-    pub(crate) fn invoke(&self, call: &Call, answered: impl FnOnce(Result<Answer, ApiError>)) {
-        self.invoke_as(call, None, answered);
+/// Where the result of an invoke goes.
+pub(crate) type Answered = Box<dyn FnOnce(Result<Answer, ApiError>) + Send>;
+
+/// An invoke that has found its environment.
+struct Running {
+    pool: Arc<Pool>,
+    kept: Kept,
+    request: Request,
+    hearing: Hearing,
+}
+
+/// Tells the client, and everybody else, what becomes of an invoke.
+struct Hearing {
+    service: Service,
+    pool: Arc<Pool>,
+    cold: Option<Cold>,
+    stream: String,
+    request_id: String,
+    trace_id: String,
+    wants_log: bool,
+    /// Until the answer is there.
+    waiting: Option<(Ticket, Answered)>,
+    /// Until the log is there, for a client that wants it.
+    answer: Option<(Answer, Answered)>,
+}
+
+impl Listener for Hearing {
+    fn answered(&mut self, outcome: &mut Outcome) {
+        let Some((ticket, answered)) = self.waiting.take() else { return };
+        self.pool.announce();
+        // Whoever sees the answer may invoke again, and finds room.
+        drop(ticket);
+        let (payload, failed) = match outcome {
+            Outcome::Success(payload) => (std::mem::take(payload), false),
+            Outcome::HandlerError(payload) => (std::mem::take(payload), true),
+            // The log tells what they say.
+            Outcome::Exited(payload) | Outcome::TimedOut(payload) => (payload.clone(), true),
+        };
+        let answer = Answer {
+            request_id: self.request_id.clone(),
+            trace_id: self.trace_id.clone(),
+            version: self.pool.configuration.version.clone(),
+            payload,
+            failed,
+            log_tail: Vec::new(),
+        };
+        if self.wants_log {
+            self.answer = Some((answer, answered));
+        } else {
+            answered(Ok(answer));
+        }
     }
 
-    /// The same under a request id that is known before.
-    pub(crate) fn invoke_as(
-        &self,
-        call: &Call,
-        request_id: Option<&str>,
-        answered: impl FnOnce(Result<Answer, ApiError>),
-    ) {
-        let prepared = call.event(MOST_SYNCHRONOUS).and_then(|event| Ok((event, self.admit(&call.named)?)));
-        let (event, Admitted { pool, ticket }) = match prepared {
-            Ok(prepared) => prepared,
+    fn told(&mut self, invocation: Invocation) {
+        let configuration = &self.pool.configuration;
+        let journal = Told {
+            version: &configuration.version,
+            runtime: &configuration.runtime,
+            memory_mb: configuration.memory_mb,
+            init: self.cold.as_ref().map(|cold| (&cold.init, cold.output.as_slice())),
+            invocation: &invocation,
+            time: &time::logged(time::now()),
+        }
+        .journal();
+        if let Some((mut answer, answered)) = self.answer.take() {
+            answer.log_tail = tail(&journal.text).to_vec();
+            answered(Ok(answer));
+        }
+        (self.service.0.log)(&configuration.function_name, &self.stream, &journal.text);
+    }
+}
+
+impl Service {
+    /// Runs an invoke, and tells `answered` its result as soon as there is one; the rest of the work comes after that.
+    /// `request_id` is known before where somebody was told it.
+    pub(crate) async fn invoke(&self, call: Call, request_id: Option<String>, answered: Answered) {
+        let event = match call.event(MOST_SYNCHRONOUS) {
+            Ok(event) => event,
             Err(error) => return answered(Err(error)),
-        };
-        let (mut kept, cold) = match self.environment(&pool) {
-            Ok(found) => found,
-            Err(error) => {
-                drop(ticket);
-                return answered(Err(error));
-            }
         };
         let mut request = Request::new(call.named.arn(), event);
         if let Some(id) = request_id {
-            id.clone_into(&mut request.id);
+            request.id = id;
         }
         request.client_context.clone_from(&call.client_context);
         if let Some(trace_id) = &call.trace_id {
             request.trace_id.clone_from(trace_id);
         }
-        let (trace_id, stream) = (request.trace_id.clone(), kept.stream.clone());
-        let mut answered = Some(answered);
-        let announced = Arc::clone(&pool);
-        let served = kept.environment.serve(&request, |invocation| {
-            let answer = self.answer(&pool, cold.as_ref(), &stream, invocation, trace_id);
-            announced.announce();
-            // Whoever sees the answer may invoke again, and finds room.
-            drop(ticket);
-            if let Some(answered) = answered.take() {
-                answered(Ok(answer));
+        let admitted = match self.admit(&call.named) {
+            Ok(admitted) => admitted,
+            Err(error) => return answered(Err(error)),
+        };
+        let waiting = (admitted.ticket, answered);
+        let pool = admitted.pool;
+        if let Some(pool) = pool
+            && let Some(kept) = pool.take().await
+        {
+            let running = self.running(pool, kept, None, request, call.wants_log, waiting);
+            if running.kept.environment.is_warm() {
+                return running.warm().await;
             }
-        });
-        match served {
-            Ok(()) => {
-                kept.environment.forget_output();
-                pool.give_back(Some(kept));
-            }
-            Err(error) => {
-                pool.give_back(None);
-                drop(kept);
-                if let Some(answered) = answered.take() {
-                    answered(Err(error.into()));
+            tokio::task::spawn_blocking(move || running.blocking());
+            return;
+        }
+        let service = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let (ticket, answered) = waiting;
+            let started = service.pool(admitted.configuration).and_then(|pool| {
+                let (kept, cold) = pool.start(&service.0.engine, false)?;
+                Ok((pool, kept, cold))
+            });
+            match started {
+                Ok((pool, kept, cold)) => {
+                    let waiting = (ticket, answered);
+                    service.running(pool, kept, Some(cold), request, call.wants_log, waiting).blocking();
+                }
+                Err(error) => {
+                    drop(ticket);
+                    answered(Err(error));
                 }
             }
-        }
+        });
     }
 
-    /// An environment that waits, or a new one.
-    fn environment(&self, pool: &Pool) -> Result<(Kept, Option<Cold>), ApiError> {
-        if let Some(kept) = pool.take() {
-            return Ok((kept, None));
-        }
-        let (kept, cold) = pool.start(&self.0.engine, false)?;
-        Ok((kept, Some(cold)))
-    }
-
-    fn answer(
+    fn running(
         &self,
-        pool: &Pool,
-        cold: Option<&Cold>,
-        stream: &str,
-        invocation: Invocation,
-        trace_id: String,
-    ) -> Answer {
-        let configuration = &pool.configuration;
-        let journal = Told {
-            version: &configuration.version,
-            runtime: &configuration.runtime,
-            memory_mb: configuration.memory_mb,
-            init: cold.map(|cold| (&cold.init, cold.output.as_slice())),
-            invocation: &invocation,
-            time: &time::logged(time::now()),
-        }
-        .journal();
-        (self.0.log)(&configuration.function_name, stream, &journal.text);
-        let (payload, failed) = match invocation.outcome {
-            Outcome::Success(payload) => (payload, false),
-            Outcome::HandlerError(payload) | Outcome::Exited(payload) | Outcome::TimedOut(payload) => {
-                (payload, true)
-            }
+        pool: Arc<Pool>,
+        kept: Kept,
+        cold: Option<Cold>,
+        request: Request,
+        wants_log: bool,
+        waiting: (Ticket, Answered),
+    ) -> Running {
+        let hearing = Hearing {
+            service: self.clone(),
+            pool: Arc::clone(&pool),
+            cold,
+            stream: kept.stream.clone(),
+            request_id: request.id.clone(),
+            trace_id: request.trace_id.clone(),
+            wants_log,
+            waiting: Some(waiting),
+            answer: None,
         };
-        Answer {
-            request_id: invocation.request_id,
-            trace_id,
-            version: configuration.version.clone(),
-            payload,
-            failed,
-            log_tail: tail(&journal.text).to_vec(),
+        Running { pool, kept, request, hearing }
+    }
+}
+
+impl Running {
+    /// On the tasks of the engine.
+    async fn warm(mut self) {
+        match self.kept.environment.serve_async(&self.request, &mut self.hearing).await {
+            Ok(true) => self.give_back(),
+            Ok(false) => {
+                tokio::task::spawn_blocking(move || {
+                    self.kept.environment.end();
+                    self.give_back();
+                });
+            }
+            Err(error) => {
+                tokio::task::spawn_blocking(move || self.give_up(error));
+            }
+        }
+    }
+
+    /// On a thread that may wait: the process has to be started.
+    fn blocking(mut self) {
+        match self.kept.environment.serve(&self.request, &mut self.hearing) {
+            Ok(()) => self.give_back(),
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    fn give_back(mut self) {
+        self.kept.environment.forget_output();
+        self.pool.give_back(Some(self.kept));
+    }
+
+    /// The environment itself is broken: its client hears that, and nobody gets it again.
+    fn give_up(mut self, error: glowplug_core::Error) {
+        self.pool.give_back(None);
+        let waiting = self.hearing.waiting.take().map(|(_, answered)| answered);
+        if let Some(answered) = waiting.or_else(|| self.hearing.answer.take().map(|(_, answered)| answered)) {
+            answered(Err(error.into()));
         }
     }
 }

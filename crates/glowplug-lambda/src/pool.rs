@@ -1,11 +1,13 @@
 //! The environments of one version: those that wait for an event, and room for new ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use glowplug_core::Result;
 use glowplug_engine::{Engine, Environment, EnvironmentSpec, Identity, Init, Initialization, log_stream};
+
+use tokio::sync::Notify;
 
 use crate::model::Configuration;
 use crate::time;
@@ -47,7 +49,7 @@ pub(crate) struct Pool {
     pub(crate) configuration: Configuration,
     spec: EnvironmentSpec,
     state: Mutex<State>,
-    returned: Condvar,
+    returned: Notify,
     /// The configuration or the code is another one now.
     retired: AtomicBool,
 }
@@ -58,7 +60,7 @@ impl Pool {
             configuration,
             spec,
             state: Mutex::default(),
-            returned: Condvar::new(),
+            returned: Notify::new(),
             retired: AtomicBool::new(false),
         }
     }
@@ -68,19 +70,24 @@ impl Pool {
     }
 
     /// An environment that waits, the one that was used last first; provisioned ones before others.
-    pub(crate) fn take(&self) -> Option<Kept> {
+    pub(crate) async fn take(&self) -> Option<Kept> {
         let deadline = Instant::now() + PATIENCE;
-        let mut state = self.lock();
         loop {
-            let provisioned = state.idle.iter().rposition(|kept| kept.provisioned);
-            if let Some(at) = provisioned.or_else(|| state.idle.len().checked_sub(1)) {
-                return Some(state.idle.remove(at));
+            let mut returned = std::pin::pin!(self.returned.notified());
+            // Registered before the look, so that none that returns in between is missed.
+            returned.as_mut().enable();
+            {
+                let mut state = self.lock();
+                let provisioned = state.idle.iter().rposition(|kept| kept.provisioned);
+                if let Some(at) = provisioned.or_else(|| state.idle.len().checked_sub(1)) {
+                    return Some(state.idle.remove(at));
+                }
+                if state.returning == 0 || Instant::now() >= deadline {
+                    return None;
+                }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if state.returning == 0 || left.is_zero() {
-                return None;
-            }
-            state = self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let _ = tokio::time::timeout(left, returned).await;
         }
     }
 
@@ -121,7 +128,7 @@ impl Pool {
             other => other,
         };
         drop(state);
-        self.returned.notify_one();
+        self.returned.notify_waiters();
         // Ending it takes time, and nobody waits for that.
         drop(surplus);
     }
@@ -132,7 +139,7 @@ impl Pool {
         state.provisioned += 1;
         state.idle.push(kept);
         drop(state);
-        self.returned.notify_one();
+        self.returned.notify_waiters();
     }
 
     /// How many were made ahead of events and are there.

@@ -127,9 +127,12 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// An invoke that may run; it counts until this is dropped.
+/// An invoke that may run; it counts until its ticket is dropped.
 pub(crate) struct Admitted {
-    pub(crate) pool: Arc<Pool>,
+    /// What it runs.
+    pub(crate) configuration: Configuration,
+    /// The environments for it, if there are some already.
+    pub(crate) pool: Option<Arc<Pool>>,
     pub(crate) ticket: Ticket,
 }
 
@@ -263,20 +266,19 @@ impl Service {
         look(state.functions.get(&named.function).ok_or_else(|| named.unqualified_not_found())?)
     }
 
-    /// Lets an invoke run, if it may: which environments it can use.
+    /// Lets an invoke run, if it may.
     pub(crate) fn admit(&self, named: &Named) -> Result<Admitted, ApiError> {
-        let (configuration, ticket) = {
-            let mut state = self.lock();
-            let record = state.functions.get(&named.function).ok_or_else(|| named.not_found())?;
-            let chance = glowplug_engine::random_share();
-            let configuration =
-                record.resolve(named.qualifier.as_deref(), chance).ok_or_else(|| named.not_found())?.clone();
-            state.check_room(&named.function, self.0.options.concurrency)?;
-            *state.busy.entry(named.function.clone()).or_insert(0) += 1;
-            (configuration, Ticket { service: self.clone(), function: named.function.clone() })
-        };
-        let pool = self.pool(configuration)?;
-        Ok(Admitted { pool, ticket })
+        let mut state = self.lock();
+        let record = state.functions.get(&named.function).ok_or_else(|| named.not_found())?;
+        let chance = glowplug_engine::random_share();
+        let configuration =
+            record.resolve(named.qualifier.as_deref(), chance).ok_or_else(|| named.not_found())?.clone();
+        state.check_room(&named.function, self.0.options.concurrency)?;
+        *state.busy.entry(named.function.clone()).or_insert(0) += 1;
+        let key = (configuration.function_name.clone(), configuration.version.clone());
+        let pool = state.pools.get(&key).cloned();
+        let ticket = Ticket { service: self.clone(), function: named.function.clone() };
+        Ok(Admitted { configuration, pool, ticket })
     }
 
     /// The environments of a version, made where there are none.

@@ -65,11 +65,13 @@ fn completion(answer: &Answer, log: Option<&str>) -> Vec<u8> {
 /// Waits for the answer of a function.
 pub(super) async fn run(call: Call, service: Service) -> Result<Answer, ApiError> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    tokio::task::spawn_blocking(move || {
-        service.invoke(&call, |result| {
+    // A task of its own: it goes on when the client goes away.
+    tokio::spawn(async move {
+        let answered = Box::new(move |result| {
             // A client that has gone away needs no answer.
             let _ = sender.send(result);
         });
+        service.invoke(call, None, answered).await;
     });
     receiver.await.map_err(|_| ApiError::new(Code::Service, "the invoke was interrupted"))?
 }
@@ -117,7 +119,8 @@ pub(super) async fn accept_event(asked: &Asked, named: Named, service: Service) 
 fn call(asked: &Asked, named: Named) -> Result<Call, ApiError> {
     let client_context = asked.header("x-amz-client-context").map(client_context).transpose()?;
     let trace_id = asked.header("x-amzn-trace-id").map(str::to_owned);
-    Ok(Call { named, body: asked.body.clone(), client_context, trace_id })
+    let wants_log = wants_log(asked);
+    Ok(Call { named, body: asked.body.clone(), client_context, trace_id, wants_log })
 }
 
 /// The client context as the runtime client gets it: JSON text without line breaks or characters beyond ASCII.

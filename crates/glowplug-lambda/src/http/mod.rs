@@ -32,9 +32,6 @@ const MOST_BYTES: usize = 80 * 1024 * 1024;
 /// The one path of AWS's runtime interface emulator.
 const EMULATOR: [&str; 4] = ["2015-03-31", "functions", "function", "invocations"];
 
-/// Threads that wait for functions: more than an account may have invokes at once.
-const THREADS: usize = 2048;
-
 type Reply = Response<Full<Bytes>>;
 
 /// A listening server; it closes when dropped.
@@ -42,7 +39,7 @@ type Reply = Response<Full<Bytes>>;
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    runtime: Option<tokio::runtime::Runtime>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
@@ -56,31 +53,29 @@ impl Server {
                 .cause(error)
                 .hint("`--port 0` takes any free port")
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .max_blocking_threads(THREADS)
-            .thread_name("glowplug-lambda")
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(failed)?;
-        let listener = runtime.block_on(TcpListener::bind(address)).map_err(failed)?;
+        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let handle = service.0.engine.handle().clone();
+        let listener = {
+            let _inside = handle.enter();
+            TcpListener::from_std(listener).map_err(failed)?
+        };
         service.set_address(address);
-        runtime.spawn(accept(listener, service, emulates));
-        Ok(Self { address, runtime: Some(runtime) })
+        let task = handle.spawn(accept(listener, service, emulates));
+        Ok(Self { address, task })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.task.abort();
     }
 }
 
 async fn accept(listener: TcpListener, service: Service, emulates: Option<String>) {
+    // Dropped with this task, and then ends the connections too.
+    let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, for example: the client tries again, and so do we.
@@ -89,7 +84,7 @@ async fn accept(listener: TcpListener, service: Service, emulates: Option<String
         };
         let _ = stream.set_nodelay(true);
         let (service, emulates) = (service.clone(), emulates.clone());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let answers = service_fn(|request| {
                 let (service, emulates) = (service.clone(), emulates.clone());
                 async move { Ok::<_, Infallible>(route(request, service, emulates).await) }
@@ -99,6 +94,7 @@ async fn accept(listener: TcpListener, service: Service, emulates: Option<String
                 .serve_connection(TokioIo::new(stream), answers)
                 .await;
         });
+        while connections.try_join_next().is_some() {}
     }
 }
 

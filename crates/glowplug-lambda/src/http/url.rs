@@ -47,7 +47,7 @@ pub(super) async fn answer(asked: &Asked, name: &str, service: Service) -> Reply
     }
     let body = event(asked, name).to_string().into_bytes().into();
     let trace_id = asked.header("x-amzn-trace-id").map(str::to_owned);
-    let call = Call { named, body, client_context: None, trace_id };
+    let call = Call { named, body, client_context: None, trace_id, wants_log: false };
     match invoke::run(call, service).await {
         Ok(answer) if answer.failed => plain(StatusCode::BAD_GATEWAY, "Internal Server Error"),
         Ok(answer) => response(&answer.payload)
