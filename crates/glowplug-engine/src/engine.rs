@@ -98,7 +98,7 @@ impl Engine {
             }
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(1)
             .max_blocking_threads(THREADS)
             .thread_name("glowplug-engine")
             .enable_io()

@@ -1,13 +1,14 @@
 //! `glowplug serve`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_cli::ServeArgs;
 use glowplug_core::{Error, NoProgress, Progress, PythonVersion, Result};
@@ -25,6 +26,9 @@ use crate::settings::Serve as Settings;
 
 /// How often the user's wish to stop is looked for.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// Log files that are kept open.
+const OPEN_LOGS: usize = 256;
 
 /// How often files are looked at, with `--watch`.
 const WATCH: Duration = Duration::from_millis(300);
@@ -185,25 +189,39 @@ fn log(console: &Console, state: Option<&Utf8Path>) -> Result<Log> {
         fs::create_dir_all(folder)?;
     }
     let quiet = console.common.quiet;
-    let written: Arc<Mutex<()>> = Arc::default();
+    let files: Mutex<BTreeMap<Utf8PathBuf, fs::File>> = Mutex::default();
     Ok(Box::new(move |function, stream, text| {
         // Lines of two invokes do not mix.
-        let _one = written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
         if !quiet {
             // Nothing can be said where standard error itself is broken.
             let _ = std::io::stderr().write_all(text);
         }
         let Some(folder) = &folder else { return };
-        let file = folder.join(function).join(stream.replace('/', "-") + ".log");
-        let write = || -> std::io::Result<()> {
-            if let Some(parent) = file.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            fs::OpenOptions::new().create(true).append(true).open(&file)?.write_all(text)
-        };
+        if files.len() >= OPEN_LOGS {
+            files.clear();
+        }
+        let path = folder.join(function).join(stream.replace('/', "-") + ".log");
         // A full disk keeps no function from running.
-        let _ = write();
+        let _ = append(&mut files, path, text);
     }))
+}
+
+fn append(
+    files: &mut BTreeMap<Utf8PathBuf, fs::File>,
+    path: Utf8PathBuf,
+    text: &[u8],
+) -> std::io::Result<()> {
+    match files.entry(path) {
+        Entry::Occupied(mut open) => open.get_mut().write_all(text),
+        Entry::Vacant(free) => {
+            if let Some(folder) = free.key().parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let file = fs::OpenOptions::new().create(true).append(true).open(free.key())?;
+            free.insert(file).write_all(text)
+        }
+    }
 }
 
 /// Says where it is, what it serves, and what this host does not let it enforce.
