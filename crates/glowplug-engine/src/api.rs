@@ -164,7 +164,11 @@ async fn response(request: Request<Incoming>, id: &str, exchange: &Exchange) -> 
         Ok(Some(body)) => (StatusCode::ACCEPTED, OK.to_owned(), Reply::Response(body)),
     };
     match exchange.answer(id, reply, exchange.stamp()) {
-        Ok(()) => json(status, answer),
+        Ok(()) => {
+            // Whoever waits for the answer gets it before the runtime client gets its receipt.
+            tokio::task::yield_now().await;
+            json(status, answer)
+        }
         Err(refusal) => refused(&refusal),
     }
 }

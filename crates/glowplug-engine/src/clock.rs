@@ -1,5 +1,6 @@
 //! The clocks and counters that measurements come from.
 
+use std::io::Read;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -67,8 +68,10 @@ pub(crate) fn process_cpu_ns(pid: i32) -> Option<u64> {
 
 /// Largest resident size of a process in KiB (`VmHWM`); 0 where it is gone.
 pub(crate) fn peak_memory_kib(pid: i32) -> u64 {
-    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    field_kib(&status, "VmHWM:")
+    // The kernel gives the whole of it at the first read: asking for its length first would be no use.
+    let mut status = [0_u8; 4096];
+    let read = fs_err::File::open(format!("/proc/{pid}/status")).and_then(|mut file| file.read(&mut status));
+    field_kib(&String::from_utf8_lossy(&status[..read.unwrap_or(0)]), "VmHWM:")
 }
 
 fn field_kib(status: &str, field: &str) -> u64 {

@@ -19,6 +19,11 @@ use crate::workshop::Workshop;
 /// Threads that may wait at once: more than an account may have invokes.
 const THREADS: usize = 2048;
 
+/// Threads of the engine's own tasks: half of the processors, since functions need the others.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
+}
+
 /// What this host lets the engine enforce. Where something is missing, `notes` say why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Capabilities {
@@ -98,7 +103,7 @@ impl Engine {
             }
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(workers())
             .max_blocking_threads(THREADS)
             .thread_name("glowplug-engine")
             .enable_io()

@@ -382,6 +382,9 @@ fn share(cpu: Cpu, memory_mb: u32) -> Option<f64> {
 /// executed too, so that a figure no larger than our own says nothing.
 fn final_peak(process: &Process) -> u64 {
     let counted = process.exchange.ending().map_or(0, |ending| ending.peak_memory_kib);
+    if counted == 0 {
+        return 0;
+    }
     let own = crate::clock::peak_memory_kib(std::process::id().cast_signed());
     if counted > own { counted } else { 0 }
 }
