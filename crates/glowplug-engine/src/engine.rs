@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cgroup::{Controller, Group, Hierarchies};
 use crate::environment::Environment;
@@ -119,6 +120,13 @@ impl Engine {
     /// What the host lets this engine enforce.
     pub fn capabilities(&self) -> &Capabilities {
         &self.0.capabilities
+    }
+
+    /// Lets this process have as many open files as it may: each environment needs several. Functions get Lambda's limit.
+    pub fn raise_open_files() {
+        let limit = getrlimit(Resource::Nofile);
+        // Where that is refused, fewer environments run at once.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 
     /// Where the engine's own tasks run: a server in front of it spares the way between threads.

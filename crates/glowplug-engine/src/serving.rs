@@ -63,15 +63,14 @@ impl Environment {
         self.end_process();
     }
 
-    /// Takes the output away that was not told yet: what init wrote, or the function after its last answer.
+    /// Takes the output away that is kept: what init wrote.
     pub fn take_output(&mut self) -> Vec<u8> {
         if let Some(process) = &self.process {
             process.drain_output();
         }
-        let untold = self.output.since(self.told);
-        self.output.take();
+        let output = self.output.take();
         self.told = self.output.len();
-        untold
+        output
     }
 
     /// Makes room for more output: what was told so far is kept no longer. What was written since is told with the next

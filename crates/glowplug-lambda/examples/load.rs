@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! load invoke URL CONNECTIONS SECONDS     invokes with `{"n": 1}`; prints latencies in µs and invokes a second
-//! load canned PORT SECONDS                serves one runtime client; prints what a round takes, in µs
+//! load canned PORT SECONDS                serves one runtime client; prints what a round takes, from asking for an event
+//!                                         until asking for the next one, in µs
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a tool of the bench")]
@@ -83,14 +84,16 @@ fn canned(port: u16, seconds: f64) -> Result<(), Box<dyn Error>> {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
         let (mut writer, mut reader) = (stream.try_clone()?, BufReader::new(stream));
-        let mut begin = Instant::now();
+        let mut begin: Option<Instant> = None;
         while let Ok((first, _)) = message(&mut reader) {
             let until = *until.get_or_insert_with(|| Instant::now() + Duration::from_secs_f64(seconds));
             if Instant::now() >= until {
                 break;
             }
             if first.starts_with("GET") {
-                begin = Instant::now();
+                if let Some(begin) = begin.replace(Instant::now()) {
+                    rounds.push(begin.elapsed().as_micros() as u64);
+                }
                 let deadline = 4_000_000_000_000_u64;
                 let answer = format!(
                     "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: {deadline}\r\nLambda-Runtime-Invoked-Function-Arn: a\r\nLambda-Runtime-Trace-Id: t\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{EVENT}",
@@ -98,7 +101,6 @@ fn canned(port: u16, seconds: f64) -> Result<(), Box<dyn Error>> {
                 );
                 writer.write_all(answer.as_bytes())?;
             } else {
-                rounds.push(begin.elapsed().as_micros() as u64);
                 writer.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"status\":\"OK\"}\n")?;
             }
         }

@@ -54,6 +54,8 @@ pub(super) fn interpreter(orders: &Orders<'_>) -> ! {
     if let Err(error) = arrange(orders) {
         fail(control, Stage::Descriptors, 1, error);
     }
+    // Not before: those of an engine with many environments have higher numbers.
+    limit_one(libc::RLIMIT_NOFILE, OPEN_FILES);
     await_acknowledgement(CONTROL);
     execute(orders)
 }
@@ -78,17 +80,17 @@ fn await_acknowledgement(control: RawFd) {
     }
 }
 
+fn limit_one(resource: libc::__rlimit_resource_t, value: u64) {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: the limit outlives the call.
+    unsafe { libc::setrlimit(resource, &raw const limit) };
+}
+
 /// Resource limits and capabilities. What the host forbids to set is not there to be limited.
 fn limit(orders: &Orders<'_>) {
-    let set = |resource, value| {
-        let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-        // SAFETY: the limit outlives the call.
-        unsafe { libc::setrlimit(resource, &raw const limit) };
-    };
-    set(libc::RLIMIT_CORE, 0);
-    set(libc::RLIMIT_NOFILE, OPEN_FILES);
+    limit_one(libc::RLIMIT_CORE, 0);
     if let Some(processes) = orders.processes {
-        set(libc::RLIMIT_NPROC, processes);
+        limit_one(libc::RLIMIT_NPROC, processes);
     }
     // A function has no capabilities; those that only open files stay, since the host's root may have to read
     // a tree that belongs to somebody else (CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH).

@@ -131,3 +131,16 @@ fn places(engine: &Engine) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[test]
+fn an_engine_with_many_open_files_still_gives_functions_their_own_limit() {
+    Engine::raise_open_files();
+    let held: Vec<_> = (0..1100).map_while(|_| std::fs::File::open("/dev/null").ok()).collect();
+    if held.len() < 1100 {
+        println!("this host does not allow a thousand open files");
+        return;
+    }
+    let source =
+        "import resource\ndef handler(e, c):\n    return resource.getrlimit(resource.RLIMIT_NOFILE)\n";
+    assert_eq!(Function::new(source).answer("1"), serde_json::json!([1024, 1024]));
+}

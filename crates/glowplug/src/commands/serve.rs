@@ -44,6 +44,7 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
             .hint("leave `--rie` out: every function has its own path then"));
     }
     refuse_twins(&functions)?;
+    Engine::raise_open_files();
     let engine = Engine::new()?;
     // Trees live as long as they are served.
     let mut trees: Vec<Ready> =

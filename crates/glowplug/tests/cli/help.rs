@@ -13,6 +13,7 @@ fn the_program_says_what_it_does() {
 
     Commands:
       build  Build a smaller and faster artifact, and verify by replay that it behaves the same
+      serve  Serve functions on this machine through Lambda's own API, until stopped
       trace  Show where the cold start of a function goes, import by import
 
     Options:
@@ -25,6 +26,9 @@ fn the_program_says_what_it_does() {
 
       Build a faster artifact, proved by replay to behave the same:
         glowplug build path/to/function
+
+      Run it here as Lambda would, for boto3 and the AWS CLI:
+        glowplug serve path/to/function
 
       Read the result with a program:
         glowplug build path/to/function --format json > report.json

@@ -9,6 +9,7 @@ mod build;
 mod help;
 mod later;
 mod remembered;
+mod serve;
 mod slow_examples;
 mod support;
 mod surroundings;

@@ -1,0 +1,170 @@
+//! `glowplug serve`: what it prints, that it serves, that it watches, that nothing of it stays.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{PYTHON, Project};
+
+const APP: &str =
+    "import os\nprint('loading')\ndef handler(event, context):\n    return {'says': 'one', 'event': event}\n";
+
+/// Invokes that `slow_faults` makes.
+const FAULTS: &str = "10000";
+
+/// The program, serving.
+struct Serving {
+    child: Child,
+    address: String,
+    first: Value,
+}
+
+impl Serving {
+    fn start(project: &Project, more: &[&str]) -> Self {
+        let arguments = [&["serve", "function", "--port", "0", "--format", "json", "-q"], more].concat();
+        let mut command = project.command(&arguments);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "it does not serve: {:?}", child.wait_with_output());
+        let first: Value = serde_json::from_str(&line).unwrap();
+        let address = first["endpoint"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+        Self { child, address, first }
+    }
+
+    /// Invokes: the status, and the payload.
+    fn invoke(&self, function: &str, event: &Value) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let body = event.to_string();
+        write!(
+            stream,
+            "POST /2015-03-31/functions/{function}/invocations HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
+    }
+
+    /// Ctrl-C: how it ended.
+    fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn a_function_is_served_until_ctrl_c() {
+    let project = Project::new(APP);
+    let serving = Serving::start(&project, &[]);
+    assert_eq!(serving.first["schema"], "glowplug.serve/1");
+    assert_eq!(serving.first["functions"], json!(["demo"]));
+    let event = json!({"a": [1, null]});
+    for _ in 0..2 {
+        assert_eq!(serving.invoke("demo", &event), (200, json!({"says": "one", "event": event})));
+    }
+    assert_eq!(serving.invoke("other", &event).0, 404);
+    assert!(!project.running().is_empty());
+    assert_eq!(serving.stop(), Some(0));
+    assert_eq!(project.running(), Vec::<i32>::new());
+    // The log that CloudWatch would keep.
+    let logs: Vec<_> = fs_err::read_dir(project.root.join(".glowplug/logs/demo")).unwrap().collect();
+    let [log] = logs.as_slice() else { panic!("{logs:?}") };
+    let text = fs_err::read_to_string(log.as_ref().unwrap().path()).unwrap();
+    assert!(text.starts_with("INIT_START ") && text.contains("\nloading\n"), "{text}");
+    assert_eq!(text.matches("REPORT RequestId: ").count(), 2, "{text}");
+}
+
+#[test]
+fn what_changes_is_served_anew() {
+    let project = Project::new(APP);
+    let serving = Serving::start(&project, &["--watch"]);
+    assert_eq!(serving.invoke("demo", &json!(1)).1["says"], "one");
+    // What cannot be served is told, and the old one goes on.
+    project.write("function/glowplug.toml", "handler = 7\n");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(serving.invoke("demo", &json!(1)).1["says"], "one");
+    project.configure("");
+    project.write("function/app.py", APP.replace("'one'", "'two'"));
+    let mut says = Value::Null;
+    for _ in 0..300 {
+        says = serving.invoke("demo", &json!(1)).1["says"].clone();
+        if says == "two" {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(says, "two");
+    assert_eq!(serving.stop(), Some(0));
+    assert_eq!(project.running(), Vec::<i32>::new());
+}
+
+#[test]
+fn people_read_where_it_is_and_what_is_enforced() {
+    let project = Project::new(APP);
+    let mut child = project
+        .command(&["serve", "function", "--port", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let said: Vec<String> = lines.by_ref().take(4).collect();
+    assert!(said[0].starts_with("Serving on http://127.0.0.1:"), "{said:?}");
+    assert_eq!(said[1], "  demo");
+    assert!(said[2].starts_with("Enforced: ") && said[3].starts_with("Not enforced: "), "{said:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let project = Project::new(APP);
+    project.write("second/app.py", APP);
+    project.write("second/glowplug.toml", project.read("function/glowplug.toml"));
+    insta::assert_snapshot!(project.fails(2, &["serve", "function", "second"]), @r"
+    error: two functions are called `demo`
+      cause: function and second
+
+    hint: give one of them another `name` in its `glowplug.toml`
+    ");
+    insta::assert_snapshot!(project.fails(2, &["serve", "--rie"]), @r"
+    error: `--rie` serves one function
+      cause: 0 were given
+
+    hint: leave `--rie` out: every function has its own path then
+    ");
+    assert!(project.fails(1, &["serve", "nowhere"]).starts_with("error: "));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = project.run(&["serve", "function", "--port", &port, "--state", "s"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.stderr.contains("cannot listen on 127.0.0.1:"), "{said:?}");
+}
+
+/// Ten thousand invokes of a function that does everything wrong, and a program that is killed on the way.
+#[test]
+fn slow_faults() {
+    let project = Project::empty();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/faults.py");
+    let program = assert_cmd::cargo::cargo_bin!("glowplug");
+    let done = Command::new("python3")
+        .arg(script)
+        .arg(program)
+        .args([project.root.as_str(), PYTHON.as_str(), FAULTS])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{failed}");
+    println!("{said}");
+}
