@@ -1,4 +1,5 @@
-//! Control groups, version 1 and 2: the memory limit, the processor share, the number of processes.
+//! Control groups, version 1 and 2: the memory limit, the processor share, the number of processes, and that they stand
+//! still between events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -13,6 +14,10 @@ use crate::limits::{CPU_PERIOD_US, PROCESSES};
 /// How long a new engine waits for the groups of a killed one; the next engine tries again.
 const STALE_PATIENCE: Duration = Duration::from_millis(500);
 
+/// The files that freeze a group.
+const FREEZER_ONE: &str = "freezer.state";
+const FREEZER_TWO: &str = "cgroup.freeze";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
     One,
@@ -23,16 +28,18 @@ enum Version {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Controller {
     Cpu,
+    Freezer,
     Memory,
     Pids,
 }
 
 impl Controller {
-    const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Pids];
+    const ALL: [Self; 4] = [Self::Cpu, Self::Freezer, Self::Memory, Self::Pids];
 
     fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
+            Self::Freezer => "freezer",
             Self::Memory => "memory",
             Self::Pids => "pids",
         }
@@ -43,6 +50,8 @@ impl Controller {
         match (self, version) {
             (Self::Cpu, Version::One) => "cpu.cfs_quota_us",
             (Self::Cpu, Version::Two) => "cpu.max",
+            (Self::Freezer, Version::One) => FREEZER_ONE,
+            (Self::Freezer, Version::Two) => FREEZER_TWO,
             (Self::Memory, Version::One) => "memory.limit_in_bytes",
             (Self::Memory, Version::Two) => "memory.max",
             (Self::Pids, _) => "pids.max",
@@ -88,6 +97,7 @@ impl Hierarchies {
             }
             match controller {
                 Controller::Cpu => group.cpu = Some((folder, *version)),
+                Controller::Freezer => group.freezer = Some((folder, *version)),
                 Controller::Memory => limit_memory(&folder, *version, memory_mb)?,
                 Controller::Pids => fs::write(folder.join("pids.max"), PROCESSES.to_string())?,
             }
@@ -184,6 +194,7 @@ fn limit_memory(folder: &Utf8Path, version: Version, memory_mb: u32) -> Result<(
 pub(crate) struct Group {
     folders: Vec<Utf8PathBuf>,
     cpu: Option<(Utf8PathBuf, Version)>,
+    freezer: Option<(Utf8PathBuf, Version)>,
 }
 
 impl Group {
@@ -194,6 +205,16 @@ impl Group {
             Ok(file.into_parts().0.into())
         };
         self.folders.iter().map(open).collect()
+    }
+
+    /// Has the processes stand still, or go on.
+    pub(crate) fn freeze(&self, still: bool) -> Result<()> {
+        let Some((folder, version)) = &self.freezer else { return Ok(()) };
+        match version {
+            Version::One => fs::write(folder.join(FREEZER_ONE), if still { "FROZEN" } else { "THAWED" })?,
+            Version::Two => fs::write(folder.join(FREEZER_TWO), if still { "1" } else { "0" })?,
+        }
+        Ok(())
     }
 
     /// Sets the processor share; `None` is no limit.
@@ -239,6 +260,11 @@ pub(crate) fn remove_stale(folders: &[&Utf8Path], prefix: &str) -> bool {
     for folder in folders {
         let Ok(entries) = folder.read_dir_utf8() else { continue };
         for entry in entries.flatten().filter(|entry| entry.file_name().starts_with(prefix)) {
+            // Under version 1 what stands still does not even die.
+            let state = entry.path().join(FREEZER_ONE);
+            if state.exists() {
+                let _ = fs::write(state, "THAWED");
+            }
             all &= remove_group(entry.path(), deadline);
         }
     }

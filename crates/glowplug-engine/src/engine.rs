@@ -41,6 +41,8 @@ pub struct Capabilities {
     pub cpu_share: bool,
     /// The limit on the number of processes.
     pub process_limit: bool,
+    /// Environments stand still between events.
+    pub freezer: bool,
     /// One sentence for each thing that is missing.
     pub notes: Vec<String>,
 }
@@ -92,6 +94,7 @@ impl Engine {
         capabilities.memory_limit = hierarchies.has(Controller::Memory);
         capabilities.cpu_share = hierarchies.has(Controller::Cpu);
         capabilities.process_limit = hierarchies.has(Controller::Pids);
+        capabilities.freezer = hierarchies.has(Controller::Freezer);
         for (enforced, what) in [
             (capabilities.memory_limit, "the memory limit"),
             (capabilities.cpu_share, "the processor share"),

@@ -27,7 +27,7 @@ use crate::workshop::Room;
 pub struct Environment {
     // Dropped in this order: the process first, then what it uses.
     pub(crate) process: Option<Process>,
-    group: Group,
+    pub(crate) group: Group,
     room: Room,
     pub(crate) engine: Arc<Inner>,
     pub(crate) spec: EnvironmentSpec,
@@ -38,6 +38,15 @@ pub struct Environment {
     pub(crate) told: usize,
     /// Largest resident size seen in this process, in KiB.
     peak_memory_kib: u64,
+    /// Whether its processes stand still.
+    pub(crate) frozen: bool,
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        // What stands still cannot be ended. A group that cannot be written to is gone.
+        let _ = self.thaw();
+    }
 }
 
 /// How an init went, before it is told to the caller.
@@ -126,6 +135,7 @@ impl Environment {
             blocked: Arc::new(Blocked::default()),
             told: 0,
             peak_memory_kib: 0,
+            frozen: false,
         };
         let run = environment.run_init(INIT_TIMEOUT, true)?;
         environment.told = environment.output.len();
@@ -197,6 +207,7 @@ impl Environment {
     }
 
     pub(crate) fn end_process(&mut self) {
+        let _ = self.thaw();
         // Its drop ends it.
         self.process = None;
     }

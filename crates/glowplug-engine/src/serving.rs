@@ -22,6 +22,7 @@ impl Environment {
     /// # Errors
     /// As [`Self::invoke`]; then the listener has heard nothing.
     pub fn serve(&mut self, request: &Request, listener: &mut dyn Listener) -> Result<()> {
+        self.thaw()?;
         let mut run = self.run(request)?;
         listener.answered(&mut run.outcome);
         let (goes_on, deadline) = (run.goes_on, run.deadline);
@@ -39,6 +40,7 @@ impl Environment {
     /// # Errors
     /// As [`Self::serve`].
     pub async fn serve_async(&mut self, request: &Request, listener: &mut dyn Listener) -> Result<bool> {
+        self.thaw()?;
         let deadline = Instant::now() + self.spec.timeout;
         let before = self.offer(request, deadline)?;
         let answered = self.process()?.exchange.answer_async(deadline).await;
@@ -51,6 +53,30 @@ impl Environment {
         self.measure();
         listener.told(self.told(run));
         Ok(goes_on && self.process()?.exchange.ready_async(deadline).await)
+    }
+
+    /// Has its processes stand still until the next event, as Lambda does, where the host allows it.
+    ///
+    /// # Errors
+    /// Surroundings: the control group cannot be written to.
+    pub fn freeze(&mut self) -> Result<()> {
+        if !self.frozen && self.is_warm() {
+            self.group.freeze(true)?;
+            self.frozen = true;
+        }
+        Ok(())
+    }
+
+    /// Has them go on.
+    ///
+    /// # Errors
+    /// As [`Self::freeze`].
+    pub fn thaw(&mut self) -> Result<()> {
+        if self.frozen {
+            self.group.freeze(false)?;
+            self.frozen = false;
+        }
+        Ok(())
     }
 
     /// Whether its process waits for an event.

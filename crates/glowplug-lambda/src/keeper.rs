@@ -75,6 +75,7 @@ impl Service {
         let pools: Vec<_> =
             self.lock().pools.iter().map(|(key, pool)| (key.clone(), Arc::clone(pool))).collect();
         for ((function, version), pool) in pools {
+            pool.freeze();
             let surplus = pool.surplus(self.0.options.idle, self.wanted(&function, &version));
             if !surplus.is_empty() {
                 std::thread::spawn(move || drop(surplus));

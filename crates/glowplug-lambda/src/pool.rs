@@ -16,6 +16,9 @@ use crate::time;
 /// any cold start takes.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// How long an environment waits before it stands still: events that come one after the other are not held up.
+const STILL_AFTER: Duration = Duration::from_millis(100);
+
 /// An environment, and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -164,6 +167,15 @@ impl Pool {
         }
         state.idle = kept;
         surplus
+    }
+
+    /// Has those that have waited for a while stand still.
+    pub(crate) fn freeze(&self) {
+        let mut state = self.lock();
+        for kept in state.idle.iter_mut().filter(|kept| kept.since.elapsed() >= STILL_AFTER) {
+            // Where that fails it goes on running, which does no harm.
+            let _ = kept.environment.freeze();
+        }
     }
 
     /// Gives up all of them: those that wait at once, the others when they come back.

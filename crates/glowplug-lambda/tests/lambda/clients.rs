@@ -63,6 +63,15 @@ fn layers_are_published_and_used() {
 }
 
 #[test]
+fn environments_stand_still_between_events() {
+    if glowplug_engine::Engine::new().is_ok_and(|engine| engine.capabilities().freezer) {
+        scenario("frozen");
+    } else {
+        println!("this host has no freezer");
+    }
+}
+
+#[test]
 fn answers_are_streamed() {
     scenario("streamed");
 }

@@ -382,6 +382,31 @@ def layers(client, endpoint):
     assert call(client, "f", {})[1]["errorType"] == "Runtime.ImportModuleError"
 
 
+def frozen(client, endpoint):
+    """Between events an environment stands still."""
+    source = """
+import threading, time
+BEATS = 0
+def beat():
+    global BEATS
+    while True:
+        time.sleep(0.01)
+        BEATS += 1
+threading.Thread(target=beat, daemon=True).start()
+def handler(event, context):
+    before = BEATS
+    time.sleep(event)
+    return BEATS - before, BEATS
+"""
+    create(client, "f", source)
+    beats, all = call(client, "f", 0.5)[1]
+    assert beats > 10, beats
+    time.sleep(2)
+    _, later = call(client, "f", 0)[1]
+    # The tenth of a second before it stands still, and what a slow machine adds: nothing near two hundred.
+    assert later - all < 60, (all, later)
+
+
 def streamed(client, endpoint):
     create(client, "f", APP)
     answer = client.invoke_with_response_stream(FunctionName="f", Payload=b'{"a": 1}', LogType="Tail")

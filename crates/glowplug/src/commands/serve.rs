@@ -239,6 +239,7 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
                 "memory": can.memory_limit,
                 "cpu": can.cpu_share,
                 "process_count": can.process_limit,
+                "frozen": can.freezer,
                 "network": false,
             },
             "notes": can.notes,
@@ -257,6 +258,7 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
         (can.memory_limit, "the memory size"),
         (can.process_limit, "1024 processes"),
         (can.process_namespace, "its processes end with it"),
+        (can.freezer, "it stands still between events"),
     ];
     let list = |wanted: bool| {
         let names: Vec<&str> =
