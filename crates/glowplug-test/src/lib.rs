@@ -17,7 +17,7 @@ use fs_err as fs;
 use glowplug_core::PythonVersion;
 
 pub use contract::{REPORT, TRACE, lacks};
-pub use tools::{npm_package, python_with};
+pub use tools::{npm_package, python_with, wheel};
 
 /// Minor versions of Python 3 that the tests run on.
 const MINORS: std::ops::RangeInclusive<u8> = 9..=13;
@@ -79,8 +79,21 @@ pub fn clients() -> Vec<Client> {
 /// # Panics
 /// Where it cannot be fetched.
 pub fn client(interpreter: &Interpreter) -> Client {
+    client_of(interpreter, "", "awslambdaric")
+}
+
+/// The same of the major version before.
+///
+/// # Panics
+/// Where it cannot be fetched.
+pub fn client_before(interpreter: &Interpreter) -> Client {
+    client_of(interpreter, "-before", "awslambdaric==3.*")
+}
+
+fn client_of(interpreter: &Interpreter, kind: &str, requirement: &str) -> Client {
     let home = cache().join("test-clients");
-    let folder = home.join(interpreter.version.to_string());
+    let name = format!("{}{kind}", interpreter.version);
+    let folder = home.join(&name);
     let client = Client {
         version: interpreter.version,
         interpreter: interpreter.path.clone(),
@@ -89,18 +102,18 @@ pub fn client(interpreter: &Interpreter) -> Client {
     };
     fs::create_dir_all(&home).unwrap();
     // Test processes run side by side: one fetches, the others wait. A killed one leaves no lock.
-    let lock = fs::File::create(home.join(format!("{}.lock", interpreter.version))).unwrap();
+    let lock = fs::File::create(home.join(format!("{name}.lock"))).unwrap();
     lock.file().lock().unwrap();
     if !folder.join("complete").exists() {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        fetch(&client, &folder);
+        fetch(&client, &folder, requirement);
         fs::write(folder.join("complete"), "").unwrap();
     }
     client
 }
 
-fn fetch(client: &Client, folder: &Utf8Path) {
+fn fetch(client: &Client, folder: &Utf8Path, requirement: &str) {
     run(Command::new(&client.interpreter).args(["-m", "venv", "--without-pip"]).arg(folder.join("venv")));
     let has_pip = Command::new(&client.interpreter)
         .args(["-m", "pip", "--version"])
@@ -115,7 +128,7 @@ fn fetch(client: &Client, folder: &Utf8Path) {
     };
     let mut pip = Command::new(installer);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-    run(pip.arg(&client.packages).arg("awslambdaric"));
+    run(pip.arg(&client.packages).arg(requirement));
 }
 
 /// Runs a command to its end and gives its output.

@@ -30,6 +30,27 @@ pub fn python_with(interpreter: &Interpreter, name: &str, packages: &[&str]) -> 
     folder.join("bin/python")
 }
 
+/// The folder with what one wheel of PyPI holds, without what it depends on.
+///
+/// # Panics
+/// Where it cannot be fetched.
+pub fn wheel(interpreter: &Interpreter, distribution: &str) -> Utf8PathBuf {
+    let folder = kept(&format!("wheel-{distribution}"), &[distribution], |folder| {
+        let maker = folder.join("venv");
+        run(Command::new(&interpreter.path).args(["-m", "venv"]).arg(&maker));
+        let python = maker.join("bin/python");
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+        run(pip.args(["--only-binary", ":all:", "--dest"]).arg(folder).arg(distribution));
+        let unpack = "import glob, sys, zipfile\n\
+                      (path,) = glob.glob(sys.argv[1] + '/*.whl')\n\
+                      zipfile.ZipFile(path).extractall(sys.argv[1] + '/wheel')\n";
+        run(Command::new(&python).args(["-c", unpack]).arg(folder));
+        fs::remove_dir_all(maker).unwrap();
+    });
+    folder.join("wheel")
+}
+
 /// The folder of one package of npm, without what it depends on; its scripts are not run.
 ///
 /// # Panics

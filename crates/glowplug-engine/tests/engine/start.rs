@@ -47,6 +47,20 @@ fn every_interpreter_serves_events_in_one_process() {
 }
 
 #[test]
+fn the_runtime_client_of_before_is_served_too() {
+    let interpreters = glowplug_test::interpreters();
+    let python = interpreters.iter().find(|found| found.version == any_python().version).unwrap();
+    let function = Function::on(&glowplug_test::client_before(python), ECHO);
+    let mut environment = function.ready();
+    for count in 1..=2 {
+        let invocation = environment.invoke(br#"{"n": "é"}"#).unwrap();
+        assert_eq!(success(&invocation, &environment.log())["count"], count);
+    }
+    let failing = Function::on(&glowplug_test::client_before(python), "import nowhere\n");
+    assert!(matches!(failing.start().1.outcome, InitOutcome::Error { error_type, .. } if error_type == "Runtime.ImportModuleError"));
+}
+
+#[test]
 fn phases_are_measured_and_add_up() {
     let function = Function::new(
         "import time\ntime.sleep(0.05)\nsum(range(3_000_000))\ndef handler(e, c):\n    time.sleep(0.03)\n    sum(range(1_000_000))\n",

@@ -1,6 +1,6 @@
 //! Scenarios of clients, one test each.
 
-use crate::support::{Running, scenario, scenario_on};
+use crate::support::{Running, python, scenario, scenario_on};
 
 #[test]
 fn invokes_answer_and_tell_their_log() {
@@ -44,7 +44,7 @@ fn reserved_concurrency_holds() {
 
 #[test]
 fn the_accounts_concurrency_holds() {
-    scenario_on(&Running::with(None, 10), "account_concurrency");
+    scenario_on(&Running::with(None, 10), "account_concurrency", &[]);
 }
 
 #[test]
@@ -79,6 +79,23 @@ fn answers_are_streamed() {
 #[test]
 fn functions_have_addresses_over_http() {
     scenario("function_urls");
+}
+
+#[test]
+fn payloads_are_those_of_awss_own_emulator() {
+    let folder = glowplug_test::wheel(glowplug_test::newest(), "aws-sam-cli");
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    let emulator = folder.join(format!("samcli/local/rapid/aws-lambda-rie-{machine}"));
+    let mut permissions = fs_err::metadata(&emulator).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+    fs_err::set_permissions(&emulator, permissions).unwrap();
+    let client = python();
+    let more = [
+        ("EMULATOR", emulator.as_str()),
+        ("CLIENT_PYTHON", client.python.as_str()),
+        ("CLIENT_PACKAGES", client.packages.as_str()),
+    ];
+    scenario_on(&Running::start(None), "beside_the_emulator", &more);
 }
 
 #[test]

@@ -75,11 +75,11 @@ impl Drop for Running {
 /// Runs a scenario of `scenarios.py` against a service of its own.
 pub(crate) fn scenario(name: &str) {
     let running = Running::start(None);
-    scenario_on(&running, name);
+    scenario_on(&running, name, &[]);
 }
 
-/// The same against one that runs.
-pub(crate) fn scenario_on(running: &Running, name: &str) {
+/// The same against one that runs, with more variables.
+pub(crate) fn scenario_on(running: &Running, name: &str, more: &[(&str, &str)]) {
     let folder = TempDir::new().unwrap();
     let python = glowplug_test::python_with(glowplug_test::newest(), "aws", &["boto3", "awscli"]);
     let script = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lambda/scenarios.py"));
@@ -90,6 +90,7 @@ pub(crate) fn scenario_on(running: &Running, name: &str) {
         .arg(name)
         .env("SCENARIO_FOLDER", folder.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .envs(more.iter().copied())
         .output()
         .unwrap();
     let log = String::from_utf8_lossy(&running.logged.lock().unwrap()).into_owned();
