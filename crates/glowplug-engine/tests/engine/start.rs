@@ -53,11 +53,13 @@ fn the_runtime_client_of_before_is_served_too() {
     let function = Function::on(&glowplug_test::client_before(python), ECHO);
     let mut environment = function.ready();
     for count in 1..=2 {
-        let invocation = environment.invoke(br#"{"n": "é"}"#).unwrap();
+        let invocation = environment.invoke("{\"n\": \"é\"}".as_bytes()).unwrap();
         assert_eq!(success(&invocation, &environment.log())["count"], count);
     }
     let failing = Function::on(&glowplug_test::client_before(python), "import nowhere\n");
-    assert!(matches!(failing.start().1.outcome, InitOutcome::Error { error_type, .. } if error_type == "Runtime.ImportModuleError"));
+    assert!(
+        matches!(failing.start().1.outcome, InitOutcome::Error { error_type, .. } if error_type == "Runtime.ImportModuleError")
+    );
 }
 
 #[test]
