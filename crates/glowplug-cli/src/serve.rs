@@ -51,6 +51,10 @@ pub struct ServeArgs {
     #[arg(long)]
     pub watch: bool,
 
+    /// Say at the end what the invokes would have cost on Lambda
+    #[arg(long)]
+    pub price: bool,
+
     /// Answer where AWS's runtime interface emulator does, for one function: its port, its path
     #[arg(long)]
     pub rie: bool,

@@ -129,11 +129,14 @@ impl Listener for Hearing {
             version: &configuration.version,
             runtime: &configuration.runtime,
             memory_mb: configuration.memory_mb,
+            function: &configuration.function_name,
+            logging: &configuration.logging,
             init: self.cold.as_ref().map(|cold| (&cold.init, cold.output.as_slice())),
             invocation: &invocation,
             time: &time::logged(time::now()),
         }
         .journal();
+        self.service.bill(configuration, journal.billed_ms);
         if let Some((mut answer, answered)) = self.answer.take() {
             answer.log_tail = tail(&journal.text).to_vec();
             answered(Ok(answer));

@@ -4,7 +4,9 @@
 //! rely on.
 
 use glowplug_engine::{Init, InitOutcome, Invocation, Outcome};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::model::Logging;
 
 /// Bytes of the log that a client gets with its answer (`LogResult` of the service model).
 const TAIL_BYTES: usize = 4096;
@@ -15,6 +17,8 @@ pub(crate) struct Told<'a> {
     pub(crate) version: &'a str,
     pub(crate) runtime: &'a str,
     pub(crate) memory_mb: u32,
+    pub(crate) function: &'a str,
+    pub(crate) logging: &'a Logging,
     /// The init of the environment, where the invoke had to wait for it, and what was written meanwhile.
     pub(crate) init: Option<(&'a Init, &'a [u8])>,
     pub(crate) invocation: &'a Invocation,
@@ -31,6 +35,9 @@ pub(crate) struct Journal {
 
 impl Told<'_> {
     pub(crate) fn journal(&self) -> Journal {
+        if self.logging.json {
+            return self.json();
+        }
         let mut text = Vec::new();
         if let Some((init, output)) = self.init {
             text.extend(init_start(self.runtime).into_bytes());
@@ -46,6 +53,60 @@ impl Told<'_> {
         text.extend(format!("END RequestId: {id}\n").into_bytes());
         let billed_ms = self.billed_ms();
         text.extend(self.report(billed_ms).into_bytes());
+        Journal { text, billed_ms }
+    }
+
+    /// The same in JSON: a record a line, as the Telemetry API has them. Those of level DEBUG are not told.
+    fn json(&self) -> Journal {
+        let mut text = Vec::new();
+        let says = self.logging.system_level.as_deref() != Some("WARN");
+        let add = |text: &mut Vec<u8>, kind: &str, record: Value| {
+            if says {
+                let line = json!({"time": self.time, "type": kind, "record": record});
+                text.extend(format!("{line}\n").into_bytes());
+            }
+        };
+        if let Some((init, output)) = self.init {
+            let record = json!({
+                "initializationType": "on-demand", "phase": "init", "functionName": self.function,
+                "functionVersion": self.version, "runtimeVersion": self.runtime.replacen("python", "python:", 1) + ".v0",
+            });
+            add(&mut text, "platform.initStart", record);
+            whole_lines(&mut text, output);
+            if init.outcome != InitOutcome::Ready {
+                let record = json!({
+                    "initializationType": "on-demand", "phase": "init",
+                    "status": if matches!(init.outcome, InitOutcome::TimedOut { .. }) { "timeout" } else { "error" },
+                    "metrics": {"durationMs": rounded(init.runtime_ms + init.init_ms)},
+                });
+                add(&mut text, "platform.initReport", record);
+            }
+        }
+        let invocation = self.invocation;
+        let id = &invocation.request_id;
+        add(&mut text, "platform.start", json!({"requestId": id, "version": self.version}));
+        whole_lines(&mut text, &invocation.log);
+        let billed_ms = self.billed_ms();
+        let mut metrics = json!({
+            "durationMs": rounded(invocation.duration_ms),
+            "billedDurationMs": billed_ms,
+            "memorySizeMB": self.memory_mb,
+            "maxMemoryUsedMB": invocation.peak_memory_kib.div_ceil(1024),
+        });
+        if let Some(init_ms) = self.init_ms() {
+            metrics["initDurationMs"] = json!(rounded(init_ms));
+        }
+        let mut record = json!({"requestId": id, "metrics": metrics, "status": "success"});
+        match &invocation.outcome {
+            Outcome::Success(_) => {}
+            Outcome::HandlerError(_) => record["status"] = json!("error"),
+            Outcome::TimedOut(_) => record["status"] = json!("timeout"),
+            Outcome::Exited(_) => {
+                record["status"] = json!("error");
+                record["errorType"] = json!("Runtime.ExitError");
+            }
+        }
+        add(&mut text, "platform.report", record);
         Journal { text, billed_ms }
     }
 
@@ -121,6 +182,11 @@ fn init_report(init: &Init) -> Option<String> {
     Some(format!("INIT_REPORT Init Duration: {duration:.2} ms\tPhase: init\tStatus: {status}\n"))
 }
 
+/// Two digits after the point.
+fn rounded(ms: f64) -> f64 {
+    (ms * 100.0).round() / 100.0
+}
+
 /// Output, ended by a line break if there is any.
 fn whole_lines(text: &mut Vec<u8>, output: &[u8]) {
     text.extend_from_slice(output);
@@ -166,11 +232,17 @@ mod tests {
     }
 
     fn lines(outcome: Outcome, start: Option<(&Init, &[u8])>) -> (String, u64) {
+        written(outcome, start, false)
+    }
+
+    fn written(outcome: Outcome, start: Option<(&Init, &[u8])>, json: bool) -> (String, u64) {
         let invocation = invocation(outcome);
         let told = Told {
             version: "$LATEST",
             runtime: "python3.13",
             memory_mb: 128,
+            function: "f",
+            logging: &Logging { json, ..Logging::default() },
             init: start,
             invocation: &invocation,
             time: "2026-11-29T10:00:00.000Z",
@@ -221,6 +293,22 @@ mod tests {
         );
         assert!(text.ends_with("Status: error\tError Type: Runtime.ExitError\t\n"), "{text}");
         assert_eq!(billed, 48);
+    }
+
+    #[test]
+    fn records_of_json_are_those_of_telemetry() {
+        let (text, billed) =
+            written(Outcome::Success(Vec::new()), Some((&init(InitOutcome::Ready), b"{}")), true);
+        let records: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
+        let kinds: Vec<&str> = records.iter().filter_map(|record| record["type"].as_str()).collect();
+        assert_eq!(kinds, ["platform.initStart", "platform.start", "platform.report"], "{text}");
+        let report = &records[records.len() - 1]["record"];
+        assert_eq!(
+            report["metrics"],
+            json!({"durationMs": 47.28, "billedDurationMs": billed, "memorySizeMB": 128, "maxMemoryUsedMB": 86, "initDurationMs": 340.74})
+        );
+        assert_eq!(report["status"], "success");
     }
 
     #[test]

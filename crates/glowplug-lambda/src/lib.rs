@@ -29,4 +29,4 @@ mod store;
 mod time;
 
 pub use http::Server;
-pub use service::{ACCOUNT_CONCURRENCY, LocalFunction, Log, Options, RuntimeFolder, Runtimes, Service};
+pub use service::{ACCOUNT_CONCURRENCY, Bill, LocalFunction, Log, Options, RuntimeFolder, Runtimes, Service};

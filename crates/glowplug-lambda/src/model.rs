@@ -81,6 +81,8 @@ pub(crate) struct Configuration {
     pub(crate) architecture: String,
     /// Size of `/tmp` in MB.
     pub(crate) ephemeral_mb: u32,
+    #[serde(default)]
+    pub(crate) logging: Logging,
     pub(crate) code: Code,
     /// Later ones over earlier ones.
     #[serde(default)]
@@ -88,6 +90,44 @@ pub(crate) struct Configuration {
     /// ISO 8601 with milliseconds and the offset, as Lambda writes it.
     pub(crate) last_modified: String,
     pub(crate) revision: String,
+}
+
+/// How a version logs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Logging {
+    /// JSON in place of text.
+    pub(crate) json: bool,
+    /// The least level of the function's own lines, for JSON.
+    pub(crate) application_level: Option<String>,
+    /// The least level of the service's lines, for JSON.
+    pub(crate) system_level: Option<String>,
+}
+
+impl Logging {
+    /// `LoggingConfig` of the service model.
+    fn shown(&self, function: &str) -> Value {
+        let group = format!("/aws/lambda/{function}");
+        if !self.json {
+            return json!({"LogFormat": "Text", "LogGroup": group});
+        }
+        json!({
+            "LogFormat": "JSON",
+            "ApplicationLogLevel": self.application_level.as_deref().unwrap_or("INFO"),
+            "SystemLogLevel": self.system_level.as_deref().unwrap_or("INFO"),
+            "LogGroup": group,
+        })
+    }
+
+    /// The variables that tell the runtime client.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let format = ("AWS_LAMBDA_LOG_FORMAT", if self.json { "JSON" } else { "Text" });
+        let level = self.application_level.as_deref().unwrap_or("INFO");
+        let level = self.json.then_some(("AWS_LAMBDA_LOG_LEVEL", level));
+        std::iter::once(format)
+            .chain(level)
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
 }
 
 /// Which code a version runs.
@@ -227,7 +267,7 @@ impl Configuration {
             "Architectures": [self.architecture],
             "EphemeralStorage": {"Size": self.ephemeral_mb},
             "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
-            "LoggingConfig": {"LogFormat": "Text", "LogGroup": format!("/aws/lambda/{}", self.function_name)},
+            "LoggingConfig": self.logging.shown(&self.function_name),
         });
         if !self.layers.is_empty() {
             let layers =
@@ -284,6 +324,7 @@ pub(crate) mod tests {
             environment: BTreeMap::new(),
             architecture: "x86_64".to_owned(),
             ephemeral_mb: 512,
+            logging: Logging::default(),
             code: Code { sha256: "00ff".to_owned(), bytes: 2 },
             layers: Vec::new(),
             last_modified: "2026-11-29T00:00:00.000+0000".to_owned(),

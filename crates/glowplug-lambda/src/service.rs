@@ -11,7 +11,7 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
 
 use crate::error::ApiError;
 use crate::events::Event;
-use crate::model::{Code, Configuration, Layers, Record};
+use crate::model::{Code, Configuration, Layers, Logging, Record};
 use crate::names::Named;
 use crate::pool::Pool;
 use crate::store::Store;
@@ -81,6 +81,23 @@ pub struct LocalFunction {
     pub bytes: u64,
 }
 
+/// What the invokes of a function would be billed, provisioned concurrency and free tier apart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Bill {
+    /// How many there were.
+    pub invokes: u64,
+    /// Billed duration in ms, all together.
+    pub billed_ms: u64,
+    /// US dollars.
+    pub usd: f64,
+}
+
+/// Prices in US dollars in us-east-1, of the first tier ("AWS Lambda Pricing", as of 2026-11): a request, and a second
+/// of a GB on x86_64 and on arm64.
+const USD_PER_REQUEST: f64 = 0.20 / 1e6;
+const USD_PER_GB_SECOND: f64 = 0.000_016_666_7;
+const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
+
 /// Files of a version.
 #[derive(Debug, Clone)]
 struct Files {
@@ -100,6 +117,8 @@ pub(crate) struct State {
     pub(crate) busy: BTreeMap<String, u32>,
     /// Why provisioned environments of a qualifier could not be made, by function and qualifier.
     pub(crate) unready: BTreeMap<(String, String), String>,
+    /// Function → what its invokes are billed.
+    bills: BTreeMap<String, Bill>,
     /// Accepted events that wait, by request id.
     pub(crate) waiting: BTreeMap<String, Event>,
 }
@@ -200,6 +219,7 @@ impl Service {
             environment: function.environment,
             architecture: function.architecture.to_string(),
             ephemeral_mb: 512,
+            logging: Logging::default(),
             code: Code { sha256: digest.clone(), bytes },
             layers: Vec::new(),
             last_modified: time::modified(time::now()),
@@ -232,6 +252,22 @@ impl Service {
     /// Names of all functions.
     pub fn functions(&self) -> Vec<String> {
         self.lock().functions.keys().cloned().collect()
+    }
+
+    /// What all invokes so far would be billed, by function.
+    pub fn bills(&self) -> BTreeMap<String, Bill> {
+        self.lock().bills.clone()
+    }
+
+    pub(crate) fn bill(&self, configuration: &Configuration, billed_ms: u64) {
+        let arm = configuration.architecture == Architecture::Arm64.to_string();
+        let price = if arm { USD_PER_GB_SECOND_ARM } else { USD_PER_GB_SECOND };
+        let gb_seconds = f64::from(configuration.memory_mb) / 1024.0 * billed_ms as f64 / 1000.0;
+        let mut state = self.lock();
+        let bill = state.bills.entry(configuration.function_name.clone()).or_default();
+        bill.invokes += 1;
+        bill.billed_ms += billed_ms;
+        bill.usd += USD_PER_REQUEST + gb_seconds * price;
     }
 
     /// Changes a function under the lock, writes it down, and ends environments of the version that `retires` names.
@@ -326,7 +362,12 @@ impl Service {
             architecture: if arm { Architecture::Arm64 } else { Architecture::X86_64 },
             memory_mb: configuration.memory_mb,
             timeout: Duration::from_secs(u64::from(configuration.timeout_s)),
-            environment: configuration.environment.clone(),
+            environment: configuration
+                .environment
+                .clone()
+                .into_iter()
+                .chain(configuration.logging.variables())
+                .collect(),
             cpu: self.0.options.cpu,
             network: self.0.options.network,
             hash_seed: None,

@@ -253,6 +253,7 @@ pub(crate) struct Serve {
     pub(crate) options: glowplug_lambda::Options,
     pub(crate) port: u16,
     pub(crate) watch: bool,
+    pub(crate) price: bool,
     pub(crate) rie: bool,
 }
 
@@ -263,7 +264,7 @@ const EMULATOR_PORT: u16 = 8080;
 impl Serve {
     /// Reads the options of `serve`.
     pub(crate) fn new(args: ServeArgs, common: &Common) -> Self {
-        let ServeArgs { path, port, idle, concurrency, state, watch, rie, common: _ } = args;
+        let ServeArgs { path, port, idle, concurrency, state, watch, price, rie, common: _ } = args;
         Self {
             paths: path,
             load: LoadOptions {
@@ -280,6 +281,7 @@ impl Serve {
                 network: glowplug_engine::Network::Allow,
             },
             watch,
+            price,
             port: port.unwrap_or(if rie { EMULATOR_PORT } else { PORT }),
             rie,
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{body, page};
 use crate::error::{ApiError, Code};
-use crate::model::{self, Configuration, LayerUse, Layers, Record};
+use crate::model::{self, Configuration, LayerUse, Layers, Logging, Record};
 use crate::names::{Named, is_word};
 use crate::service::{Service, State, end};
 use crate::time;
@@ -43,6 +43,14 @@ struct Ephemeral {
     size: u32,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LoggingInput {
+    log_format: Option<String>,
+    application_log_level: Option<String>,
+    system_log_level: Option<String>,
+}
+
 /// Where code comes from.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -64,6 +72,7 @@ struct Settings {
     memory_size: Option<u32>,
     environment: Option<Variables>,
     ephemeral_storage: Option<Ephemeral>,
+    logging_config: Option<LoggingInput>,
     layers: Option<Vec<String>>,
     revision_id: Option<String>,
 }
@@ -120,6 +129,7 @@ impl Service {
             architecture: architecture(input.architectures.as_deref())?
                 .unwrap_or_else(|| "x86_64".to_owned()),
             ephemeral_mb: 512,
+            logging: Logging::default(),
             code: model::Code { sha256: String::new(), bytes: 0 },
             layers: Vec::new(),
             last_modified: String::new(),
@@ -359,11 +369,51 @@ impl Settings {
             }
             *member = given;
         }
+        if let Some(logging) = &self.logging_config {
+            configuration.logging = logging.checked()?;
+        }
         if let Some(environment) = &self.environment {
             check_variables(&environment.variables)?;
             configuration.environment.clone_from(&environment.variables);
         }
         Ok(())
+    }
+}
+
+impl LoggingInput {
+    fn checked(&self) -> Result<Logging, ApiError> {
+        let json = match self.log_format.as_deref() {
+            None | Some("Text") => false,
+            Some("JSON") => true,
+            Some(other) => {
+                let must = "satisfy enum value set: [JSON, Text]";
+                return Err(ApiError::constraint(other, "loggingConfig.logFormat", must));
+            }
+        };
+        for (level, known, name) in [
+            (
+                &self.application_log_level,
+                &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"][..],
+                "loggingConfig.applicationLogLevel",
+            ),
+            (&self.system_log_level, &["DEBUG", "INFO", "WARN"][..], "loggingConfig.systemLogLevel"),
+        ] {
+            let Some(level) = level else { continue };
+            if !known.contains(&level.as_str()) {
+                let must = format!("satisfy enum value set: [{}]", known.join(", "));
+                return Err(ApiError::constraint(level, name, &must));
+            }
+            if !json {
+                return Err(ApiError::invalid(
+                    "Your LoggingConfig is invalid: log levels can only be set where LogFormat is JSON.",
+                ));
+            }
+        }
+        Ok(Logging {
+            json,
+            application_level: self.application_log_level.clone(),
+            system_level: self.system_log_level.clone(),
+        })
     }
 }
 

@@ -72,6 +72,11 @@ fn environments_stand_still_between_events() {
 }
 
 #[test]
+fn logs_are_json_where_that_is_wanted() {
+    scenario("json_logs");
+}
+
+#[test]
 fn answers_are_streamed() {
     scenario("streamed");
 }

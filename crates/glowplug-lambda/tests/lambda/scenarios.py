@@ -408,6 +408,23 @@ def handler(event, context):
     assert later - all < 60, (all, later)
 
 
+def json_logs(client, endpoint):
+    source = "import logging\nlogging.getLogger().setLevel('INFO')\ndef handler(e, c):\n    logging.info('told')\n"
+    logging = {"LogFormat": "JSON", "ApplicationLogLevel": "DEBUG"}
+    made = create(client, "f", source, LoggingConfig=logging)
+    assert made["LoggingConfig"]["ApplicationLogLevel"] == "DEBUG", made
+    status, _, whole = call(client, "f", {}, LogType="Tail")
+    records = [json.loads(line) for line in log(whole).splitlines()]
+    assert [r.get("type") for r in records] == ["platform.initStart", "platform.start", None, "platform.report"], records
+    assert (records[2]["level"], records[2]["message"]) == ("INFO", "told"), records
+    assert records[3]["record"]["requestId"] == whole["ResponseMetadata"]["RequestId"]
+    assert records[3]["record"]["metrics"]["memorySizeMB"] == 128
+    bad = {"LogFormat": "Text", "SystemLogLevel": "DEBUG"}
+    refused(lambda: create(client, "g", source, LoggingConfig=bad), "InvalidParameterValueException")
+    client.update_function_configuration(FunctionName="f", LoggingConfig={"LogFormat": "Text"})
+    assert "REPORT RequestId" in log(call(client, "f", {}, LogType="Tail")[2])
+
+
 def streamed(client, endpoint):
     create(client, "f", APP)
     answer = client.invoke_with_response_stream(FunctionName="f", Payload=b'{"a": 1}', LogType="Tail")

@@ -76,7 +76,34 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     }
     drop(server);
     service.stop();
-    Ok(())
+    if settings.price { tell_price(console, &service) } else { Ok(()) }
+}
+
+/// What the invokes would have cost, by function.
+fn tell_price(console: &Console, service: &Service) -> Result<()> {
+    let bills = service.bills();
+    if console.common.json {
+        let shown: BTreeMap<&String, _> = bills
+            .iter()
+            .map(|(name, bill)| {
+                (name, json!({"invokes": bill.invokes, "billed_ms": bill.billed_ms, "usd": bill.usd}))
+            })
+            .collect();
+        return console
+            .printer
+            .data(&format!("{}\n", json!({"schema": "glowplug.price/1", "functions": shown})));
+    }
+    let mut text = String::new();
+    for (name, bill) in &bills {
+        text.push_str(&format!(
+            "{name}: {} invokes, {} ms billed, ${:.6}; a million such ${:.2}\n",
+            bill.invokes,
+            bill.billed_ms,
+            bill.usd,
+            bill.usd / bill.invokes as f64 * 1e6
+        ));
+    }
+    console.printer.data(&text)
 }
 
 fn prepare(console: &Console, function: &Function) -> Result<Ready> {

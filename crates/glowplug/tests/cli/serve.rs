@@ -24,7 +24,8 @@ struct Serving {
 
 impl Serving {
     fn start(project: &Project, more: &[&str]) -> Self {
-        let arguments = [&["serve", "function", "--port", "0", "--format", "json", "-q"], more].concat();
+        let arguments =
+            [&["serve", "function", "--port", "0", "--format", "json", "--price", "-q"], more].concat();
         let mut command = project.command(&arguments);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -53,11 +54,12 @@ impl Serving {
         (status, serde_json::from_str(body).unwrap())
     }
 
-    /// Ctrl-C: how it ended.
-    fn stop(mut self) -> Option<i32> {
+    /// Ctrl-C: how it ended, and what it said at the end.
+    fn stop(self) -> (Option<i32>, Value) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        self.child.wait().unwrap().code()
+        let output = self.child.wait_with_output().unwrap();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
     }
 }
 
@@ -73,7 +75,10 @@ fn a_function_is_served_until_ctrl_c() {
     }
     assert_eq!(serving.invoke("other", &event).0, 404);
     assert!(!project.running().is_empty());
-    assert_eq!(serving.stop(), Some(0));
+    let (code, price) = serving.stop();
+    assert_eq!(code, Some(0));
+    assert_eq!(price["functions"]["demo"]["invokes"], 2);
+    assert!(price["functions"]["demo"]["usd"].as_f64().unwrap() > 0.0, "{price}");
     assert_eq!(project.running(), Vec::<i32>::new());
     // The log that CloudWatch would keep.
     let logs: Vec<_> = fs_err::read_dir(project.root.join(".glowplug/logs/demo")).unwrap().collect();
@@ -103,7 +108,7 @@ fn what_changes_is_served_anew() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(says, "two");
-    assert_eq!(serving.stop(), Some(0));
+    assert_eq!(serving.stop().0, Some(0));
     assert_eq!(project.running(), Vec::<i32>::new());
 }
 
