@@ -60,12 +60,14 @@ impl Call {
         if self.body.is_empty() {
             return Ok(Bytes::from_static(b"{}"));
         }
-        serde_json::from_slice::<IgnoredAny>(&self.body).map_err(|error| {
+        let refused = |cause: String| {
             ApiError::new(
                 Code::InvalidRequestContent,
-                format!("Could not parse request body into json: Could not parse payload into json: {error}"),
+                format!("Could not parse request body into json: Could not parse payload into json: {cause}"),
             )
-        })?;
+        };
+        let text = std::str::from_utf8(&self.body).map_err(|error| refused(error.to_string()))?;
+        serde_json::from_str::<IgnoredAny>(text).map_err(|error| refused(error.to_string()))?;
         Ok(self.body.clone())
     }
 }
@@ -248,15 +250,21 @@ impl Running {
 
     fn give_back(mut self) {
         self.kept.environment.forget_output();
-        self.pool.give_back(Some(self.kept));
+        let announced = self.hearing.waiting.is_none();
+        if let Some(surplus) = self.pool.give_back(self.kept, announced) {
+            // Ending it takes a moment.
+            self.hearing.service.0.engine.handle().spawn_blocking(move || drop(surplus));
+        }
     }
 
     /// The environment itself is broken: its client hears that, and nobody gets it again.
     fn give_up(mut self, error: glowplug_core::Error) {
-        self.pool.give_back(None);
+        let announced = self.hearing.waiting.is_none();
+        self.kept.environment.end();
         let waiting = self.hearing.waiting.take().map(|(_, answered)| answered);
         if let Some(answered) = waiting.or_else(|| self.hearing.answer.take().map(|(_, answered)| answered)) {
             answered(Err(error.into()));
         }
+        drop(self.pool.give_up(self.kept, announced));
     }
 }

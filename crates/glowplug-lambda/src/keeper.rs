@@ -55,8 +55,6 @@ fn keep(service: &Weak<Inner>) {
 
 /// A provisioned environment that is not there yet.
 struct Wanted {
-    function: String,
-    qualifier: String,
     configuration: Configuration,
 }
 
@@ -91,16 +89,12 @@ impl Service {
                 let Some(configuration) = record.resolve(Some(qualifier), 1.0) else { continue };
                 let key = (function.clone(), configuration.version.clone());
                 let there = state.pools.get(&key).map_or(0, |pool| pool.provisioned());
-                let failed = state.unready.contains_key(&(function.clone(), qualifier.clone()));
+                let failed = state.unready.contains_key(&configuration.revision);
                 let means = |q: &str| record.resolve(Some(q), 1.0).is_some_and(|c| c.version == key.1);
                 let wanted: u32 =
                     record.provisioned.iter().filter(|(q, _)| means(q)).map(|(_, p)| p.requested).sum();
                 if there < wanted && !failed {
-                    all.push(Wanted {
-                        function: function.clone(),
-                        qualifier: qualifier.clone(),
-                        configuration: configuration.clone(),
-                    });
+                    all.push(Wanted { configuration: configuration.clone() });
                 }
             }
         }
@@ -109,7 +103,8 @@ impl Service {
 
     /// Makes one; where that fails, the qualifier says so until its configuration is put again.
     fn provide(&self, wanted: Wanted) {
-        let Wanted { function, qualifier, configuration } = wanted;
+        let Wanted { configuration } = wanted;
+        let revision = configuration.revision.clone();
         let made = self.pool(configuration).and_then(|pool| {
             let (kept, cold) = pool.start(&self.0.engine, true)?;
             Ok((pool, kept, cold))
@@ -117,10 +112,10 @@ impl Service {
         match made {
             Ok((pool, kept, cold)) if cold.init.outcome == InitOutcome::Ready => pool.provide(kept),
             Ok(_) => {
-                self.lock().unready.insert((function, qualifier), FAILURE.to_owned());
+                self.lock().unready.insert(revision, FAILURE.to_owned());
             }
             Err(error) => {
-                self.lock().unready.insert((function, qualifier), error.message);
+                self.lock().unready.insert(revision, error.message);
             }
         }
     }

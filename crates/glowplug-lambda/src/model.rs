@@ -226,6 +226,13 @@ impl Record {
         self.version(&alias.version)
     }
 
+    /// Removes what hangs on a version or an alias that is gone.
+    pub(crate) fn forget(&mut self, qualifier: &str) {
+        self.provisioned.remove(qualifier);
+        self.events.remove(qualifier);
+        self.urls.remove(qualifier);
+    }
+
     /// Environments that are to be ready in all.
     pub(crate) fn provisioned_total(&self) -> u32 {
         self.provisioned.values().map(|provisioned| provisioned.requested).sum()

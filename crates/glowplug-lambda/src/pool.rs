@@ -118,22 +118,36 @@ impl Pool {
         self.lock().returning += 1;
     }
 
-    /// It is back, or is gone.
-    pub(crate) fn give_back(&self, kept: Option<Kept>) {
+    /// It is back, announced before or not. One that was made ahead and has lost its process is given up: the next one is
+    /// to be ready. Gives what nobody wants any more, which ends when it is dropped.
+    pub(crate) fn give_back(&self, kept: Kept, announced: bool) -> Option<Kept> {
         let mut state = self.lock();
-        state.returning = state.returning.saturating_sub(1);
-        let kept = kept.map(|kept| Kept { since: Instant::now(), ..kept });
-        let surplus = match kept {
-            Some(kept) if !self.retired.load(Ordering::SeqCst) => {
-                state.idle.push(kept);
-                None
+        state.returning = state.returning.saturating_sub(usize::from(announced));
+        let broken = kept.provisioned && !kept.environment.is_warm();
+        let surplus = if self.retired.load(Ordering::SeqCst) || broken {
+            if broken {
+                state.provisioned = state.provisioned.saturating_sub(1);
             }
-            other => other,
+            Some(kept)
+        } else {
+            state.idle.push(Kept { since: Instant::now(), ..kept });
+            None
         };
         drop(state);
         self.returned.notify_waiters();
-        // Ending it takes time, and nobody waits for that.
-        drop(surplus);
+        surplus
+    }
+
+    /// It is broken, and nobody gets it again.
+    pub(crate) fn give_up(&self, kept: Kept, announced: bool) -> Kept {
+        let mut state = self.lock();
+        state.returning = state.returning.saturating_sub(usize::from(announced));
+        if kept.provisioned {
+            state.provisioned = state.provisioned.saturating_sub(1);
+        }
+        drop(state);
+        self.returned.notify_waiters();
+        kept
     }
 
     /// Adds one that was made ahead of events.

@@ -115,8 +115,8 @@ pub(crate) struct State {
     pub(crate) pools: BTreeMap<(String, String), Arc<Pool>>,
     /// Function → invokes that run now.
     pub(crate) busy: BTreeMap<String, u32>,
-    /// Why provisioned environments of a qualifier could not be made, by function and qualifier.
-    pub(crate) unready: BTreeMap<(String, String), String>,
+    /// Configurations for which no environment could be made ahead, by their revisions, and why.
+    pub(crate) unready: BTreeMap<String, String>,
     /// Function → what its invokes are billed.
     bills: BTreeMap<String, Bill>,
     /// Accepted events that wait, by request id.

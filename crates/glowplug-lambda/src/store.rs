@@ -27,6 +27,9 @@ const EVENTS: Table = TableDefinition::new("events/1");
 /// Name of a layer → its versions, as JSON.
 const LAYERS: Table = TableDefinition::new("layers/1");
 
+/// What the names of folders begin with that are being filled.
+const UNPACKING: &str = "unpacking-";
+
 /// The folder of one account.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -135,7 +138,7 @@ impl Store {
         if tree.exists() {
             return Ok(code);
         }
-        let work = tempfile::Builder::new().prefix("unpacking-").tempdir_in(&self.code)?;
+        let work = tempfile::Builder::new().prefix(UNPACKING).tempdir_in(&self.code)?;
         let folder = Utf8Path::from_path(work.path())
             .ok_or_else(|| Error::surroundings("the state folder's path is not UTF-8"))?;
         let (file, task) = (folder.join("code.zip"), folder.join("task"));
@@ -168,12 +171,19 @@ impl Store {
     pub(crate) fn remove_unused(&self, used: &BTreeSet<&str>) -> Result<()> {
         for entry in fs::read_dir(&self.code)? {
             let entry = entry?;
-            if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_ours(&name) && !used.contains(name.as_str()) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether a name in the folder of code is one that we give: a hash, or what a killed program was unpacking.
+fn is_ours(name: &str) -> bool {
+    let is_hash = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash || name.starts_with(UNPACKING)
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
@@ -213,7 +223,10 @@ mod tests {
         assert!(store.tree(&code).is_dir() && store.zip(&code).is_file());
         store.remove_unused(&BTreeSet::from([code.sha256.as_str()])).unwrap();
         assert_eq!(fs::read_dir(folder.join("code")).unwrap().count(), 1);
+        fs::create_dir(folder.join("code/src")).unwrap();
+        fs::write(folder.join("code/notes.txt"), "mine").unwrap();
         store.remove_unused(&BTreeSet::new()).unwrap();
+        assert!(folder.join("code/src").exists() && folder.join("code/notes.txt").exists(), "not ours");
         assert!(!store.tree(&code).exists());
     }
 }

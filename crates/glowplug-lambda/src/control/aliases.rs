@@ -89,7 +89,7 @@ impl Service {
     pub(crate) fn delete_alias(&self, named: &Named, name: &str) -> Result<(), ApiError> {
         self.change(named, None, |record| {
             record.aliases.remove(name);
-            record.provisioned.remove(name);
+            record.forget(name);
             Ok(())
         })
     }

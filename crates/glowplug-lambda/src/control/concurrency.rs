@@ -96,7 +96,13 @@ impl Service {
             record.provisioned.insert(qualifier.to_owned(), provisioned);
             Ok(())
         })?;
-        self.lock().unready.remove(&(named.function.clone(), qualifier.to_owned()));
+        // It is tried again.
+        let mut state = self.lock();
+        let state = &mut *state;
+        let record = state.functions.get(&named.function);
+        if let Some(found) = record.and_then(|record| record.resolve(Some(qualifier), 1.0)) {
+            state.unready.remove(&found.revision);
+        }
         Ok(json!({
             "RequestedProvisionedConcurrentExecutions": requested,
             "AllocatedProvisionedConcurrentExecutions": 0,
@@ -151,10 +157,10 @@ impl State {
     fn provisioned(&self, named: &Named, record: &Record, qualifier: &str) -> Option<Value> {
         let provisioned = record.provisioned.get(qualifier)?;
         let requested = provisioned.requested;
-        let version = record.resolve(Some(qualifier), 1.0).map(|configuration| configuration.version.clone());
-        let key = (named.function.clone(), version.unwrap_or_default());
+        let configuration = record.resolve(Some(qualifier), 1.0)?;
+        let key = (named.function.clone(), configuration.version.clone());
         let there = self.pools.get(&key).map_or(0, |pool| pool.provisioned()).min(requested);
-        let failed = self.unready.get(&(named.function.clone(), qualifier.to_owned()));
+        let failed = self.unready.get(&configuration.revision);
         let mut shown = json!({
             "RequestedProvisionedConcurrentExecutions": requested,
             "AllocatedProvisionedConcurrentExecutions": there,

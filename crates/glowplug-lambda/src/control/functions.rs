@@ -247,6 +247,9 @@ impl Service {
     /// `DeleteFunction`: a version where one is named, else all of it.
     pub(crate) fn delete_function(&self, named: &Named) -> Result<(), ApiError> {
         if let Some(version) = &named.qualifier {
+            let number = version.parse::<u64>().ok();
+            // As it is written everywhere else.
+            let version = &number.map_or_else(|| version.clone(), |number| number.to_string());
             return self.change(named, Some(version), |record| {
                 if version == LATEST {
                     return Err(ApiError::invalid(
@@ -260,9 +263,11 @@ impl Service {
                         "Version {version} of the function is in use by an alias."
                     )));
                 }
-                if let Ok(number) = version.parse::<u64>() {
-                    record.versions.remove(&number);
-                }
+                let Some(number) = number else {
+                    return Err(ApiError::invalid("Deletion of aliases is not currently supported."));
+                };
+                record.versions.remove(&number);
+                record.forget(version);
                 Ok(())
             });
         }
@@ -337,6 +342,15 @@ impl Settings {
                 )));
             }
             configuration.runtime.clone_from(runtime);
+        }
+        if let Some(handler) = &self.handler
+            && (handler.is_empty()
+                || handler.len() > 128
+                || handler.contains(|c: char| c.is_whitespace() || c == '\0'))
+        {
+            let must =
+                "satisfy regular expression pattern: [^\\s]+ and have length less than or equal to 128";
+            return Err(ApiError::constraint(handler, "handler", must));
         }
         for (given, member) in [
             (&self.role, &mut configuration.role),
@@ -422,6 +436,11 @@ fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), ApiError>
     if bytes > MOST_VARIABLES {
         return Err(ApiError::invalid(format!(
             "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: {bytes}"
+        )));
+    }
+    if let Some(name) = variables.iter().find(|(_, value)| value.contains('\0')).map(|(name, _)| name) {
+        return Err(ApiError::invalid(format!(
+            "The value of the environment variable {name} holds a zero byte."
         )));
     }
     let reserved: Vec<&str> =

@@ -1,13 +1,11 @@
 //! Layers: published, shown, removed.
 
-use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{body, functions, page};
 use crate::error::ApiError;
-use crate::model::{LayerVersion, Layers};
+use crate::model::{LayerVersion, Layers, base64_of_hex};
 use crate::names::{is_word, layer_arn};
 use crate::service::Service;
 use crate::time;
@@ -133,11 +131,10 @@ impl Service {
     fn shown_layer(&self, name: &str, number: u64, version: &LayerVersion) -> Value {
         let mut shown = shown_item(name, number, version);
         shown["LayerArn"] = json!(layer_arn(name, None));
-        let hash = fs_err::read(self.0.store.zip(&version.code)).map(|zip| Sha256::digest(&zip)).ok();
         shown["Content"] = json!({
             "Location": format!("file://{}", self.0.store.zip(&version.code)),
             "CodeSize": version.code.bytes,
-            "CodeSha256": hash.map(|hash| base64::engine::general_purpose::STANDARD.encode(hash)),
+            "CodeSha256": base64_of_hex(&version.code.sha256),
         });
         shown
     }

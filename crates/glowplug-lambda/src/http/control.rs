@@ -1,7 +1,7 @@
 //! Which operation of the control API a request means.
 
 use hyper::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Asked, Reply, reply};
 use crate::error::{ApiError, Code};
@@ -128,6 +128,13 @@ pub(super) fn control(asked: &Asked, service: &Service) -> Result<Reply, ApiErro
         (m, ["2018-10-31", "layers", name, "versions", version]) if m == delete => {
             service.delete_layer(name, version)?;
             (204, Value::Null)
+        }
+        // Nothing of these is kept: that there is none is what a client can be told.
+        (m, ["2015-03-31", "event-source-mappings"]) if m == get => (200, json!({"EventSourceMappings": []})),
+        (m, ["2021-07-20", "functions", name, "runtime-management-config"]) if m == get => {
+            let named = asked.named(name)?;
+            service.get_configuration(&named)?;
+            (200, json!({"UpdateRuntimeOn": "Auto", "FunctionArn": named.arn()}))
         }
         (m, ["2016-08-19", "account-settings"]) if m == get => (200, service.account_settings()),
         (m, ["2017-03-31", "tags", arn]) if m == get => (200, service.tags(arn)?),

@@ -145,7 +145,7 @@ fn client_context(text: &str) -> Result<String, ApiError> {
     let mut escaped = String::new();
     for unit in value.to_string().encode_utf16() {
         match u8::try_from(unit) {
-            Ok(byte) if byte.is_ascii() => escaped.push(char::from(byte)),
+            Ok(byte) if (b' '..=b'~').contains(&byte) => escaped.push(char::from(byte)),
             _ => escaped.push_str(&format!("\\u{unit:04x}")),
         }
     }
@@ -163,6 +163,7 @@ mod tests {
             client_context(&encoded("{\"custom\": {\"n\": \"é😀\\n\"}}")).unwrap(),
             "{\"custom\":{\"n\":\"\\u00e9\\ud83d\\ude00\\n\"}}"
         );
+        assert_eq!(client_context(&encoded("{\"a\":\"\u{7f}\"}")).unwrap(), "{\"a\":\"\\u007f\"}");
         assert!(client_context(&encoded("[1]")).is_err());
         assert!(client_context("no base64!").is_err());
         assert!(client_context(&encoded(&format!("{{\"a\":\"{}\"}}", "x".repeat(4000)))).is_err());

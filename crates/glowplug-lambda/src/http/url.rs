@@ -10,12 +10,13 @@ use glowplug_engine::{ACCOUNT, LATEST, uuid};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{COOKIE, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Asked, Reply, invoke, reply};
 use crate::error::Code;
 use crate::invoke::Call;
+use crate::model::Url;
 use crate::names::Named;
 use crate::service::Service;
 use crate::time;
@@ -26,6 +27,9 @@ pub(super) const PREFIX: &str = "lambda-url";
 /// Types of content that are text beside `text/…`; all others go to the function in base64.
 const TEXTUAL: [&str; 4] =
     ["application/json", "application/xml", "application/javascript", "application/x-www-form-urlencoded"];
+
+/// Headers that tell where a message ends: they are the server's own.
+const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
 
 /// The address of a function.
 pub(crate) fn url_of(endpoint: &str, function: &str, alias: Option<&str>) -> String {
@@ -42,6 +46,21 @@ pub(super) async fn answer(asked: &Asked, name: &str, service: Service) -> Reply
     let Ok(Some(url)) = service.look(&named, |record| Ok(record.urls.get(&qualifier).cloned())) else {
         return told(StatusCode::NOT_FOUND, "null");
     };
+    let cors = Cors::of(url.cors.as_ref(), asked);
+    if asked.method == Method::OPTIONS
+        && asked.header("access-control-request-method").is_some()
+        && url.cors.is_some()
+    {
+        let mut answer = reply(StatusCode::OK, None, Vec::new());
+        cors.allow(&mut answer, true);
+        return answer;
+    }
+    let mut answer = pass(asked, name, named, &url, service).await;
+    cors.allow(&mut answer, false);
+    answer
+}
+
+async fn pass(asked: &Asked, name: &str, named: Named, url: &Url, service: Service) -> Reply {
     if url.signed && asked.header("authorization").is_none() {
         return told(StatusCode::FORBIDDEN, "\"Forbidden\"");
     }
@@ -59,6 +78,49 @@ pub(super) async fn answer(asked: &Asked, name: &str, service: Service) -> Reply
             told(StatusCode::PAYLOAD_TOO_LARGE, "\"Request body is too large\"")
         }
         Err(_) => plain(StatusCode::BAD_GATEWAY, "Internal Server Error"),
+    }
+}
+
+/// What an address lets pages of other origins do (`Cors` of the service model).
+struct Cors<'c> {
+    rules: Option<&'c Value>,
+    /// The origin that asks, where the rules allow it.
+    origin: Option<String>,
+}
+
+impl<'c> Cors<'c> {
+    fn of(rules: Option<&'c Value>, asked: &Asked) -> Self {
+        let origin = asked.header("origin").filter(|origin| {
+            let allowed = rules.and_then(|rules| rules["AllowOrigins"].as_array());
+            allowed.is_some_and(|all| all.iter().any(|one| one == "*" || one == origin))
+        });
+        Self { rules, origin: origin.map(str::to_owned) }
+    }
+
+    /// Tells the browser; more of it before a request than after.
+    fn allow(&self, reply: &mut Reply, before: bool) {
+        let (Some(rules), Some(origin)) = (self.rules, &self.origin) else { return };
+        let list = |name: &str| {
+            let items = rules[name].as_array().map(Vec::as_slice).unwrap_or_default();
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+        };
+        let credentials = rules["AllowCredentials"].as_bool().unwrap_or(false);
+        let mut told = vec![("access-control-allow-origin", origin.clone()), ("vary", "Origin".to_owned())];
+        if credentials {
+            told.push(("access-control-allow-credentials", "true".to_owned()));
+        }
+        if before {
+            told.push(("access-control-allow-methods", list("AllowMethods")));
+            told.push(("access-control-allow-headers", list("AllowHeaders")));
+            if let Some(age) = rules["MaxAge"].as_u64() {
+                told.push(("access-control-max-age", age.to_string()));
+            }
+        } else {
+            told.push(("access-control-expose-headers", list("ExposeHeaders")));
+        }
+        for (name, value) in told.into_iter().filter(|(_, value)| !value.is_empty()) {
+            super::header(reply.headers_mut(), name, &value);
+        }
     }
 }
 
@@ -170,7 +232,8 @@ fn response(payload: &[u8]) -> Option<Reply> {
         return Some(reply(StatusCode::OK, Some("application/json"), text));
     };
     let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
-    let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
+    let status =
+        StatusCode::from_u16(u16::try_from(status).ok()?).ok().filter(|status| status.as_u16() >= 200)?;
     let text = match value.get("body") {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -184,6 +247,9 @@ fn response(payload: &[u8]) -> Option<Reply> {
     };
     let mut reply: Response<Full<Bytes>> = reply(status, Some("application/json"), body);
     for (name, value) in value.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        if FRAMING.contains(&name.to_ascii_lowercase().as_str()) {
+            continue;
+        }
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let (name, value) =
             (HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(&text).ok()?);
@@ -218,9 +284,12 @@ mod tests {
         assert_eq!(read(&json!("text")), Some((200, json.clone(), "text".to_owned())));
         let full = json!({"statusCode": 201, "headers": {"Content-Type": "text/html"}, "body": "PGI+", "isBase64Encoded": true});
         assert_eq!(read(&full), Some((201, "text/html".to_owned(), "<b>".to_owned())));
+        let framed = json!({"statusCode": 200, "headers": {"Content-Length": "100"}, "body": "hi"});
+        assert_eq!(read(&framed), Some((200, json.clone(), "hi".to_owned())));
         assert_eq!(read(&json!({"statusCode": "204"})), Some((204, json, String::new())));
         for broken in [
             json!({"statusCode": 99_999}),
+            json!({"statusCode": 150}),
             json!({"statusCode": 200, "body": "!", "isBase64Encoded": true}),
             json!({"statusCode": 200, "headers": {"a b": "c"}}),
             json!({"statusCode": 200, "headers": {"a": "b\nc"}}),

@@ -72,7 +72,7 @@ fn the_emulators_path_means_the_one_function() {
 fn what_is_not_served_is_said() {
     let running = Running::start(None);
     for (method, path) in [
-        ("GET", "/2015-03-31/event-source-mappings"),
+        ("POST", "/2015-03-31/event-source-mappings"),
         ("POST", "/"),
         ("GET", "/2015-03-31/functions/f/policy"),
     ] {
