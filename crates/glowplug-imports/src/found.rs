@@ -77,6 +77,8 @@ pub(crate) struct GlobalFound {
     pub(crate) set_up: Vec<TextRange>,
     /// Indexes of the others whose names these statements use.
     pub(crate) mentions: BTreeSet<usize>,
+    /// Attributes of it that came from others; `None` stands for any.
+    pub(crate) shared: BTreeSet<Option<Name>>,
 }
 
 impl GlobalFound {
@@ -108,6 +110,8 @@ pub(crate) struct Found {
     pub(crate) classes: Vec<(Name, TextSize)>,
     pub(crate) signatures: Vec<SignatureFound>,
     pub(crate) globals: Vec<GlobalFound>,
+    /// Names of which an attribute or an item is set or deleted.
+    pub(crate) part_stores: Vec<(Name, TextSize, ScopeId)>,
     /// The module binds names through `globals()`.
     pub(crate) writes_namespace: bool,
     /// Names inside strings in annotations.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_text_size::{TextRange, TextSize};
 
-use crate::effects::{Followed, Making};
-use crate::facts::{Binding, Global, Place};
+use crate::effects::{Followed, Input, Making};
+use crate::facts::{Binding, Global, Place, UseKind};
 use crate::found::{Found, GlobalFound};
 use crate::scopes::Meaning;
 use crate::signatures::last_bound;
@@ -82,7 +82,7 @@ fn unsettled(
     if found.star.is_some() || found.writes_namespace {
         return Some((start.line, "any name of the module may be bound again".to_owned()));
     }
-    for (name, fixed) in making.inputs.iter().filter(|(name, _)| name.as_str() != global.name.as_str()) {
+    for (name, input) in making.inputs.iter().filter(|(name, _)| name.as_str() != global.name.as_str()) {
         if let Some(at) = last.get(name.as_str()).filter(|at| **at >= start) {
             return Some((at.line, format!("`{name}` is bound again")));
         }
@@ -94,11 +94,35 @@ fn unsettled(
                 && found.scopes.resolve(read.scope, name) != Meaning::Local
                 && !found.globals.iter().any(|global| global.is_around(read.at))
         });
-        if let Some(read) = elsewhere.filter(|_| !fixed) {
+        if let Some(read) = elsewhere.filter(|_| *input == Input::Loose) {
             return Some((place_of(read.at).line, format!("`{name}` may be changed")));
+        }
+        if let Some(at) = changed(found, name, start, place_of).filter(|_| *input == Input::Thing) {
+            return Some((place_of(at).line, format!("a part of `{name}` may be changed")));
         }
     }
     None
+}
+
+/// Where a part of something may be set after `start`: by the module's body, which uses it for anything but another value,
+/// or by a function that sets one.
+fn changed(
+    found: &Found,
+    name: &str,
+    start: Place,
+    place_of: &dyn Fn(TextSize) -> Place,
+) -> Option<TextSize> {
+    let is_it = |named: &str, scope| named == name && found.scopes.resolve(scope, named) != Meaning::Local;
+    let uses = found.reads.iter().filter(|read| {
+        read.kind == UseKind::AtImport
+            && is_it(read.name.as_str(), read.scope)
+            && place_of(read.at) > start
+            // Another value that takes it, or is set up with it, leaves it as it is.
+            && !found.globals.iter().any(|global| global.is_around(read.at) && !(global.name == *name && global.sets_up(read.at)))
+    });
+    let sets =
+        found.part_stores.iter().filter(|(named, _, scope)| *scope != 0 && is_it(named.as_str(), *scope));
+    uses.map(|read| read.at).chain(sets.map(|(_, at, _)| *at)).min()
 }
 
 #[cfg(test)]

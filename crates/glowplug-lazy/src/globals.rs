@@ -62,10 +62,16 @@ fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option
             format!("what it is made from may change: `{what}` is changed, {path}:{line}"),
         );
     }
+    let files = global.reads.contains(&Source::Files);
     if let Some((path, line)) =
-        world.surroundings.environment_written_after(analysis, global.end_line, |m| world.is_user(m))
+        world.surroundings.environment_written_after(analysis, (global.end_line, files), |m| world.is_user(m))
     {
-        return refused(Rule::EnvironmentChanges, format!("the environment variables change, {path}:{line}"));
+        let what = if files {
+            "the environment variables or the working folder change"
+        } else {
+            "the environment variables change"
+        };
+        return refused(Rule::EnvironmentChanges, format!("{what}, {path}:{line}"));
     }
     None
 }

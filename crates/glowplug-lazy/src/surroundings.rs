@@ -55,16 +55,21 @@ impl<'a> Surroundings<'a> {
         Self { changes: changes.into_iter().map(concerned).collect(), timed: spread(timed, &importers) }
     }
 
-    /// Where the user's own code changes the environment variables when, or after, line `line` of a module has run.
+    /// Where the user's own code changes the environment variables, or the working folder for one that reads `files`, when, or
+    /// after, line `line` of a module has run.
     /// `is_user` tells the user's own modules.
     pub(crate) fn environment_written_after(
         &self,
         analysis: &ModuleAnalysis,
-        line: u32,
+        (line, files): (u32, bool),
         is_user: impl Fn(&str) -> bool,
     ) -> Option<(&'a str, u32)> {
-        let variables = self.changes.iter().filter(|c| matches!(c.change.what, Changed::Variable(_)));
-        let mut later = variables.filter(|change| change.may_follow(analysis, line, &is_user));
+        let changes = self.changes.iter().filter(|c| match c.change.what {
+            Changed::Variable(_) => true,
+            Changed::Folder => files,
+            _ => false,
+        });
+        let mut later = changes.filter(|change| change.may_follow(analysis, line, &is_user));
         later.next().map(|change| (change.module.path.as_str(), change.change.line))
     }
 

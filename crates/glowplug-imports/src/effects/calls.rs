@@ -195,6 +195,12 @@ impl<'a> Walker<'a, '_> {
                 }
                 Some(Value::PlainClass)
             }
+            // Who asks first gets another one.
+            "builtins.next" if self.making.is_some() => {
+                let name = arguments.first().map_or_else(|| "…".to_owned(), written);
+                self.effect(call.start(), EffectKind::Patches, format!("takes the next of `{name}`"));
+                Some(Value::Foreign)
+            }
             "builtins.next"
                 if given.positional.first().is_some_and(|first| aim_at(first, true).is_some()) =>
             {

@@ -9,13 +9,24 @@ use super::value::{Handle, Value};
 use super::{Walker, constructors, table};
 use crate::{Effect, EffectKind, Source};
 
+/// What one of the names is that a value is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Input {
+    /// Something that does not change.
+    Fixed,
+    /// A class or a client: it stays the same one, and somebody may set parts of it.
+    Thing,
+    /// Anything else: who reads it may change it.
+    Loose,
+}
+
 /// What is known of one value.
 #[derive(Debug, Default)]
 pub(crate) struct Making {
     /// What making it may do to others, known constructors apart.
     pub(crate) effects: Vec<Effect>,
-    /// Names of the module that it is made from, and whether each is a thing that does not change by itself.
-    pub(crate) inputs: BTreeMap<String, bool>,
+    /// Names of the module that it is made from.
+    pub(crate) inputs: BTreeMap<String, Input>,
     /// Top-level packages of the known constructors among its calls.
     pub(crate) makes: BTreeSet<String>,
     /// What it reads beside the program.
@@ -74,19 +85,20 @@ impl<'a> Walker<'a, '_> {
 
     /// A name of the module was read.
     pub(super) fn needed(&mut self, name: &str, value: &Value) {
-        let fixed = match value {
+        let input = match value {
             Value::Text
             | Value::PlainClass
             | Value::Imported(_)
             | Value::Function(_)
-            | Value::Class(_)
-            | Value::Made
-            | Value::Handle(Handle::Path) => true,
-            Value::Own | Value::Given | Value::Instance(_) | Value::Handle(_) | Value::Foreign => false,
+            | Value::Handle(Handle::Path) => Input::Fixed,
+            Value::Class(_) | Value::Made => Input::Thing,
+            Value::Own | Value::Given | Value::Instance(_) | Value::Handle(_) | Value::Foreign => {
+                Input::Loose
+            }
         };
         if let Some(making) = &mut self.making {
-            let known = making.inputs.entry(name.to_owned()).or_insert(true);
-            *known &= fixed;
+            let known = making.inputs.entry(name.to_owned()).or_insert(Input::Fixed);
+            *known = input.max(*known);
         }
     }
 

@@ -30,7 +30,7 @@ use crate::{Aim, Effect, EffectKind, Hang, Source};
 pub(crate) use called::called;
 use definitions::{Class, Function};
 use expressions::written;
-pub(crate) use making::Making;
+pub(crate) use making::{Input, Making};
 use scope::{Scope, ScopeKind, joined};
 pub(crate) use set_up::sets_up;
 use value::Value;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr};
-use ruff_python_ast::{Expr, Stmt};
+use ruff_python_ast::{Expr, ExprContext, Stmt};
 use ruff_text_size::Ranged;
 
 use super::Walker;
@@ -54,6 +54,7 @@ impl Walker<'_> {
                 fresh: matches!(value, Expr::Call(_)) && !is_part,
                 set_up: Vec::new(),
                 mentions: shape.names.iter().filter_map(|name| self.noted(name)).collect(),
+                shared: self.shared_by_making(value),
             });
         }
     }
@@ -76,9 +77,35 @@ impl Walker<'_> {
         if shape.fixed || !once || others.iter().any(|other| self.needs(*other, own)) {
             return;
         }
+        // What was made from it before saw it without this.
+        if self.found.globals.iter().any(|global| global.mentions.contains(&own)) {
+            return;
+        }
+        let parts = parts_set(statement);
+        if self.found.globals[own].holds_of_others(&parts) {
+            return;
+        }
         let global = &mut self.found.globals[own];
         global.set_up.push(statement.range());
+        if !others.is_empty() {
+            // `a.b = c` shares `b`; a method may put it anywhere.
+            let of_one =
+                matches!(statement, Stmt::Assign(_)).then(|| parts.first().cloned().flatten()).flatten();
+            global.shared.insert(of_one);
+        }
         global.mentions.extend(others);
+    }
+
+    /// Attributes of a value that may be parts of other ones which it was made from: named as the argument is.
+    fn shared_by_making(&self, value: &Expr) -> BTreeSet<Option<Name>> {
+        let Expr::Call(call) = value else { return BTreeSet::new() };
+        let mentions = |expr: &Expr| Shape::of(&[expr]).names.iter().any(|name| self.noted(name).is_some());
+        let mut shared: BTreeSet<Option<Name>> =
+            call.arguments.args.iter().filter(|argument| mentions(argument)).map(|_| None).collect();
+        for keyword in call.arguments.keywords.iter().filter(|keyword| mentions(&keyword.value)) {
+            shared.insert(keyword.arg.as_ref().map(|name| name.id.clone()));
+        }
+        shared
     }
 
     /// Whether making a value makes another one.
@@ -86,6 +113,62 @@ impl Walker<'_> {
         let mentions = &self.found.globals[value].mentions;
         mentions.contains(&other) || mentions.iter().any(|mentioned| self.needs(*mentioned, other))
     }
+}
+
+/// Dictionaries that such values make for themselves, whatever they are given.
+const OWN_PARTS: [&str; 6] = ["headers", "params", "filters", "globals", "tests", "hooks"];
+
+impl GlobalFound {
+    /// Whether what is reached by these attributes and items (`None`), from the outside in, may belong to others too.
+    fn holds_of_others(&self, parts: &[Option<Name>]) -> bool {
+        let Some(first) = parts.first() else { return false };
+        if self.shared.is_empty() || parts.len() == 1 {
+            // Setting an attribute itself changes nobody's part.
+            return false;
+        }
+        let own = first.as_ref().is_some_and(|name| OWN_PARTS.contains(&name.as_str()));
+        let any = self.shared.contains(&None) && !own;
+        any || self.shared.contains(first) || parts.len() > 2
+    }
+}
+
+/// What a statement that sets a value up reaches for: attributes by their names and items, the method last.
+fn parts_set(statement: &Stmt) -> Vec<Option<Name>> {
+    let target = match statement {
+        Stmt::Assign(assign) => assign.targets.first(),
+        Stmt::Expr(expression) => match expression.value.as_ref() {
+            Expr::Call(call) => Some(call.func.as_ref()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let mut parts = Vec::new();
+    let mut current = target;
+    while let Some(expr) = current {
+        current = match expr {
+            Expr::Attribute(attribute) => {
+                parts.push(Some(attribute.attr.id.clone()));
+                Some(attribute.value.as_ref())
+            }
+            Expr::Subscript(item) => {
+                parts.push(None);
+                Some(item.value.as_ref())
+            }
+            _ => None,
+        };
+    }
+    parts.reverse();
+    parts
+}
+
+/// The name of which an attribute or an item is set or deleted here.
+pub(super) fn stored_part_of(expr: &Expr) -> Option<&Name> {
+    let context = match expr {
+        Expr::Attribute(attribute) => attribute.ctx,
+        Expr::Subscript(item) => item.ctx,
+        _ => return None,
+    };
+    matches!(context, ExprContext::Store | ExprContext::Del).then(|| root(expr)).flatten()
 }
 
 /// The name of which `value` is an item or an attribute.

@@ -14,6 +14,7 @@ use ruff_python_ast::{
 };
 use ruff_text_size::{Ranged, TextSize};
 
+use self::globals::stored_part_of;
 use self::namespaces::{OWN_MODULE, OwnModule};
 use crate::found::{Annotations, AnyImport, Clause, Fixed, Found, Read};
 use crate::scopes::{ScopeId, ScopeKind};
@@ -400,6 +401,11 @@ impl<'a> Visitor<'a> for Walker<'a> {
     fn visit_expr(&mut self, expr: &'a Expr) {
         if self.asks_own_module(expr) {
             return;
+        }
+        if let Expr::Attribute(_) | Expr::Subscript(_) = expr
+            && let Some(name) = stored_part_of(expr)
+        {
+            self.found.part_stores.push((name.clone(), expr.start(), self.scope));
         }
         match expr {
             Expr::Name(_) => self.name(expr, Vec::new()),

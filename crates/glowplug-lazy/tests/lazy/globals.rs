@@ -322,7 +322,7 @@ fn a_value_whose_set_up_fails_is_not_seen_half_made() {
 #[test]
 fn each_rule_refuses_what_sets_a_value_up() {
     let rule = |app: &str| {
-        let tree = Tree::new(&[("app.py", app), ("requests.py", "")]);
+        let tree = Tree::new(&[("app.py", app), ("requests.py", ""), ("jinja2.py", "")]);
         let candidates = tree.candidates(PythonVersion::new(3, 12));
         let session = candidates.named("app", "s").unwrap();
         session
@@ -334,7 +334,8 @@ fn each_rule_refuses_what_sets_a_value_up() {
     for (expected, lines) in [
         (None, "s.headers.update(a=1)\ns.trust_env = False\ns.proxies['a'] = 'b'\n"),
         (None, "H = {'a': 1}\ns.headers.update(H)\n"),
-        (None, "a = requests.adapters.HTTPAdapter()\ns.mount('a', a)\na.x = 1\n"),
+        (None, "a = requests.adapters.HTTPAdapter()\na.x = 1\ns.mount('a', a)\n"),
+        (Some(Rule::Unsettled), "a = requests.adapters.HTTPAdapter()\ns.mount('a', a)\na.x = 1\n"),
         // What is called is not known to keep to the value.
         (Some(Rule::UsedAtImport), "s.get('https://a')\n"),
         (Some(Rule::UsedAtImport), "s.update(a=1)\n"),
@@ -349,14 +350,62 @@ fn each_rule_refuses_what_sets_a_value_up() {
         (Some(Rule::ConfiguredLater), "s.x = 1\nrequests.y = 2\n"),
         // Two values that wait for each other.
         (Some(Rule::UsedAtImport), "a = requests.Session()\na.x = s\ns.x = a\n"),
+        // What was made from it in between saw it without that.
+        (
+            Some(Rule::UsedAtImport),
+            "b = requests.Session()\nb.headers.update(s.headers)\ns.headers['a'] = 'secret'\n",
+        ),
+        // A part of it is another one's.
+        (
+            Some(Rule::UsedAtImport),
+            "b = requests.Session()\ns.cookies = b.cookies\ns.cookies.set('a', 'b')\n",
+        ),
+        (
+            Some(Rule::UsedAtImport),
+            "a = requests.adapters.HTTPAdapter()\ns.mount('a', a)\ns.adapters['a'].x = 1\n",
+        ),
+        (None, "a = requests.adapters.HTTPAdapter()\ns.mount('a', a)\ns.headers.update(b=1)\n"),
         // Others hold it.
         (Some(Rule::UsedAtImport), "b = s.y\nb.x = 1\nprint(b)\n"),
     ] {
         let app = format!("import requests\ns = requests.Session()\n{lines}def g():\n    return s\n");
         assert_eq!(rule(&app), expected, "{app}");
     }
+    let loader =
+        "import jinja2\nl = jinja2.DictLoader()\ns = jinja2.Environment(loader=l)\ns.filters['a'] = 1\n";
+    assert_eq!(rule(&format!("{loader}def g():\n    return s\n")), None);
+    let shared = format!("{loader}s.loader.mapping['b'] = 'c'\ndef g():\n    return s\n");
+    assert_eq!(rule(&shared), Some(Rule::UsedAtImport));
     assert_eq!(rule("import requests\ns = requests.make()\ns.x = 1\n"), Some(Rule::ForItsEffect));
     let part =
         "import requests\nt = requests.Session()\ns = t.adapters\ns['x'] = 1\ndef g():\n    return s\n";
     assert_eq!(rule(part), Some(Rule::UsedAtImport), "a part of another value is seen through that one");
+}
+
+#[test]
+fn what_a_value_is_made_from_may_be_set_up_later() {
+    let rule = |lines: &str| {
+        let app = format!("import requests, jinja2, itertools, os, ssl\n{lines}\ndef use():\n    return v\n");
+        let tree = Tree::new(&[("app.py", &app), ("requests.py", ""), ("jinja2.py", "")]);
+        let candidates = tree.candidates(PythonVersion::new(3, 12));
+        let value = candidates.named("app", "v").unwrap();
+        value
+            .refusal
+            .as_ref()
+            .map(|refusal| refusal.rule)
+            .or(value.unproved.as_ref().map(|_| Rule::ForItsEffect))
+    };
+    let env = "env = jinja2.Environment()\nv = env.from_string('a')\n";
+    assert_eq!(rule(env), None);
+    assert_eq!(rule(&format!("{env}env.trim_blocks = False")), Some(Rule::Unsettled));
+    assert_eq!(rule(&format!("{env}def f():\n    env.trim_blocks = False")), Some(Rule::Unsettled));
+    let class = "class C:\n    a = 1\nv = requests.Session()\nv.x = C.a\n";
+    assert_eq!(rule(class), None);
+    assert_eq!(rule(&format!("{class}C.a = 2")), Some(Rule::Unsettled));
+    assert_eq!(rule(&format!("{class}def f():\n    C.a = 2")), Some(Rule::Unsettled));
+    let next = "n = itertools.count()\nv = requests.Session()\nv.x = next(n)\n";
+    assert_eq!(rule(next), Some(Rule::ForItsEffect));
+    let file = "v = open('words')";
+    assert_eq!(rule(file), None);
+    assert_eq!(rule(&format!("{file}\ndef f():\n    os.chdir('/tmp')")), Some(Rule::EnvironmentChanges));
 }
