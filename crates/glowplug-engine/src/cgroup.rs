@@ -12,7 +12,7 @@ use glowplug_core::{Error, Result};
 use crate::limits::{CPU_PERIOD_US, PROCESSES};
 
 /// How long a new engine waits for the groups of a killed one; the next engine tries again.
-const STALE_PATIENCE: Duration = Duration::from_millis(500);
+const STALE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The files that freeze a group.
 const FREEZER_ONE: &str = "freezer.state";
@@ -255,20 +255,24 @@ impl Drop for Group {
 /// Removes groups that a killed engine has left in `folders`; false where one is still busy, because its processes
 /// are only just ending.
 pub(crate) fn remove_stale(folders: &[&Utf8Path], prefix: &str) -> bool {
-    let deadline = Instant::now() + STALE_PATIENCE;
-    let mut all = true;
-    for folder in folders {
-        let Ok(entries) = folder.read_dir_utf8() else { continue };
-        for entry in entries.flatten().filter(|entry| entry.file_name().starts_with(prefix)) {
-            // Under version 1 what stands still does not even die.
-            let state = entry.path().join(FREEZER_ONE);
-            if state.exists() {
-                let _ = fs::write(state, "THAWED");
-            }
-            all &= remove_group(entry.path(), deadline);
+    let of = |folder: &&Utf8Path| folder.read_dir_utf8().into_iter().flatten().flatten();
+    let groups: Vec<Utf8PathBuf> = folders
+        .iter()
+        .flat_map(of)
+        .filter(|entry| entry.file_name().starts_with(prefix))
+        .map(|entry| entry.path().to_owned())
+        .collect();
+    // Under version 1 what stands still does not even die.
+    for group in &groups {
+        let state = group.join(FREEZER_ONE);
+        if state.exists() {
+            let _ = fs::write(state, "THAWED");
         }
     }
-    all
+    let deadline = Instant::now() + STALE_PATIENCE;
+    // Every one is tried, also after one that stays.
+    let left: Vec<&Utf8PathBuf> = groups.iter().filter(|group| !remove_group(group, deadline)).collect();
+    left.is_empty()
 }
 
 /// Removes a group as soon as it is free; whether it is gone.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Result};
@@ -59,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) isolation: Isolation,
     /// Set by [`Engine::stop`].
     pub(crate) stop: Arc<AtomicBool>,
+    /// Environments that there are.
+    pub(crate) environments: Arc<AtomicUsize>,
     capabilities: Capabilities,
     runtime: Option<tokio::runtime::Runtime>,
     handle: tokio::runtime::Handle,
@@ -116,13 +118,27 @@ impl Engine {
             .map_err(|error| Error::surroundings("cannot start the engine's threads").cause(error))?;
         let handle = runtime.handle().clone();
         let runtime = Some(runtime);
-        let stop = Arc::default();
-        Ok(Self(Arc::new(Inner { workshop, hierarchies, isolation, stop, capabilities, runtime, handle })))
+        let (stop, environments) = (Arc::default(), Arc::default());
+        Ok(Self(Arc::new(Inner {
+            workshop,
+            hierarchies,
+            isolation,
+            stop,
+            environments,
+            capabilities,
+            runtime,
+            handle,
+        })))
     }
 
     /// What the host lets this engine enforce.
     pub fn capabilities(&self) -> &Capabilities {
         &self.0.capabilities
+    }
+
+    /// Environments that there are, those too that are just ending.
+    pub fn environments(&self) -> usize {
+        self.0.environments.load(Ordering::SeqCst)
     }
 
     /// Lets this process have as many open files as it may: each environment needs several. Functions get Lambda's limit.

@@ -1,6 +1,7 @@
 //! An execution environment: init, invokes one after the other, timeouts, re-init, the end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use glowplug_core::Result;
@@ -40,6 +41,25 @@ pub struct Environment {
     peak_memory_kib: u64,
     /// Whether its processes stand still.
     pub(crate) frozen: bool,
+    // Last: nothing of it is left then.
+    _counted: Counted,
+}
+
+/// One of the engine's environments.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Environment {
@@ -136,6 +156,7 @@ impl Environment {
             told: 0,
             peak_memory_kib: 0,
             frozen: false,
+            _counted: Counted::new(&engine.environments),
         };
         let run = environment.run_init(INIT_TIMEOUT, true)?;
         environment.told = environment.output.len();

@@ -23,6 +23,9 @@ const PAUSES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(2)];
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
+/// How long after its acceptance a failure is still told to a destination that does not take it.
+const TELLING: Duration = Duration::from_hours(12);
+
 /// An accepted event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Event {
@@ -41,6 +44,10 @@ pub(crate) struct Event {
     accepted_ms: u64,
     /// When it runs next, in ms since 1970.
     pub(crate) due_ms: u64,
+    /// What became of failures when it was accepted.
+    configuration: EventConfiguration,
+    /// It has failed for good, and this is to be told.
+    failure: Option<Value>,
 }
 
 /// What becomes of an event after a try.
@@ -75,6 +82,8 @@ impl Service {
             refusals: 0,
             accepted_ms: now,
             due_ms: now,
+            configuration: self.event_configuration(named),
+            failure: None,
         };
         self.0.store.put_event(&event.request_id, Some(&event))?;
         let id = event.request_id.clone();
@@ -82,51 +91,71 @@ impl Service {
         Ok(id)
     }
 
-    /// Takes out the events whose time has come.
-    pub(crate) fn due(&self) -> Vec<Event> {
+    /// Takes out events whose time has come, at most so many.
+    pub(crate) fn due(&self, most: usize) -> Vec<Event> {
         let now = now_ms();
         let mut state = self.lock();
-        let due: Vec<String> =
-            state.waiting.iter().filter(|(_, event)| event.due_ms <= now).map(|(id, _)| id.clone()).collect();
+        let due = state.waiting.iter().filter(|(_, event)| event.due_ms <= now).take(most);
+        let due: Vec<String> = due.map(|(id, _)| id.clone()).collect();
         due.iter().filter_map(|id| state.waiting.remove(id)).collect()
     }
 
-    /// Runs an event once and sees to what comes after. Blocks.
-    pub(crate) fn run_event(&self, mut event: Event) -> Result<()> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let (call, id) = (event.call()?, event.request_id.clone());
-        let service = self.clone();
-        self.0.engine.handle().spawn(async move {
-            let answered = Box::new(move |answer| {
-                // Nobody has gone away: the thread below waits.
-                let _ = sender.send(answer);
-            });
-            service.invoke(call, Some(id), answered).await;
-        });
-        let result = receiver.recv();
-        let result = result.unwrap_or_else(|_| Err(ApiError::new(Code::Service, "the event was not run")));
-        let configuration = self.event_configuration(&event);
-        match event.after(&result, &configuration, now_ms()) {
-            Next::Done => {}
-            Next::Again(due_ms) => {
-                event.due_ms = due_ms;
-                self.0.store.put_event(&event.request_id, Some(&event))?;
-                self.lock().waiting.insert(event.request_id.clone(), event);
-                return Ok(());
-            }
-            Next::Failed(condition) => {
-                if let Some(destination) = &configuration.on_failure {
-                    self.send(destination, &event.failure(condition, &result))?;
+    /// Runs an event once and sees to what comes after.
+    pub(crate) async fn run_event(&self, event: Event) {
+        let mut result = Err(ApiError::new(Code::Service, "the event was not run"));
+        if event.failure.is_none() {
+            match event.call() {
+                Ok(call) => {
+                    let (sender, receiver) = tokio::sync::oneshot::channel();
+                    let answered = Box::new(move |answer| {
+                        // Nobody has gone away: it is waited for below.
+                        let _ = sender.send(answer);
+                    });
+                    self.invoke(call, Some(event.request_id.clone()), answered).await;
+                    result = receiver.await.unwrap_or(result);
                 }
+                Err(error) => result = Err(error.into()),
             }
         }
-        self.0.store.put_event(&event.request_id, None)
+        let service = self.clone();
+        // It may wait for the disk.
+        let _ = tokio::task::spawn_blocking(move || service.follow_up(event, &result)).await;
     }
 
-    fn event_configuration(&self, event: &Event) -> EventConfiguration {
-        let qualifier = event.qualifier.as_deref().unwrap_or(glowplug_engine::LATEST);
+    /// Writes down what becomes of an event after a try. What the disk does not take stays as it was there: the event runs
+    /// again when the program starts anew.
+    fn follow_up(&self, mut event: Event, result: &Result<Answer, ApiError>) {
+        if event.failure.is_none() {
+            let configuration = event.configuration.clone();
+            match event.after(result, &configuration, now_ms()) {
+                Next::Done => {}
+                Next::Again(due_ms) => return self.put_off(event, due_ms),
+                Next::Failed(condition) => event.failure = Some(event.told_failure(condition, result)),
+            }
+        }
+        if let (Some(failure), Some(destination)) =
+            (event.failure.clone(), event.configuration.on_failure.clone())
+            && let Err(error) = self.send(&destination, &failure)
+        {
+            let now = now_ms();
+            if now < event.accepted_ms + TELLING.as_millis() as u64 {
+                return self.put_off(event, now + LONGEST_BACKOFF.as_millis() as u64);
+            }
+            (self.0.log)(&event.function, "events", format!("{}: {error}\n", event.request_id).as_bytes());
+        }
+        let _ = self.0.store.put_event(&event.request_id, None);
+    }
+
+    fn put_off(&self, mut event: Event, due_ms: u64) {
+        event.due_ms = due_ms;
+        let _ = self.0.store.put_event(&event.request_id, Some(&event));
+        self.lock().waiting.insert(event.request_id.clone(), event);
+    }
+
+    fn event_configuration(&self, named: &Named) -> EventConfiguration {
+        let qualifier = named.qualifier.as_deref().unwrap_or(glowplug_engine::LATEST);
         let state = self.lock();
-        let found = state.functions.get(&event.function).and_then(|record| record.events.get(qualifier));
+        let found = state.functions.get(&named.function).and_then(|record| record.events.get(qualifier));
         found.cloned().unwrap_or_default()
     }
 
@@ -200,7 +229,7 @@ impl Event {
     }
 
     /// The record of a failure ("Asynchronous invocation record" in the developer guide).
-    fn failure(&self, condition: &str, result: &Result<Answer, ApiError>) -> Value {
+    fn told_failure(&self, condition: &str, result: &Result<Answer, ApiError>) -> Value {
         let payload = base64::engine::general_purpose::STANDARD.decode(&self.payload).unwrap_or_default();
         let json_of = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
         let named = Named { function: self.function.clone(), qualifier: self.qualifier.clone() };
@@ -240,6 +269,8 @@ mod tests {
             refusals: 0,
             accepted_ms: 1_000_000,
             due_ms: 1_000_000,
+            configuration: EventConfiguration::default(),
+            failure: None,
         }
     }
 
@@ -282,7 +313,7 @@ mod tests {
         let mut event = event();
         let result = answer(true);
         event.after(&result, &EventConfiguration { retries: 0, ..Default::default() }, 1_000_000);
-        let record = event.failure("RetriesExhausted", &result);
+        let record = event.told_failure("RetriesExhausted", &result);
         assert_eq!(record["requestContext"]["approximateInvokeCount"], 1);
         assert_eq!(record["requestPayload"], json!({"a": 1}));
         assert_eq!(record["responsePayload"], json!({"errorType": "E"}));

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use glowplug_core::{Error, Result};
 use glowplug_engine::InitOutcome;
+use tokio::sync::Semaphore;
 
 use crate::model::Configuration;
 use crate::service::{Inner, Service};
 
 /// How often it looks.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// Events that run at once: the others wait their turn.
+const EVENTS_AT_ONCE: usize = 256;
 
 /// How long an attempt at a provisioned environment that failed is told as a failure before the next one.
 const FAILURE: &str = "FUNCTION_ERROR_INIT_FAILURE";
@@ -28,28 +32,43 @@ pub(crate) fn start(service: &Service) -> Result<()> {
 
 fn keep(service: &Weak<Inner>) {
     let providing = Arc::new(AtomicBool::new(false));
+    let running = Arc::new(Semaphore::new(EVENTS_AT_ONCE));
     loop {
         std::thread::sleep(GLANCE);
         let Some(inner) = service.upgrade() else { return };
+        if inner.stopping.load(Ordering::SeqCst) {
+            return;
+        }
         let service = Service(inner);
+        let handle = service.0.engine.handle().clone();
         service.end_surplus();
-        for event in service.due() {
+        for event in service.due(running.available_permits()) {
+            let Ok(permit) = Arc::clone(&running).try_acquire_owned() else { break };
             let service = service.clone();
-            std::thread::spawn(move || {
-                // What the disk refuses is tried again when the program starts anew: the event is still there.
-                let _ = service.run_event(event);
+            handle.spawn(async move {
+                service.run_event(event).await;
+                drop(permit);
             });
         }
         // Making environments takes long: not in the way of the others, and one after the other.
         if !service.unprovided().is_empty() && !providing.swap(true, Ordering::SeqCst) {
-            let providing = Arc::clone(&providing);
-            std::thread::spawn(move || {
+            let done = Done(Arc::clone(&providing));
+            handle.spawn_blocking(move || {
                 for wanted in service.unprovided() {
                     service.provide(wanted);
                 }
-                providing.store(false, Ordering::SeqCst);
+                drop(done);
             });
         }
+    }
+}
+
+/// Says that something is over, however it ends.
+struct Done(Arc<AtomicBool>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -76,7 +95,7 @@ impl Service {
             pool.freeze();
             let surplus = pool.surplus(self.0.options.idle, self.wanted(&function, &version));
             if !surplus.is_empty() {
-                std::thread::spawn(move || drop(surplus));
+                self.0.engine.handle().spawn_blocking(move || drop(surplus));
             }
         }
     }

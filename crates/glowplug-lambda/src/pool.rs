@@ -1,7 +1,8 @@
 //! The environments of one version: those that wait for an event, and room for new ones.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use glowplug_core::Result;
@@ -55,16 +56,23 @@ pub(crate) struct Pool {
     returned: Notify,
     /// The configuration or the code is another one now.
     retired: AtomicBool,
+    /// What the tree lives by.
+    _keeps: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Pool {
-    pub(crate) fn new(configuration: Configuration, spec: EnvironmentSpec) -> Self {
+    pub(crate) fn new(
+        configuration: Configuration,
+        spec: EnvironmentSpec,
+        keeps: Option<Arc<dyn Any + Send + Sync>>,
+    ) -> Self {
         Self {
             configuration,
             spec,
             state: Mutex::default(),
             returned: Notify::new(),
             retired: AtomicBool::new(false),
+            _keeps: keeps,
         }
     }
 

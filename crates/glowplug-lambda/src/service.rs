@@ -1,9 +1,11 @@
 //! The account: its functions, the environments that run them, and how many of them at once.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use glowplug_core::{Architecture, Error, PythonVersion, Result};
@@ -15,7 +17,10 @@ use crate::model::{Code, Configuration, Layers, Logging, Record};
 use crate::names::Named;
 use crate::pool::Pool;
 use crate::store::Store;
-use crate::{keeper, time};
+use crate::time;
+
+/// How long the end waits for what is just ending.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Invokes at once in an account ("Lambda quotas" in the developer guide: the default).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;
@@ -55,7 +60,7 @@ pub struct Options {
 }
 
 /// A function of the file system, which is there as long as the program runs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct LocalFunction {
     /// Its name.
     pub name: String,
@@ -79,6 +84,32 @@ pub struct LocalFunction {
     pub digest: String,
     /// Size of the tree's files in bytes.
     pub bytes: u64,
+    /// What the tree lives by: dropped when no environment and no version needs it any more.
+    pub keeps: Arc<dyn Any + Send + Sync>,
+}
+
+impl LocalFunction {
+    /// Whether the other one is served in the same way, wherever its tree lies.
+    pub fn is_as(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            handler,
+            python,
+            architecture,
+            memory_mb,
+            timeout_s,
+            environment,
+            tree: _,
+            layers: _,
+            digest,
+            bytes: _,
+            keeps: _,
+        } = self;
+        let same = (name, handler, python, architecture)
+            == (&other.name, &other.handler, &other.python, &other.architecture);
+        same && (memory_mb, timeout_s, environment, digest)
+            == (&other.memory_mb, &other.timeout_s, &other.environment, &other.digest)
+    }
 }
 
 /// What the invokes of a function would be billed, provisioned concurrency and free tier apart.
@@ -103,14 +134,15 @@ const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
 struct Files {
     tree: Utf8PathBuf,
     layers: Vec<Utf8PathBuf>,
+    keeps: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) functions: BTreeMap<String, Record>,
     pub(crate) layers: BTreeMap<String, Layers>,
-    /// Functions of the file system, by the hash of their files.
-    local: BTreeMap<String, Files>,
+    /// Functions of the file system, by their names and the hashes of their files.
+    local: BTreeMap<(String, String), Files>,
     /// Function and version → its environments.
     pub(crate) pools: BTreeMap<(String, String), Arc<Pool>>,
     /// Function → invokes that run now.
@@ -138,6 +170,8 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     /// Where the server listens.
     address: OnceLock<SocketAddr>,
+    /// The end has come.
+    pub(crate) stopping: AtomicBool,
 }
 
 impl std::fmt::Debug for Service {
@@ -194,9 +228,10 @@ impl Service {
         let waiting = store.events()?;
         let state = Mutex::new(State { functions, layers, waiting, ..State::default() });
         let address = OnceLock::new();
-        let inner = Inner { engine, options, runtimes, log, store, _temporary: temporary, state, address };
+        let stopping = AtomicBool::new(false);
+        let inner =
+            Inner { engine, options, runtimes, log, store, _temporary: temporary, state, address, stopping };
         let service = Self(Arc::new(inner));
-        keeper::start(&service)?;
         Ok(service)
     }
 
@@ -206,7 +241,7 @@ impl Service {
 
     /// Adds a function of the file system, or puts its new files in the place of the old ones.
     pub fn add(&self, function: LocalFunction) {
-        let LocalFunction { name, tree, layers, digest, bytes, .. } = function.clone();
+        let LocalFunction { name, tree, layers, digest, bytes, keeps, .. } = function.clone();
         let configuration = Configuration {
             function_name: name.clone(),
             version: LATEST.to_owned(),
@@ -226,7 +261,7 @@ impl Service {
             revision: glowplug_engine::uuid(),
         };
         let mut state = self.lock();
-        state.local.insert(digest, Files { tree, layers });
+        state.local.insert((name.clone(), digest), Files { tree, layers, keeps: Some(keeps) });
         match state.functions.get_mut(&name) {
             Some(record) => record.latest = configuration,
             None => {
@@ -234,8 +269,12 @@ impl Service {
             }
         }
         let retired = state.retire(&name, Some(LATEST));
+        // What no version runs any more lives as long as its environments do.
+        let State { functions, local, .. } = &mut *state;
+        let used = functions.get(&name).map(Record::codes).unwrap_or_default();
+        local.retain(|(function, digest), _| *function != name || used.contains(digest.as_str()));
         drop(state);
-        end(retired);
+        self.end(retired);
     }
 
     /// The service has an address now.
@@ -282,13 +321,13 @@ impl Service {
         let mut changed = record.clone();
         let value = change(&mut changed)?;
         // Functions of the file system come from there.
-        if !state.local.contains_key(&changed.latest.code.sha256) {
+        if !state.local.contains_key(&(named.function.clone(), changed.latest.code.sha256.clone())) {
             self.0.store.put(&named.function, Some(&changed))?;
         }
         state.functions.insert(named.function.clone(), changed);
         let retired = retires.map(|version| state.retire(&named.function, Some(version))).unwrap_or_default();
         drop(state);
-        end(retired);
+        self.end(retired);
         Ok(value)
     }
 
@@ -324,12 +363,12 @@ impl Service {
             return Ok(Arc::clone(pool));
         }
         // Outside the lock: a runtime may have to be fetched.
-        let spec = self.spec(&configuration)?;
+        let (spec, keeps) = self.spec(&configuration)?;
         let mut state = self.lock();
         // The function may have been changed meanwhile; this invoke still runs what it was admitted for.
         let current = state.functions.get(&key.0).and_then(|record| record.version(&key.1));
         let stays = current == Some(&configuration);
-        let pool = Arc::new(Pool::new(configuration, spec));
+        let pool = Arc::new(Pool::new(configuration, spec, keeps));
         if stays {
             return Ok(Arc::clone(state.pools.entry(key).or_insert(pool)));
         }
@@ -337,10 +376,18 @@ impl Service {
         Ok(pool)
     }
 
-    fn spec(&self, configuration: &Configuration) -> Result<EnvironmentSpec, ApiError> {
-        let local = self.lock().local.get(&configuration.code.sha256).cloned();
-        let mut files = local
-            .unwrap_or_else(|| Files { tree: self.0.store.tree(&configuration.code), layers: Vec::new() });
+    /// How its environments are made, and what their tree lives by.
+    fn spec(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<(EnvironmentSpec, Option<Arc<dyn Any + Send + Sync>>), ApiError> {
+        let key = (configuration.function_name.clone(), configuration.code.sha256.clone());
+        let local = self.lock().local.get(&key).cloned();
+        let mut files = local.unwrap_or_else(|| Files {
+            tree: self.0.store.tree(&configuration.code),
+            layers: Vec::new(),
+            keeps: None,
+        });
         files.layers.extend(configuration.layers.iter().map(|layer| self.0.store.tree(&layer.code)));
         let python: PythonVersion = configuration
             .runtime
@@ -350,7 +397,7 @@ impl Service {
             .map_err(|error| ApiError::invalid(format!("{error}")))?;
         let runtime = (self.0.runtimes)(python)?;
         let arm = configuration.architecture == Architecture::Arm64.to_string();
-        Ok(EnvironmentSpec {
+        let spec = EnvironmentSpec {
             python: runtime.python,
             packages: runtime.packages,
             tree: files.tree,
@@ -373,15 +420,32 @@ impl Service {
             hash_seed: None,
             agent: None,
             write_bytecode: false,
-        })
+        };
+        Ok((spec, files.keeps))
     }
 
-    /// Ends all environments; what runs is stopped.
+    /// Ends environments that nobody will use again, on a thread that may wait.
+    pub(crate) fn end(&self, pools: Vec<Arc<Pool>>) {
+        let waiting: Vec<_> = pools.iter().flat_map(|pool| pool.retire()).collect();
+        if !waiting.is_empty() {
+            self.0.engine.handle().spawn_blocking(move || drop(waiting));
+        }
+    }
+
+    /// Ends all environments; what runs is stopped. Returns when nothing of them is left, or after a few seconds.
     pub fn stop(&self) {
         self.0.engine.stop();
+        self.0.stopping.store(true, Ordering::SeqCst);
         let pools: Vec<_> = std::mem::take(&mut self.lock().pools).into_values().collect();
         for pool in pools {
             drop(pool.retire());
+        }
+        let deadline = Instant::now() + LAST_PATIENCE;
+        // The keeper and invokes that are told that they are interrupted hold the service too.
+        while (Arc::strong_count(&self.0) > 1 || self.0.engine.environments() > 0)
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -419,13 +483,5 @@ impl State {
         let concerned = |key: &(String, String)| key.0 == function && version.is_none_or(|v| v == key.1);
         let keys: Vec<_> = self.pools.keys().filter(|key| concerned(key)).cloned().collect();
         keys.iter().filter_map(|key| self.pools.remove(key)).collect()
-    }
-}
-
-/// Ends environments that nobody will use again, in a thread of its own: it takes its time.
-pub(crate) fn end(pools: Vec<Arc<Pool>>) {
-    let waiting: Vec<_> = pools.iter().flat_map(|pool| pool.retire()).collect();
-    if !waiting.is_empty() {
-        std::thread::spawn(move || drop(waiting));
     }
 }

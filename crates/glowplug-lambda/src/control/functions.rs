@@ -12,7 +12,7 @@ use super::{body, page};
 use crate::error::{ApiError, Code};
 use crate::model::{self, Configuration, LayerUse, Layers, Logging, Record};
 use crate::names::{Named, is_word};
-use crate::service::{Service, State, end};
+use crate::service::{Service, State};
 use crate::time;
 
 /// Bounds of the memory size in MB ("Lambda quotas" in the developer guide).
@@ -279,7 +279,7 @@ impl Service {
         state.functions.remove(&named.function);
         let retired = state.retire(&named.function, None);
         drop(state);
-        end(retired);
+        self.end(retired);
         Ok(())
     }
 

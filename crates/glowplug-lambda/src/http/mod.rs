@@ -21,6 +21,7 @@ use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
 
 use crate::error::{ApiError, Code};
+use crate::keeper;
 use crate::names::Named;
 use crate::service::Service;
 
@@ -62,6 +63,8 @@ impl Server {
             TcpListener::from_std(listener).map_err(failed)?
         };
         service.set_address(address);
+        // Not before: functions of the file system are there now.
+        keeper::start(&service)?;
         let task = handle.spawn(accept(listener, service, emulates));
         Ok(Self { address, task })
     }

@@ -77,6 +77,11 @@ fn logs_are_json_where_that_is_wanted() {
 }
 
 #[test]
+fn what_hangs_on_versions_goes_with_them() {
+    scenario("what_hangs_on_versions");
+}
+
+#[test]
 fn answers_are_streamed() {
     scenario("streamed");
 }

@@ -108,6 +108,9 @@ def bad_requests(client, endpoint):
     big = json.dumps("x" * 1024 * 1024)
     later = dict(FunctionName="f", InvocationType="Event")
     refused(lambda: client.invoke(Payload=big, **later), "RequestTooLargeException")
+    refused(lambda: client.invoke(FunctionName="f", Payload=b'"\xff"'), "InvalidRequestContentException")
+    control = base64.b64encode(b'{"custom": {"a": "\x7f"}}').decode()
+    assert call(client, "f", {"context": 1}, ClientContext=control)[1]["custom"] == {"a": "\x7f"}
     context = base64.b64encode(b"[]").decode()
     refused(lambda: call(client, "f", {}, ClientContext=context), "InvalidRequestContentException")
     assert call(client, "f", {})[0] == 200
@@ -177,6 +180,8 @@ def bad_functions(client, endpoint):
     refused(made(MemorySize=10241), "ValidationException")
     refused(made(Timeout=901), "ValidationException")
     refused(made(FunctionName="a b"), "ValidationException")
+    refused(made(Handler="a b"), "ValidationException")
+    refused(made(Environment={"Variables": {"A": "\0"}}), "InvalidParameterValueException")
     refused(made(Architectures=["mips"]), "ValidationException")
     refused(made(Environment={"Variables": {"AWS_REGION": "x"}}), "InvalidParameterValueException")
     refused(made(Environment={"Variables": {"A": "x" * 4096}}), "InvalidParameterValueException")
@@ -425,6 +430,33 @@ def json_logs(client, endpoint):
     assert "REPORT RequestId" in log(call(client, "f", {}, LogType="Tail")[2])
 
 
+def what_hangs_on_versions(client, endpoint):
+    create(client, "f", APP, Publish=True)
+    provisioned = dict(FunctionName="f", Qualifier="1", ProvisionedConcurrentExecutions=3)
+    client.put_provisioned_concurrency_config(**provisioned)
+    client.put_function_event_invoke_config(FunctionName="f", Qualifier="1", MaximumRetryAttempts=0)
+    client.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    refused(lambda: client.delete_function(FunctionName="f", Qualifier="01"), "ResourceConflictException")
+    refused(lambda: client.delete_function(FunctionName="f", Qualifier="live"), "InvalidParameterValueException")
+    client.create_function_url_config(FunctionName="f", Qualifier="live", AuthType="NONE")
+    client.delete_alias(FunctionName="f", Name="live")
+    assert client.list_function_url_configs(FunctionName="f")["FunctionUrlConfigs"] == []
+    client.delete_function(FunctionName="f", Qualifier="1")
+    assert client.list_provisioned_concurrency_configs(FunctionName="f")["ProvisionedConcurrencyConfigs"] == []
+    assert client.list_function_event_invoke_configs(FunctionName="f")["FunctionEventInvokeConfigs"] == []
+    client.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=1)
+    # An environment made ahead that has lost its process is replaced.
+    client.update_function_configuration(FunctionName="f", Description="again")
+    version = client.publish_version(FunctionName="f")["Version"]
+    config = dict(FunctionName="f", Qualifier=version)
+    client.put_provisioned_concurrency_config(ProvisionedConcurrentExecutions=1, **config)
+    settled(client, config)
+    call(client, "f:" + version, {"exit": 1})
+    settled(client, config)
+    kind = call(client, "f:" + version, {"env": "AWS_LAMBDA_INITIALIZATION_TYPE"}, LogType="Tail")
+    assert kind[1] == "provisioned-concurrency", kind
+
+
 def streamed(client, endpoint):
     create(client, "f", APP)
     answer = client.invoke_with_response_stream(FunctionName="f", Payload=b'{"a": 1}', LogType="Tail")
@@ -483,6 +515,13 @@ def handler(event, context):
     got = client.get_function_url_config(FunctionName="f")
     assert (got["AuthType"], got["InvokeMode"], got["FunctionUrl"]) == ("AWS_IAM", "RESPONSE_STREAM", url)
     assert ask("/")[0] == 403
+    cors = {"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET", "PUT"], "MaxAge": 60}
+    client.update_function_url_config(FunctionName="f", AuthType="NONE", Cors=cors)
+    origin = {"Origin": "https://a.example", "Access-Control-Request-Method": "PUT"}
+    status, body, answer = ask("/", headers=origin, method="OPTIONS")
+    assert (status, body, answer["Access-Control-Allow-Methods"]) == (200, b"", "GET,PUT"), answer
+    assert ask("/", headers=origin)[2]["Access-Control-Allow-Origin"] == "https://a.example"
+    assert ask("/", headers={"Origin": "https://b.example"})[2]["Access-Control-Allow-Origin"] is None
     client.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
     client.create_function_url_config(FunctionName="f", AuthType="NONE", Qualifier="live")
     listed = client.list_function_url_configs(FunctionName="f")["FunctionUrlConfigs"]

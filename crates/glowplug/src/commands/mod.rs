@@ -2,6 +2,7 @@
 
 mod build;
 mod serve;
+mod serve_log;
 mod trace;
 
 pub(crate) use build::build;

@@ -1,34 +1,29 @@
 //! `glowplug serve`.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use camino::{Utf8Path, Utf8PathBuf};
-use fs_err as fs;
+use camino::Utf8Path;
 use glowplug_cli::ServeArgs;
 use glowplug_core::{Error, NoProgress, Progress, PythonVersion, Result};
 use glowplug_engine::{Capabilities, Engine};
 use glowplug_function::Function;
-use glowplug_lambda::{LocalFunction, Log, RuntimeFolder, Runtimes, Server, Service};
-use glowplug_optimize::{Ready, ready};
+use glowplug_lambda::{LocalFunction, RuntimeFolder, Runtimes, Server, Service};
+use glowplug_optimize::ready;
 use serde_json::json;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::commands::load;
+use crate::commands::serve_log::Writer;
 use crate::console::Console;
 use crate::errors;
 use crate::settings::Serve as Settings;
 
 /// How often the user's wish to stop is looked for.
 const GLANCE: Duration = Duration::from_millis(50);
-
-/// Log files that are kept open.
-const OPEN_LOGS: usize = 256;
 
 /// How often files are looked at, with `--watch`.
 const WATCH: Duration = Duration::from_millis(300);
@@ -46,21 +41,19 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     refuse_twins(&functions)?;
     Engine::raise_open_files();
     let engine = Engine::new()?;
-    // Trees live as long as they are served.
-    let mut trees: Vec<Ready> =
+    let mut served: Vec<LocalFunction> =
         functions.iter().map(|function| prepare(console, function)).collect::<Result<_>>()?;
-    let log = log(console, settings.options.state.as_deref())?;
-    let service = Service::open(engine.clone(), settings.options.clone(), runtimes(console, &trees), log)?;
-    for (function, tree) in functions.iter().zip(&trees) {
-        service.add(local(function, tree));
+    let logs = settings.options.state.as_ref().map(|state| state.join("logs"));
+    let writer = Writer::start(logs.as_deref(), console.common.quiet)?;
+    let service = Service::open(engine.clone(), settings.options.clone(), runtimes(console), writer.log())?;
+    for function in &served {
+        service.add(function.clone());
     }
     let emulated = settings.rie.then(|| functions.first().map(|function| function.name.clone())).flatten();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.port));
     let server = Server::start(service.clone(), address, emulated)?;
     console.progress.clear();
     greet(console, &service, server.address, engine.capabilities())?;
-    // Environments of a tree may still run when another one takes its place.
-    let mut old: Vec<Option<Ready>> = trees.iter().map(|_| None).collect();
     let mut seen: Vec<Fingerprint> = functions.iter().map(|function| fingerprint(&function.root)).collect();
     while !console.progress.interrupted() {
         std::thread::sleep(if settings.watch { WATCH } else { GLANCE });
@@ -69,13 +62,19 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
                 let now = fingerprint(&functions[at].root);
                 if now != seen[at] {
                     seen[at] = now;
-                    reload(console, &service, path, &settings, &mut trees[at], &mut old[at]);
+                    reload(console, &service, path, &settings, &mut served[at]);
                 }
             }
         }
     }
     drop(server);
     service.stop();
+    let lost = writer.finish();
+    if lost > 0 {
+        console
+            .progress
+            .note(&format!("the log lines of {lost} invokes were lost: nobody read them in time"));
+    }
     if settings.price { tell_price(console, &service) } else { Ok(()) }
 }
 
@@ -106,9 +105,23 @@ fn tell_price(console: &Console, service: &Service) -> Result<()> {
     console.printer.data(&text)
 }
 
-fn prepare(console: &Console, function: &Function) -> Result<Ready> {
+fn prepare(console: &Console, function: &Function) -> Result<LocalFunction> {
     let common = &console.common;
-    ready(function, common.python.as_deref(), &common.cache, &console.progress)
+    let tree = ready(function, common.python.as_deref(), &common.cache, &console.progress)?;
+    Ok(LocalFunction {
+        name: function.name.clone(),
+        handler: function.handler.clone(),
+        python: function.python,
+        architecture: function.architecture,
+        memory_mb: function.memory_mb,
+        timeout_s: function.timeout_s,
+        environment: function.environment.clone(),
+        tree: tree.tree.clone(),
+        layers: tree.layers.clone(),
+        digest: tree.digest.clone(),
+        bytes: tree.bytes,
+        keeps: Arc::new(tree),
+    })
 }
 
 /// Serves a function as its files are now; what cannot be served is told, and the old one goes on.
@@ -117,17 +130,16 @@ fn reload(
     service: &Service,
     path: &Utf8Path,
     settings: &Settings,
-    tree: &mut Ready,
-    old: &mut Option<Ready>,
+    served: &mut LocalFunction,
 ) {
-    let loaded = glowplug_function::load(path, &settings.load)
-        .and_then(|function| prepare(console, &function).map(|tree| (function, tree)));
+    let loaded =
+        glowplug_function::load(path, &settings.load).and_then(|function| prepare(console, &function));
     console.progress.clear();
     match loaded {
-        Ok((function, new)) if new.digest != tree.digest => {
-            service.add(local(&function, &new));
-            *old = Some(std::mem::replace(tree, new));
-            console.progress.note(&format!("`{}` is served as it is now", function.name));
+        Ok(new) if !new.is_as(served) => {
+            service.add(new.clone());
+            console.progress.note(&format!("`{}` is served as it is now", new.name));
+            *served = new;
         }
         Ok(_) => {}
         Err(error) => console.printer.error(&errors::text(&error, &console.printer.error_style())),
@@ -174,82 +186,25 @@ fn refuse_twins(functions: &[Function]) -> Result<()> {
     Ok(())
 }
 
-fn local(function: &Function, tree: &Ready) -> LocalFunction {
-    LocalFunction {
-        name: function.name.clone(),
-        handler: function.handler.clone(),
-        python: function.python,
-        architecture: function.architecture,
-        memory_mb: function.memory_mb,
-        timeout_s: function.timeout_s,
-        environment: function.environment.clone(),
-        tree: tree.tree.clone(),
-        layers: tree.layers.clone(),
-        digest: tree.digest.clone(),
-        bytes: tree.bytes,
-    }
-}
-
-/// Finds interpreters and runtime clients: those of the served functions first, others once they are asked for.
-fn runtimes(console: &Console, trees: &[Ready]) -> Runtimes {
-    let folder = |runtime: &glowplug_function::Runtime| RuntimeFolder {
-        python: runtime.python.clone(),
-        packages: runtime.packages.clone(),
-    };
-    let known: BTreeMap<PythonVersion, RuntimeFolder> =
-        trees.iter().map(|tree| (tree.runtime.interpreter.version, folder(&tree.runtime))).collect();
-    let (known, cache) = (Mutex::new(known), console.common.cache.clone());
+/// Finds interpreters and runtime clients, which the cache keeps.
+fn runtimes(console: &Console) -> Runtimes {
+    let (cache, requested) = (console.common.cache.clone(), console.common.python.clone());
+    let known: Mutex<BTreeMap<PythonVersion, RuntimeFolder>> = Mutex::default();
     Box::new(move |version| {
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(&version) {
             return Ok(found.clone());
         }
-        let found = folder(&glowplug_function::runtime(version, None, &cache, &NoProgress)?);
+        // The interpreter that was asked for, where it is of this version.
+        let asked = glowplug_function::runtime(version, requested.as_deref(), &cache, &NoProgress);
+        let found = match asked {
+            Err(_) if requested.is_some() => glowplug_function::runtime(version, None, &cache, &NoProgress)?,
+            other => other?,
+        };
+        let found = RuntimeFolder { python: found.python, packages: found.packages };
         known.insert(version, found.clone());
         Ok(found)
     })
-}
-
-/// Writes what functions log to standard error, and to a file for each log stream, as CloudWatch would keep them.
-fn log(console: &Console, state: Option<&Utf8Path>) -> Result<Log> {
-    let folder = state.map(|state| state.join("logs"));
-    if let Some(folder) = &folder {
-        fs::create_dir_all(folder)?;
-    }
-    let quiet = console.common.quiet;
-    let files: Mutex<BTreeMap<Utf8PathBuf, fs::File>> = Mutex::default();
-    Ok(Box::new(move |function, stream, text| {
-        // Lines of two invokes do not mix.
-        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
-        if !quiet {
-            // Nothing can be said where standard error itself is broken.
-            let _ = std::io::stderr().write_all(text);
-        }
-        let Some(folder) = &folder else { return };
-        if files.len() >= OPEN_LOGS {
-            files.clear();
-        }
-        let path = folder.join(function).join(stream.replace('/', "-") + ".log");
-        // A full disk keeps no function from running.
-        let _ = append(&mut files, path, text);
-    }))
-}
-
-fn append(
-    files: &mut BTreeMap<Utf8PathBuf, fs::File>,
-    path: Utf8PathBuf,
-    text: &[u8],
-) -> std::io::Result<()> {
-    match files.entry(path) {
-        Entry::Occupied(mut open) => open.get_mut().write_all(text),
-        Entry::Vacant(free) => {
-            if let Some(folder) = free.key().parent() {
-                fs::create_dir_all(folder)?;
-            }
-            let file = fs::OpenOptions::new().create(true).append(true).open(free.key())?;
-            free.insert(file).write_all(text)
-        }
-    }
 }
 
 /// Says where it is, what it serves, and what this host does not let it enforce.

@@ -108,6 +108,20 @@ fn what_changes_is_served_anew() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(says, "two");
+    // The configuration alone changes what is served too.
+    let source = "def handler(e, c):\n    return {'says': c.memory_limit_in_mb}\n";
+    project.write("function/app.py", source);
+    for (memory, expected) in [("", "128"), ("memory = 256\n", "256")] {
+        project.configure(memory);
+        for _ in 0..300 {
+            says = serving.invoke("demo", &json!(1)).1["says"].clone();
+            if says == expected {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(says, expected);
+    }
     assert_eq!(serving.stop().0, Some(0));
     assert_eq!(project.running(), Vec::<i32>::new());
 }
