@@ -93,7 +93,8 @@ const FILES: &str = "
     os.path.isdir os.path.getmtime os.path.getsize joblib.load pickle.load numpy.load numpy.loadtxt
     numpy.genfromtxt numpy.fromfile pandas.read_csv pandas.read_json pandas.read_parquet pandas.read_pickle
     pandas.read_excel pandas.read_table polars.read_csv polars.read_parquet PIL.Image.open
-    PIL.ImageFont.truetype lxml.etree.parse
+    PIL.ImageFont.truetype lxml.etree.parse ssl.create_default_context spacy.load xgboost.Booster lightgbm.Booster
+    onnxruntime.InferenceSession
 ";
 
 /// Whether a call of `path` makes such a thing.

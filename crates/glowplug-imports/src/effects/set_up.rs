@@ -90,6 +90,9 @@ impl<'a> Walker<'a, '_> {
 
     /// The same for a call of one of its methods.
     pub(super) fn is_set_up_call(&mut self, call: &'a ruff_python_ast::ExprCall) -> bool {
+        if matches!(call.func.as_ref(), Expr::Attribute(method) if method.attr.starts_with("load_")) {
+            self.read(crate::Source::Files);
+        }
         self.is_set_up(call.start(), format!("calls `{}()`", expressions::written(&call.func)))
     }
 }

@@ -407,5 +407,10 @@ fn what_a_value_is_made_from_may_be_set_up_later() {
     assert_eq!(rule(next), Some(Rule::ForItsEffect));
     let file = "v = open('words')";
     assert_eq!(rule(file), None);
-    assert_eq!(rule(&format!("{file}\ndef f():\n    os.chdir('/tmp')")), Some(Rule::EnvironmentChanges));
+    for file in
+        [file, "v = ssl.create_default_context(cafile='a')", "v = requests.Session()\nv.load_cert_chain('a')"]
+    {
+        let app = format!("{file}\ndef f():\n    os.chdir('/tmp')");
+        assert_eq!(rule(&app), Some(Rule::EnvironmentChanges), "{app}");
+    }
 }
