@@ -17,7 +17,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Events that run at once: the others wait their turn.
 const EVENTS_AT_ONCE: usize = 256;
 
-/// How long an attempt at a provisioned environment that failed is told as a failure before the next one.
+/// What is told of provisioned environments whose init fails (`StatusReason` of the service model), until their
+/// configuration is put again or another version is meant.
 const FAILURE: &str = "FUNCTION_ERROR_INIT_FAILURE";
 
 /// Starts the thread; it ends with the service.

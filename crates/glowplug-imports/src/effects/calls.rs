@@ -196,7 +196,10 @@ impl<'a> Walker<'a, '_> {
                 Some(Value::PlainClass)
             }
             // Who asks first gets another one.
-            "builtins.next" if self.making.is_some() => {
+            "builtins.next"
+                if self.making.is_some()
+                    && given.positional.first().is_none_or(|first| aim_at(first, true).is_none()) =>
+            {
                 let name = arguments.first().map_or_else(|| "…".to_owned(), written);
                 self.effect(call.start(), EffectKind::Patches, format!("takes the next of `{name}`"));
                 Some(Value::Foreign)
