@@ -86,6 +86,14 @@ impl ApiError {
         )
     }
 
+    /// What is to be changed has been changed by somebody else.
+    pub(crate) fn stale_revision() -> Self {
+        Self::new(
+            Code::PreconditionFailed,
+            "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
+        )
+    }
+
     /// Too many at once.
     pub(crate) fn throttled(reason: &'static str) -> Self {
         Self { reason: Some(reason), ..Self::new(Code::TooManyRequests, "Rate Exceeded.") }

@@ -73,20 +73,10 @@ impl Drop for Done {
     }
 }
 
-/// A provisioned environment that is not there yet.
-struct Wanted {
-    configuration: Configuration,
-}
-
 impl Service {
     /// How many environments of a version are to be ready.
     fn wanted(&self, function: &str, version: &str) -> u32 {
-        let state = self.lock();
-        let Some(record) = state.functions.get(function) else { return 0 };
-        let means =
-            |qualifier: &str| record.resolve(Some(qualifier), 1.0).is_some_and(|c| c.version == version);
-        let provisioned = record.provisioned.iter().filter(|(qualifier, _)| means(qualifier));
-        provisioned.map(|(_, provisioned)| provisioned.requested).sum()
+        self.lock().functions.get(function).map_or(0, |record| record.provisioned_for(version))
     }
 
     fn end_surplus(&self) {
@@ -101,7 +91,8 @@ impl Service {
         }
     }
 
-    fn unprovided(&self) -> Vec<Wanted> {
+    /// Configurations of which more environments are to be ready than there are.
+    fn unprovided(&self) -> Vec<Configuration> {
         let state = self.lock();
         let mut all = Vec::new();
         for (function, record) in &state.functions {
@@ -110,11 +101,8 @@ impl Service {
                 let key = (function.clone(), configuration.version.clone());
                 let there = state.pools.get(&key).map_or(0, |pool| pool.provisioned());
                 let failed = state.unready.contains_key(&configuration.revision);
-                let means = |q: &str| record.resolve(Some(q), 1.0).is_some_and(|c| c.version == key.1);
-                let wanted: u32 =
-                    record.provisioned.iter().filter(|(q, _)| means(q)).map(|(_, p)| p.requested).sum();
-                if there < wanted && !failed {
-                    all.push(Wanted { configuration: configuration.clone() });
+                if there < record.provisioned_for(&key.1) && !failed {
+                    all.push(configuration.clone());
                 }
             }
         }
@@ -122,8 +110,7 @@ impl Service {
     }
 
     /// Makes one; where that fails, the qualifier says so until its configuration is put again.
-    fn provide(&self, wanted: Wanted) {
-        let Wanted { configuration } = wanted;
+    fn provide(&self, configuration: Configuration) {
         let revision = configuration.revision.clone();
         let made = self.pool(configuration).and_then(|pool| {
             let (kept, cold) = pool.start(&self.0.engine, true)?;

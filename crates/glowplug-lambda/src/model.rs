@@ -233,6 +233,14 @@ impl Record {
         self.urls.remove(qualifier);
     }
 
+    /// Environments of a version that are to be ready, whatever qualifier asks for them.
+    pub(crate) fn provisioned_for(&self, version: &str) -> u32 {
+        let means =
+            |qualifier: &str| self.resolve(Some(qualifier), 1.0).is_some_and(|c| c.version == version);
+        let asked = self.provisioned.iter().filter(|(qualifier, _)| means(qualifier));
+        asked.map(|(_, provisioned)| provisioned.requested).sum()
+    }
+
     /// Environments that are to be ready in all.
     pub(crate) fn provisioned_total(&self) -> u32 {
         self.provisioned.values().map(|provisioned| provisioned.requested).sum()

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use glowplug_core::Result;
 use glowplug_engine::{Engine, Environment, EnvironmentSpec, Identity, Init, Initialization, log_stream};
-
 use tokio::sync::Notify;
 
 use crate::model::Configuration;

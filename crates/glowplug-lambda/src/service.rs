@@ -231,8 +231,7 @@ impl Service {
         let stopping = AtomicBool::new(false);
         let inner =
             Inner { engine, options, runtimes, log, store, _temporary: temporary, state, address, stopping };
-        let service = Self(Arc::new(inner));
-        Ok(service)
+        Ok(Self(Arc::new(inner)))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -241,9 +240,8 @@ impl Service {
 
     /// Adds a function of the file system, or puts its new files in the place of the old ones.
     pub fn add(&self, function: LocalFunction) {
-        let LocalFunction { name, tree, layers, digest, bytes, keeps, .. } = function.clone();
         let configuration = Configuration {
-            function_name: name.clone(),
+            function_name: function.name.clone(),
             version: LATEST.to_owned(),
             runtime: format!("python{}", function.python),
             role: format!("arn:aws:iam::{}:role/local", glowplug_engine::ACCOUNT),
@@ -255,11 +253,12 @@ impl Service {
             architecture: function.architecture.to_string(),
             ephemeral_mb: 512,
             logging: Logging::default(),
-            code: Code { sha256: digest.clone(), bytes },
+            code: Code { sha256: function.digest.clone(), bytes: function.bytes },
             layers: Vec::new(),
             last_modified: time::modified(time::now()),
             revision: glowplug_engine::uuid(),
         };
+        let LocalFunction { name, tree, layers, digest, keeps, .. } = function;
         let mut state = self.lock();
         state.local.insert((name.clone(), digest), Files { tree, layers, keeps: Some(keeps) });
         match state.functions.get_mut(&name) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{body, page};
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 use crate::model::{Alias, Record};
 use crate::names::{Named, is_word, qualified_arn};
 use crate::service::Service;
@@ -67,10 +67,7 @@ impl Service {
         self.change(named, None, |record| {
             let mut alias = found(named, record, name)?.clone();
             if input.revision_id.is_some_and(|revision| revision != alias.revision) {
-                return Err(ApiError::new(
-                    Code::PreconditionFailed,
-                    "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
-                ));
+                return Err(ApiError::stale_revision());
             }
             alias.version = input.function_version.unwrap_or(alias.version);
             alias.description = input.description.unwrap_or(alias.description);

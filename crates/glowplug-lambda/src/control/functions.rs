@@ -479,10 +479,7 @@ fn architecture(given: Option<&[String]>) -> Result<Option<String>, ApiError> {
 
 fn check_revision(configuration: &Configuration, given: Option<&str>) -> Result<(), ApiError> {
     match given {
-        Some(given) if given != configuration.revision => Err(ApiError::new(
-            Code::PreconditionFailed,
-            "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
-        )),
+        Some(given) if given != configuration.revision => Err(ApiError::stale_revision()),
         _ => Ok(()),
     }
 }

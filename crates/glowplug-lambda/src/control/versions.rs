@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{body, page};
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 use crate::model::{Configuration, Record, base64_of_hex};
 use crate::names::Named;
 use crate::service::Service;
@@ -60,10 +60,7 @@ impl Service {
                 )));
             }
             if input.revision_id.is_some_and(|revision| revision != latest.revision) {
-                return Err(ApiError::new(
-                    Code::PreconditionFailed,
-                    "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
-                ));
+                return Err(ApiError::stale_revision());
             }
             Ok(record.publish(input.description).shown(true))
         })

@@ -17,8 +17,10 @@ const SHOWN: usize = 20;
 
 /// A running service.
 pub(crate) struct Running {
-    pub(crate) service: Service,
-    pub(crate) server: Server,
+    service: Service,
+    /// Gone before the service is stopped, which waits for who holds it.
+    server: Option<Server>,
+    pub(crate) address: SocketAddr,
     /// What functions have logged.
     pub(crate) logged: Arc<Mutex<Vec<u8>>>,
 }
@@ -62,12 +64,14 @@ impl Running {
         .unwrap();
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::start(service.clone(), anywhere, Some("f".to_owned())).unwrap();
-        Self { service, server, logged }
+        let address = server.address;
+        Self { service, server: Some(server), address, logged }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.server = None;
         self.service.stop();
     }
 }
@@ -85,7 +89,7 @@ pub(crate) fn scenario_on(running: &Running, name: &str, more: &[(&str, &str)]) 
     let script = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lambda/scenarios.py"));
     let done = Command::new(python)
         .arg(script)
-        .arg(format!("http://{}", running.server.address))
+        .arg(format!("http://{}", running.address))
         .arg(self::python().version.to_string())
         .arg(name)
         .env("SCENARIO_FOLDER", folder.path())
