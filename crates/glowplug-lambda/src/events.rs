@@ -65,11 +65,7 @@ impl Service {
     pub(crate) fn accept(&self, call: &Call) -> Result<String, ApiError> {
         let payload = call.event(MOST_ASYNCHRONOUS)?;
         let named = &call.named;
-        self.look(named, |record| match record.resolve(named.qualifier.as_deref(), 1.0) {
-            Some(_) => Ok(()),
-            None => Err(named.not_found()),
-        })
-        .map_err(|error| if error.code == Code::ResourceNotFound { named.not_found() } else { error })?;
+        self.check_invocable(named)?;
         let now = now_ms();
         let event = Event {
             function: named.function.clone(),

@@ -340,6 +340,14 @@ impl Service {
         look(state.functions.get(&named.function).ok_or_else(|| named.unqualified_not_found())?)
     }
 
+    /// Whether there is what a client wants to invoke.
+    pub(crate) fn check_invocable(&self, named: &Named) -> Result<(), ApiError> {
+        let state = self.lock();
+        let record = state.functions.get(&named.function);
+        let found = record.and_then(|record| record.resolve(named.qualifier.as_deref(), 1.0));
+        found.map(|_| ()).ok_or_else(|| named.not_found())
+    }
+
     /// Lets an invoke run, if it may.
     pub(crate) fn admit(&self, named: &Named) -> Result<Admitted, ApiError> {
         let mut state = self.lock();

@@ -77,10 +77,7 @@ pub(super) async fn run(call: Call, service: Service) -> Result<Answer, ApiError
 }
 
 fn dry_run(named: &Named, service: &Service) -> Result<Reply, ApiError> {
-    service.look(named, |record| match record.resolve(named.qualifier.as_deref(), 1.0) {
-        Some(_) => Ok(()),
-        None => Err(named.not_found()),
-    })?;
+    service.check_invocable(named)?;
     Ok(reply(StatusCode::NO_CONTENT, None, Vec::new()))
 }
 
