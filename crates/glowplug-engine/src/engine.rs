@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cgroup::{Controller, Group, Hierarchies};
 use crate::environment::Environment;
+use crate::guard::Ports;
 use crate::launch::{Isolation, Stage};
 use crate::outcome::Init;
 use crate::process::rehearse;
@@ -33,7 +34,7 @@ pub struct Capabilities {
     pub mounts: bool,
     /// Processes that a function leaves behind are found for certain.
     pub process_namespace: bool,
-    /// The network policy [`Network::Deny`].
+    /// The network policy [`Network::Deny`], and in either policy that functions do not reach the engine's own ports.
     pub network_policy: bool,
     /// The memory limit.
     pub memory_limit: bool,
@@ -61,7 +62,9 @@ pub(crate) struct Inner {
     pub(crate) stop: Arc<AtomicBool>,
     /// Environments that there are.
     pub(crate) environments: Arc<AtomicUsize>,
-    capabilities: Capabilities,
+    pub(crate) capabilities: Capabilities,
+    /// Ports that functions do not reach.
+    pub(crate) ports: Arc<Ports>,
     runtime: Option<tokio::runtime::Runtime>,
     handle: tokio::runtime::Handle,
 }
@@ -118,7 +121,7 @@ impl Engine {
             .map_err(|error| Error::surroundings("cannot start the engine's threads").cause(error))?;
         let handle = runtime.handle().clone();
         let runtime = Some(runtime);
-        let (stop, environments) = (Arc::default(), Arc::default());
+        let (stop, environments, ports) = (Arc::default(), Arc::default(), Arc::default());
         Ok(Self(Arc::new(Inner {
             workshop,
             hierarchies,
@@ -126,6 +129,7 @@ impl Engine {
             stop,
             environments,
             capabilities,
+            ports,
             runtime,
             handle,
         })))
@@ -146,6 +150,12 @@ impl Engine {
         let limit = getrlimit(Resource::Nofile);
         // Where that is refused, fewer environments run at once.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+
+    /// Closes a port on loopback to functions, where the host lets it, but for those with
+    /// [`EnvironmentSpec::service_access`].
+    pub fn guard(&self, port: u16) {
+        self.0.ports.service(port);
     }
 
     /// Where the engine's own tasks run: a server in front of it spares the way between threads.
@@ -279,6 +289,7 @@ impl Sources {
             bootstrap: workshop.bootstrap(),
             python: Utf8Path::new("/").to_owned(),
             tree_writable: false,
+            hidden: Vec::new(),
         })
     }
 }

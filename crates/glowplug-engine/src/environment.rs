@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use camino::Utf8PathBuf;
 use glowplug_core::Result;
 use hyper::body::Bytes;
 
@@ -142,6 +143,7 @@ impl Environment {
             bootstrap: engine.workshop.bootstrap(),
             python: spec.python.clone(),
             tree_writable: spec.write_bytecode,
+            hidden: hidden(spec, engine),
         };
         let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
         let mut environment = Self {
@@ -254,6 +256,8 @@ impl Environment {
             cgroups: self.group.entrances()?,
             output: Arc::clone(&self.output),
             blocked: Arc::clone(&self.blocked),
+            ports: &self.engine.ports,
+            filters: self.engine.capabilities.network_policy,
             stop: Arc::clone(&self.engine.stop),
         })?;
         let end = process.exchange.wait_init(deadline);
@@ -400,6 +404,12 @@ impl Environment {
             end_ns: end.at_ns,
         }
     }
+}
+
+/// What a view leaves out, by the places where it really is: the engine's own files, and what the caller names.
+fn hidden(spec: &EnvironmentSpec, engine: &Inner) -> Vec<Utf8PathBuf> {
+    let named = spec.hidden.iter().filter_map(|path| path.canonicalize_utf8().ok());
+    named.chain([engine.workshop.folder().to_owned()]).collect()
 }
 
 /// The share of one vCPU that goes with a memory size.

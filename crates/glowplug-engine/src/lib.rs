@@ -23,6 +23,7 @@ mod effects;
 mod engine;
 mod environment;
 mod exchange;
+mod guard;
 mod launch;
 mod limits;
 mod network;

@@ -1,14 +1,20 @@
 //! The network policy: answers what the filter asks.
 //!
-//! The address is read from the process's memory while its system call is held. A thread that changes it between
-//! our reading and the kernel's could pass (the kernel's own manual says so): the policy protects against
-//! accidents, a replay that writes to a real database, not against attacks.
+//! The address is read from the process's memory while its system call is held. A thread could change it between our
+//! reading and the kernel's (the kernel's own manual says so): internet sockets are therefore connected here, with the
+//! address that was judged. Datagrams with an address, and local sockets, go on in the kernel: against those the policy
+//! protects from accidents, not from attacks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::OFlags;
+use rustix::net::AddressFamily;
 use rustix::process::{Pid, PidfdFlags};
+
+use crate::guard::Guard;
+use crate::spec::Network;
 
 /// Largest socket address (`struct sockaddr_storage`).
 const ADDRESS_BYTES: usize = 128;
@@ -61,34 +67,34 @@ enum Use {
 
 /// Judges a socket address.
 fn judge(address: &[u8], purpose: Use) -> Judgement {
-    let Some(family) = address.get(..2) else { return Judgement::Allow };
-    let family = i32::from(u16::from_ne_bytes([family[0], family[1]]));
+    let Some(family) = family(address) else { return Judgement::Allow };
     match family {
         libc::AF_UNIX => judge_local(&address[2..]),
-        libc::AF_INET => judge_inet(address),
-        // A datagram's address without a family counts as IPv4; a connect without one disconnects.
-        libc::AF_UNSPEC if purpose == Use::Send => judge_inet(address),
-        libc::AF_INET6 => judge_inet6(address),
-        libc::AF_UNSPEC | libc::AF_NETLINK => Judgement::Allow,
+        // A connect without a family disconnects.
+        libc::AF_UNSPEC if purpose == Use::Connect => Judgement::Allow,
+        // Shorter ones the kernel refuses itself.
+        libc::AF_INET | libc::AF_INET6 | libc::AF_UNSPEC => {
+            internet(address).map_or(Judgement::Allow, |(ip, port)| judge_ip(ip, port))
+        }
+        libc::AF_NETLINK => Judgement::Allow,
         _ => Judgement::Deny { errno: libc::ENETUNREACH, to: Target::Unlisted },
     }
 }
 
-fn port(address: &[u8]) -> u16 {
-    u16::from_be_bytes([address[2], address[3]])
+fn family(address: &[u8]) -> Option<i32> {
+    address.first_chunk().map(|family| i32::from(u16::from_ne_bytes(*family)))
 }
 
-fn judge_inet(address: &[u8]) -> Judgement {
-    // Shorter ones the kernel refuses itself.
-    let Some(ip) = address.get(4..8) else { return Judgement::Allow };
-    judge_ip(IpAddr::V4(Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3])), port(address))
-}
-
-fn judge_inet6(address: &[u8]) -> Judgement {
-    let Some(ip) = address.get(8..24) else { return Judgement::Allow };
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(ip);
-    judge_ip(Ipv6Addr::from(bytes).to_canonical(), port(address))
+/// Where an address leads, if it is one of the internet. A datagram's without a family counts as IPv4.
+fn internet(address: &[u8]) -> Option<(IpAddr, u16)> {
+    let ip = match family(address)? {
+        libc::AF_INET | libc::AF_UNSPEC => {
+            IpAddr::V4(Ipv4Addr::from(*address.get(4..8)?.first_chunk::<4>()?))
+        }
+        libc::AF_INET6 => Ipv6Addr::from(*address.get(8..24)?.first_chunk::<16>()?).to_canonical(),
+        _ => return None,
+    };
+    Some((ip, u16::from_be_bytes([address[2], address[3]])))
 }
 
 /// The unspecified address means this machine.
@@ -134,13 +140,15 @@ impl Blocked {
 /// Answers for one process and its children.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    listener: OwnedFd,
+    listener: Arc<OwnedFd>,
+    network: Network,
+    guard: Guard,
     blocked: Arc<Blocked>,
 }
 
 impl Policy {
-    pub(crate) fn new(listener: OwnedFd, blocked: Arc<Blocked>) -> Self {
-        Self { listener, blocked }
+    pub(crate) fn new(listener: OwnedFd, network: Network, guard: Guard, blocked: Arc<Blocked>) -> Self {
+        Self { listener: Arc::new(listener), network, guard, blocked }
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -151,38 +159,95 @@ impl Policy {
     /// Answers one question; call when there is one to read.
     pub(crate) fn answer(&self) {
         let Some(question) = receive(&self.listener) else { return };
-        let judgement = self.judge(&question);
+        let connects = libc::c_long::from(question.data.nr) == libc::SYS_connect;
+        let address = connects.then(|| address_at(&question, 1)).flatten();
+        let judgement = match (connects, &address) {
+            (false, _) => judge_sent(&question),
+            (true, Some(address)) => self.judge_connect(address),
+            // Memory that cannot be read is the kernel's to refuse.
+            (true, None) => Judgement::Allow,
+        };
         // The process may be gone, and its number another's: then nothing of the above counts.
         if !still_valid(&self.listener, question.id) {
             return;
         }
-        let (error, flags) = match judgement {
-            Judgement::Allow => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
+        match judgement {
+            Judgement::Allow => {
+                if address.is_none_or(|address| !self.connect(&question, address)) {
+                    respond(&self.listener, question.id, Verdict::GoOn);
+                }
+            }
             Judgement::Deny { errno, to } => {
                 if let Some(line) = line(&to, &question) {
                     self.blocked.add(line);
                 }
-                (-errno, 0)
+                respond(&self.listener, question.id, Verdict::Done(errno));
             }
-        };
-        respond(&self.listener, libc::seccomp_notif_resp { id: question.id, val: 0, error, flags });
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as what it is")]
-    fn judge(&self, question: &libc::seccomp_notif) -> Judgement {
-        let arguments = question.data.args;
-        let pid = question.pid.cast_signed();
-        match libc::c_long::from(question.data.nr) {
-            libc::SYS_connect => judge_at(pid, arguments[1], arguments[2], Use::Connect),
-            libc::SYS_sendto => judge_at(pid, arguments[4], arguments[5], Use::Send),
-            libc::SYS_sendmsg => judge_header(pid, arguments[1]),
-            libc::SYS_sendmmsg => (0..arguments[2].min(MAX_MESSAGES))
-                .map(|index| judge_header(pid, arguments[1].wrapping_add(index * MESSAGE_BYTES)))
-                .find(|judgement| *judgement != Judgement::Allow)
-                .unwrap_or(Judgement::Allow),
-            _ => Judgement::Allow,
         }
     }
+
+    fn judge_connect(&self, address: &[u8]) -> Judgement {
+        let leads = internet(address).filter(|_| family(address) != Some(libc::AF_UNSPEC));
+        if leads.is_some_and(|(ip, port)| self.guard.refuses(ip, port)) {
+            return Judgement::Deny { errno: libc::ECONNREFUSED, to: Target::Unlisted };
+        }
+        match self.network {
+            Network::Deny => judge(address, Use::Connect),
+            Network::Allow => Judgement::Allow,
+        }
+    }
+
+    /// Connects an internet socket in the place of the process. False: it is to do that itself.
+    fn connect(&self, question: &libc::seccomp_notif, address: Vec<u8>) -> bool {
+        let Some(socket) = socket(question).filter(is_internet) else { return false };
+        let waits = rustix::fs::fcntl_getfl(&socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
+        let (listener, id) = (Arc::clone(&self.listener), question.id);
+        let connect = move || {
+            let errno = connect_to(&socket, &address).err().unwrap_or(0);
+            respond(&listener, id, Verdict::Done(errno));
+        };
+        if !waits {
+            connect();
+            return true;
+        }
+        // It may take minutes, and there are other questions.
+        let thread = std::thread::Builder::new().name("glowplug-connect".to_owned()).stack_size(64 * 1024);
+        if thread.spawn(connect).is_err() {
+            respond(&self.listener, id, Verdict::Done(libc::EAGAIN));
+        }
+        true
+    }
+}
+
+/// What becomes of a held call.
+enum Verdict {
+    /// The kernel does it.
+    GoOn,
+    /// It is over, with this error or with none (0).
+    Done(i32),
+}
+
+/// Judges a call that sends.
+fn judge_sent(question: &libc::seccomp_notif) -> Judgement {
+    let arguments = question.data.args;
+    let pid = question.pid.cast_signed();
+    match libc::c_long::from(question.data.nr) {
+        libc::SYS_sendto => judge_at(pid, arguments[4], arguments[5], Use::Send),
+        libc::SYS_sendmsg => judge_header(pid, arguments[1]),
+        libc::SYS_sendmmsg => (0..arguments[2].min(MAX_MESSAGES))
+            .map(|index| judge_header(pid, arguments[1].wrapping_add(index * MESSAGE_BYTES)))
+            .find(|judgement| *judgement != Judgement::Allow)
+            .unwrap_or(Judgement::Allow),
+        _ => Judgement::Allow,
+    }
+}
+
+/// The address of a held call, by the number of the argument that points to it; its length is the next one.
+fn address_at(question: &libc::seccomp_notif, argument: usize) -> Option<Vec<u8>> {
+    let arguments = question.data.args;
+    let length = (arguments[argument + 1] as u32 as usize).min(ADDRESS_BYTES);
+    let mut address = vec![0; length];
+    read_memory(question.pid.cast_signed(), arguments[argument], &mut address).then_some(address)
 }
 
 /// Size of `struct mmsghdr`: a header, a length and padding.
@@ -228,14 +293,36 @@ fn line(to: &Target, question: &libc::seccomp_notif) -> Option<String> {
 
 /// Whether the socket of a held call is one of datagrams.
 fn protocol(question: &libc::seccomp_notif) -> Option<&'static str> {
-    let status = fs_err::read_to_string(format!("/proc/{}/status", question.pid)).ok()?;
-    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()?;
-    let process = rustix::process::pidfd_open(Pid::from_raw(group)?, PidfdFlags::empty()).ok()?;
-    let socket = take_descriptor(&process, question.data.args[0] as i32)?;
-    match rustix::net::sockopt::socket_type(&socket).ok()? {
+    match rustix::net::sockopt::socket_type(socket(question)?).ok()? {
         rustix::net::SocketType::DGRAM => Some("udp"),
         _ => Some("tcp"),
     }
+}
+
+/// The socket of a held call.
+fn socket(question: &libc::seccomp_notif) -> Option<OwnedFd> {
+    let status = fs_err::read_to_string(format!("/proc/{}/status", question.pid)).ok()?;
+    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()?;
+    let process = rustix::process::pidfd_open(Pid::from_raw(group)?, PidfdFlags::empty()).ok()?;
+    take_descriptor(&process, question.data.args[0] as i32)
+}
+
+fn is_internet(socket: &OwnedFd) -> bool {
+    let family = rustix::net::sockopt::socket_domain(socket);
+    family.is_ok_and(|family| family == AddressFamily::INET || family == AddressFamily::INET6)
+}
+
+/// Connects a socket; gives the number of the error.
+#[expect(unsafe_code, reason = "the address is the process's own bytes, of any shape")]
+fn connect_to(socket: &OwnedFd, address: &[u8]) -> Result<(), i32> {
+    // SAFETY: the address outlives the call, which reads no more than its length.
+    let result = unsafe {
+        libc::connect(socket.as_raw_fd(), address.as_ptr().cast(), address.len() as libc::socklen_t)
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
 #[expect(unsafe_code, reason = "no safe wrapper that needs no privilege")]
@@ -273,7 +360,12 @@ fn still_valid(listener: &OwnedFd, id: u64) -> bool {
 }
 
 #[expect(unsafe_code, reason = "no safe wrapper for seccomp notifications")]
-fn respond(listener: &OwnedFd, mut response: libc::seccomp_notif_resp) {
+fn respond(listener: &OwnedFd, id: u64, verdict: Verdict) {
+    let (error, flags) = match verdict {
+        Verdict::GoOn => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
+        Verdict::Done(errno) => (-errno, 0),
+    };
+    let mut response = libc::seccomp_notif_resp { id, val: 0, error, flags };
     // SAFETY: the response outlives the call. A process that is gone meanwhile needs none.
     unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) };
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::api::Server;
 use crate::clock::{Stamp, epoch, peak_memory_kib};
 use crate::exchange::Exchange;
+use crate::guard::{Guard, Ports, RuntimePort};
 use crate::launch::steps::{Step, c_string};
 use crate::launch::{Isolation, Keeper, Launch, Program, launch};
 use crate::network::{Blocked, Policy};
@@ -32,6 +33,9 @@ pub(crate) struct Making<'a> {
     pub(crate) cgroups: Vec<OwnedFd>,
     pub(crate) output: Arc<Output>,
     pub(crate) blocked: Arc<Blocked>,
+    pub(crate) ports: &'a Arc<Ports>,
+    /// Whether there is a filter that keeps to the network policy, and to the process's own ports.
+    pub(crate) filters: bool,
     /// Set when the engine is stopped.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -56,14 +60,18 @@ pub(crate) struct Process {
     mark: OwnedFd,
     pid: i32,
     _server: Server,
+    _port: RuntimePort,
 }
 
 impl Process {
     /// Starts it; what becomes of it the exchange says.
     pub(crate) fn start(making: Making<'_>) -> Result<Self> {
-        let Making { runtime, isolation, spec, view, cgroups, output, blocked, stop } = making;
+        let Making { runtime, isolation, spec, view, cgroups, output, blocked, ports, filters, stop } =
+            making;
         let exchange = Arc::new(Exchange::new(stop));
         let server = Server::start(runtime, Arc::clone(&exchange))?;
+        let port = ports.runtime(server.address.port());
+        let guard = Guard::new(ports, server.address.port(), spec.service_access);
         let identity = &spec.identity;
         let stream = identity.log_stream.clone().unwrap_or_else(|| log_stream(&identity.version, epoch()));
         let variables = variables(spec, &view.places, &server.address.to_string(), &stream);
@@ -83,7 +91,7 @@ impl Process {
                 agent_output,
             }),
             cgroups,
-            filter: spec.network == Network::Deny,
+            filter: filters.then_some(spec.network),
         };
         let launched = launch(&plan).map_err(crate::launch::Failure::into_error)?;
         exchange.set_pid(launched.pid);
@@ -95,14 +103,14 @@ impl Process {
         let pipe = Arc::new(OutputPipe::new(pipe, output));
         let supervisor = supervise(Watched {
             control,
-            policy: listener.map(|listener| Policy::new(listener, blocked)),
+            policy: listener.map(|listener| Policy::new(listener, spec.network, guard, blocked)),
             output: Arc::clone(&pipe),
             exchange: Arc::clone(&exchange),
             started: Arc::clone(&started),
         })?;
         crate::launch::go(&go);
         let supervisor = Some(supervisor);
-        Ok(Self { exchange, keeper, supervisor, pipe, started, mark, pid, _server: server })
+        Ok(Self { exchange, keeper, supervisor, pipe, started, mark, pid, _server: server, _port: port })
     }
 
     /// When the interpreter was executed; now, if that was not seen.
@@ -192,7 +200,8 @@ pub(crate) fn rehearse(
     filter: bool,
 ) -> Result<(), crate::launch::Failure> {
     let directory = c"/".to_owned();
-    let plan = Launch { isolation, steps, root, directory, program: None, cgroups, filter };
+    let policy = filter.then_some(Network::Deny);
+    let plan = Launch { isolation, steps, root, directory, program: None, cgroups, filter: policy };
     let launched = launch(&plan)?;
     if filter && launched.pid == 0 {
         return Err(crate::launch::Failure::hidden_process());

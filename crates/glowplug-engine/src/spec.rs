@@ -110,6 +110,10 @@ pub struct EnvironmentSpec {
     pub cpu: Cpu,
     /// Network policy.
     pub network: Network,
+    /// Whether it reaches the ports that [`crate::Engine::guard`] closes.
+    pub service_access: bool,
+    /// Folders and files of the host that it does not see, wherever its own lie.
+    pub hidden: Vec<Utf8PathBuf>,
     /// `PYTHONHASHSEED`, for runs that must be repeatable; the function can see it.
     pub hash_seed: Option<u32>,
     /// An agent, loaded first.

@@ -163,6 +163,8 @@ mod tests {
             environment: BTreeMap::new(),
             cpu: Cpu::Unlimited,
             network: Network::Deny,
+            service_access: false,
+            hidden: Vec::new(),
             hash_seed: None,
             agent: None,
             write_bytecode: false,

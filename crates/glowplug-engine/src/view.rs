@@ -33,6 +33,8 @@ pub(crate) struct Sources {
     pub(crate) bootstrap: Utf8PathBuf,
     pub(crate) python: Utf8PathBuf,
     pub(crate) tree_writable: bool,
+    /// What the view does not show, where the host has it.
+    pub(crate) hidden: Vec<Utf8PathBuf>,
 }
 
 /// A view, ready to be entered.
@@ -89,6 +91,9 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
         }
         None => sources.python.clone(),
     };
+    for hidden in &sources.hidden {
+        builder.hide(hidden, &sources.home)?;
+    }
     for prefix in interpreter.hidden() {
         builder.show(&prefix)?;
     }
@@ -248,6 +253,16 @@ impl Builder {
             }
         }
         Ok(())
+    }
+
+    /// An empty folder, or nothing, in the place of one of the host's. What lies in an environment's own folders is not seen
+    /// anyway.
+    fn hide(&mut self, path: &Utf8Path, empty: &Utf8Path) -> Result<()> {
+        if OWN.iter().any(|own| path.starts_with(own)) {
+            return Ok(());
+        }
+        let over = if path.is_dir() { empty } else { Utf8Path::new("/dev/null") };
+        self.bind(over, path.as_str(), false)
     }
 
     /// A folder at its own place, within one of the environment's own.

@@ -94,6 +94,11 @@ impl Workshop {
         }
     }
 
+    /// Where everything of the engine lies.
+    pub(crate) fn folder(&self) -> &Utf8Path {
+        &self.folder
+    }
+
     /// The start file of every interpreter.
     pub(crate) fn bootstrap(&self) -> Utf8PathBuf {
         self.folder.join("bootstrap.py")

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Architecture, Error, PythonVersion, Result};
 use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
 
@@ -57,6 +57,8 @@ pub struct Options {
     pub cpu: Cpu,
     /// What they may reach.
     pub network: Network,
+    /// Folders that no function sees, beside the account's own and those of other functions.
+    pub private: Vec<Utf8PathBuf>,
 }
 
 /// A function of the file system, which is there as long as the program runs.
@@ -76,6 +78,8 @@ pub struct LocalFunction {
     pub timeout_s: u32,
     /// Its own variables.
     pub environment: BTreeMap<String, String>,
+    /// The folder or the file that it comes from.
+    pub source: Utf8PathBuf,
     /// What it sees as `/var/task`.
     pub tree: Utf8PathBuf,
     /// What it sees as `/opt`.
@@ -99,6 +103,7 @@ impl LocalFunction {
             memory_mb,
             timeout_s,
             environment,
+            source: _,
             tree: _,
             layers: _,
             digest,
@@ -123,6 +128,9 @@ pub struct Bill {
     pub usd: f64,
 }
 
+/// A function with this variable may use the service itself (`AWS_ENDPOINT_URL_LAMBDA` of the AWS SDKs and tools guide).
+const SERVICE_ENDPOINT: &str = "AWS_ENDPOINT_URL_LAMBDA";
+
 /// Prices in US dollars in us-east-1, of the first tier ("AWS Lambda Pricing", as of 2026-11): a request, and a second
 /// of a GB on x86_64 and on arm64.
 const USD_PER_REQUEST: f64 = 0.20 / 1e6;
@@ -132,6 +140,8 @@ const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
 /// Files of a version.
 #[derive(Debug, Clone)]
 struct Files {
+    /// `None` where the store has them.
+    source: Option<Utf8PathBuf>,
     tree: Utf8PathBuf,
     layers: Vec<Utf8PathBuf>,
     keeps: Option<Arc<dyn Any + Send + Sync>>,
@@ -258,9 +268,11 @@ impl Service {
             last_modified: time::modified(time::now()),
             revision: glowplug_engine::uuid(),
         };
-        let LocalFunction { name, tree, layers, digest, keeps, .. } = function;
+        let LocalFunction { name, source, tree, layers, digest, keeps, .. } = function;
         let mut state = self.lock();
-        state.local.insert((name.clone(), digest), Files { tree, layers, keeps: Some(keeps) });
+        state
+            .local
+            .insert((name.clone(), digest), Files { source: Some(source), tree, layers, keeps: Some(keeps) });
         match state.functions.get_mut(&name) {
             Some(record) => record.latest = configuration,
             None => {
@@ -278,6 +290,7 @@ impl Service {
 
     /// The service has an address now.
     pub(crate) fn set_address(&self, address: SocketAddr) {
+        self.0.engine.guard(address.port());
         // A second server answers too; addresses name the first.
         let _ = self.0.address.set(address);
     }
@@ -391,6 +404,7 @@ impl Service {
         let key = (configuration.function_name.clone(), configuration.code.sha256.clone());
         let local = self.lock().local.get(&key).cloned();
         let mut files = local.unwrap_or_else(|| Files {
+            source: None,
             tree: self.0.store.tree(&configuration.code),
             layers: Vec::new(),
             keeps: None,
@@ -407,7 +421,7 @@ impl Service {
         let spec = EnvironmentSpec {
             python: runtime.python,
             packages: runtime.packages,
-            tree: files.tree,
+            tree: files.tree.clone(),
             layers: files.layers,
             handler: configuration.handler.clone(),
             function_name: configuration.function_name.clone(),
@@ -424,11 +438,23 @@ impl Service {
                 .collect(),
             cpu: self.0.options.cpu,
             network: self.0.options.network,
+            service_access: configuration.environment.contains_key(SERVICE_ENDPOINT),
+            hidden: self.hidden_from(&configuration.function_name, files.source.as_deref()),
             hash_seed: None,
             agent: None,
             write_bytecode: false,
         };
         Ok((spec, files.keeps))
+    }
+
+    /// What a function does not see: the account's own files, and other functions.
+    fn hidden_from(&self, function: &str, source: Option<&Utf8Path>) -> Vec<Utf8PathBuf> {
+        let state = self.lock();
+        let others = state.local.iter().filter(|((name, _), _)| name != function);
+        let others = others.flat_map(|(_, files)| files.source.iter().chain([&files.tree]));
+        let all = others.chain(&self.0.options.private).chain([self.0.store.folder()]);
+        // A function that lies within another one is not hidden from itself.
+        all.filter(|path| !source.is_some_and(|source| source.starts_with(path))).cloned().collect()
     }
 
     /// Ends environments that nobody will use again, on a thread that may wait.

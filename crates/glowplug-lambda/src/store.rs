@@ -34,6 +34,7 @@ const UNPACKING: &str = "unpacking-";
 #[derive(Debug)]
 pub(crate) struct Store {
     database: Database,
+    folder: Utf8PathBuf,
     code: Utf8PathBuf,
 }
 
@@ -57,7 +58,12 @@ impl Store {
         transaction.open_table(EVENTS).map_err(failed)?;
         transaction.open_table(LAYERS).map_err(failed)?;
         transaction.commit().map_err(failed)?;
-        Ok(Self { database, code })
+        Ok(Self { database, folder: folder.to_owned(), code })
+    }
+
+    /// Where everything of the account lies.
+    pub(crate) fn folder(&self) -> &Utf8PathBuf {
+        &self.folder
     }
 
     /// All functions.

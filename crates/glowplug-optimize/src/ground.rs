@@ -85,6 +85,8 @@ impl<'a> Ground<'a> {
                 glowplug_function::Network::Deny => glowplug_engine::Network::Deny,
                 glowplug_function::Network::Allow => glowplug_engine::Network::Allow,
             },
+            service_access: false,
+            hidden: Vec::new(),
             hash_seed: Some(0),
             agent: None,
             write_bytecode: false,

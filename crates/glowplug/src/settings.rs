@@ -279,6 +279,7 @@ impl Serve {
                 concurrency,
                 cpu: common.cpu,
                 network: glowplug_engine::Network::Allow,
+                private: vec![common.cache.trees(), common.cache.bytecode(), common.cache.analysis()],
             },
             watch,
             price,

@@ -1,7 +1,10 @@
 //! The seccomp filter behind the network policy: which system calls go to the supervisor.
 //!
 //! Calls that can reach another machine are held and asked about ([`crate::network`] answers); sockets that no
-//! function needs, and `io_uring`, which would go round the filter, are refused here.
+//! function needs, and what would go round the filter (`io_uring`, connecting by sending), are refused here. Where the
+//! network is open, connecting alone is asked about: the engine's own ports stay closed.
+
+use crate::spec::Network;
 
 /// Operation codes of classic BPF, combined as the filter needs them (`linux/bpf_common.h`).
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -88,27 +91,44 @@ fn socket_rules() -> Vec<libc::sock_filter> {
     rules
 }
 
+/// Sending does not connect (`MSG_FASTOPEN`); the flags are the argument of this number.
+fn no_fast_open(flags: u32) -> [libc::sock_filter; 4] {
+    [
+        load(argument_low(flags)),
+        instruction(AND, libc::MSG_FASTOPEN as u32, 0, 0),
+        instruction(EQUAL, 0, 1, 0),
+        done(fail(libc::EOPNOTSUPP)),
+    ]
+}
+
 /// The whole program for this machine.
-pub(crate) fn program() -> Vec<libc::sock_filter> {
+pub(crate) fn program(network: Network) -> Vec<libc::sock_filter> {
     // The numbers of another architecture mean other calls: nothing can be said about them.
     let mut program = vec![load(ARCH), instruction(EQUAL, NATIVE, 1, 0), done(KILL), load(NUMBER)];
     #[cfg(target_arch = "x86_64")]
     program.extend([instruction(AT_LEAST, X32, 0, 1), done(fail(libc::ENOSYS))]);
     call(&mut program, libc::SYS_connect, &[done(ASK)]);
-    call(&mut program, libc::SYS_sendmsg, &[done(ASK)]);
-    call(&mut program, libc::SYS_sendmmsg, &[done(ASK)]);
+    call(&mut program, libc::SYS_io_uring_setup, &[done(fail(libc::ENOSYS))]);
+    let sending = match network {
+        Network::Deny => ASK,
+        Network::Allow => ALLOW,
+    };
+    for (number, flags) in [(libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        call(&mut program, number, &[no_fast_open(flags).as_slice(), &[done(sending)]].concat());
+    }
     // Without an address it goes where the socket is connected to, which has been asked about.
-    let sendto = [
+    let addressed = [
         load(argument_low(4)),
         instruction(EQUAL, 0, 0, 3),
         load(argument_high(4)),
         instruction(EQUAL, 0, 0, 1),
         done(ALLOW),
-        done(ASK),
+        done(sending),
     ];
-    call(&mut program, libc::SYS_sendto, &sendto);
-    call(&mut program, libc::SYS_socket, &socket_rules());
-    call(&mut program, libc::SYS_io_uring_setup, &[done(fail(libc::ENOSYS))]);
+    call(&mut program, libc::SYS_sendto, &[no_fast_open(3).as_slice(), &addressed].concat());
+    if network == Network::Deny {
+        call(&mut program, libc::SYS_socket, &socket_rules());
+    }
     program.push(done(ALLOW));
     program
 }
@@ -118,7 +138,7 @@ mod tests {
     use super::*;
 
     /// Runs the program as the kernel does.
-    fn run(number: i64, arch: u32, arguments: [u64; 6]) -> u32 {
+    fn run(network: Network, number: i64, arch: u32, arguments: [u64; 6]) -> u32 {
         let mut data = Vec::new();
         data.extend((number as u32).to_le_bytes());
         data.extend(arch.to_le_bytes());
@@ -126,7 +146,7 @@ mod tests {
         for argument in arguments {
             data.extend(argument.to_le_bytes());
         }
-        let program = program();
+        let program = program(network);
         let (mut at, mut word) = (0, 0);
         loop {
             let step = &program[at];
@@ -146,7 +166,7 @@ mod tests {
     }
 
     fn native(number: i64, arguments: [u64; 6]) -> u32 {
-        run(number, NATIVE, arguments)
+        run(Network::Deny, number, NATIVE, arguments)
     }
 
     #[test]
@@ -177,6 +197,30 @@ mod tests {
     #[test]
     fn ways_round_the_filter_are_closed() {
         assert_eq!(native(libc::SYS_io_uring_setup, [0; 6]), fail(libc::ENOSYS));
-        assert_eq!(run(libc::SYS_write, 0x4000_0003, [0; 6]), KILL);
+        assert_eq!(run(Network::Deny, libc::SYS_write, 0x4000_0003, [0; 6]), KILL);
+    }
+    #[test]
+    fn sending_does_not_connect() {
+        let fast = libc::MSG_FASTOPEN as u64;
+        for network in [Network::Deny, Network::Allow] {
+            let native = |number, arguments| run(network, number, NATIVE, arguments);
+            for (number, arguments) in [
+                (libc::SYS_sendto, [3, 0, 0, fast, 0x1000, 16]),
+                (libc::SYS_sendmsg, [3, 0, fast, 0, 0, 0]),
+                (libc::SYS_sendmmsg, [3, 0, 1, fast, 0, 0]),
+            ] {
+                assert_eq!(native(number, arguments), fail(libc::EOPNOTSUPP));
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_network_asks_about_connecting_alone() {
+        let native = |number, arguments| run(Network::Allow, number, NATIVE, arguments);
+        assert_eq!(native(libc::SYS_connect, [0; 6]), ASK);
+        assert_eq!(native(libc::SYS_sendto, [3, 0, 0, 0, 0x1000, 16]), ALLOW);
+        assert_eq!(native(libc::SYS_sendmsg, [0; 6]), ALLOW);
+        assert_eq!(native(libc::SYS_socket, [libc::AF_PACKET as u64, 3, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(native(libc::SYS_io_uring_setup, [0; 6]), fail(libc::ENOSYS));
     }
 }

@@ -30,6 +30,7 @@ pub(crate) use child::Stage;
 use child::tag;
 
 use crate::limits::{LAUNCH_TIMEOUT, PROCESSES};
+use crate::spec::Network;
 use steps::Step;
 
 /// Which namespaces an environment gets.
@@ -51,7 +52,8 @@ pub(crate) struct Launch {
     pub(crate) program: Option<Program>,
     /// `cgroup.procs` files.
     pub(crate) cgroups: Vec<OwnedFd>,
-    pub(crate) filter: bool,
+    /// The filter of this policy.
+    pub(crate) filter: Option<Network>,
 }
 
 /// The interpreter with its arguments, variables and descriptors.
@@ -186,7 +188,7 @@ fn fork(plan: &Launch, channels: &Channels) -> Result<Pid, Failure> {
     let arguments = pointers(program.map_or(&[], |program| &program.arguments));
     let variables = pointers(program.map_or(&[], |program| &program.variables));
     let cgroups: Vec<RawFd> = plan.cgroups.iter().map(AsRawFd::as_raw_fd).collect();
-    let filter = plan.filter.then(filter::program);
+    let filter = plan.filter.map(filter::program);
     let user = plan.isolation == Isolation::Namespaces { user: true };
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let maps = [

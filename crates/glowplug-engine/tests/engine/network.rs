@@ -1,5 +1,7 @@
 //! The network policy: loopback works, everything else fails at once and is listed.
 
+use std::net::TcpListener;
+
 use glowplug_engine::Network;
 use serde_json::json;
 
@@ -143,14 +145,95 @@ fn an_attempt_at_import_is_listed_as_well() {
     assert_eq!(finished.blocked, ["tcp 192.0.2.9:443"]);
 }
 
+/// Answers with what connecting to each port of the event gives.
+const KNOCKS: &str = "
+import socket
+def knock(port, timeout):
+    caller = socket.socket()
+    caller.settimeout(timeout)
+    try:
+        caller.connect(('127.0.0.1', port))
+        return 'reached'
+    except OSError as error:
+        return error.errno
+    finally:
+        caller.close()
+def handler(event, context):
+    return [[knock(port, timeout) for timeout in (None, 5)] for port in event]
+";
+
 #[test]
-fn allow_installs_no_filter() {
-    let source = "def handler(e, c):\n    lines = open('/proc/self/status').read().splitlines()\n    return [line.split()[1] for line in lines if line.startswith('Seccomp:')]\n";
-    let mode = |network| Function::new(source).with(|spec| spec.network = network).answer("{}");
-    let outside = fs_err::read_to_string("/proc/self/status").unwrap();
-    let outside = outside.lines().find_map(|line| line.strip_prefix("Seccomp:")).unwrap().trim().to_owned();
-    assert_eq!(mode(Network::Allow), json!([outside]));
-    if enforced() {
-        assert_eq!(mode(Network::Deny), json!(["2"]));
+fn ports_of_the_engine_are_closed_in_either_policy() {
+    if !enforced() {
+        return;
     }
+    let (service, open) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    engine().guard(port(&service));
+    let other =
+        Function::new("import os\ndef handler(e, c):\n    return os.environ['AWS_LAMBDA_RUNTIME_API']\n");
+    let mut other_runs = other.ready();
+    let told = other_runs.invoke(b"{}").unwrap();
+    let api = success(&told, b"").as_str().unwrap().rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
+    let event = json!([port(&service), api, port(&open), 1]).to_string();
+    let answer = |network, service_access| {
+        let function = Function::new(KNOCKS).with(|spec| {
+            spec.network = network;
+            spec.service_access = service_access;
+        });
+        function.answer(&event)
+    };
+    let (reached, refused) = (json!(["reached", "reached"]), json!([111, 111]));
+    for network in [Network::Deny, Network::Allow] {
+        assert_eq!(answer(network, false), json!([refused, refused, reached, refused]));
+    }
+    assert_eq!(answer(Network::Allow, true), json!([reached, refused, reached, refused]));
+}
+
+#[test]
+fn connections_that_do_not_wait_work_under_the_policy() {
+    let source = "
+import asyncio, socket
+async def talk():
+    async def answer(reader, writer):
+        writer.write(b'got ' + await reader.read(10))
+        await writer.drain()
+        writer.close()
+    server = await asyncio.start_server(answer, '127.0.0.1', 0)
+    port = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection('127.0.0.1', port)
+    writer.write(b'it')
+    writer.write_eof()
+    text = (await reader.read()).decode()
+    server.close()
+    return text
+def handler(event, context):
+    return asyncio.run(talk())
+";
+    for network in [Network::Deny, Network::Allow] {
+        assert_eq!(Function::new(source).with(|spec| spec.network = network).answer("{}"), "got it");
+    }
+}
+
+#[test]
+fn hidden_files_are_not_there() {
+    if !engine().capabilities().mounts {
+        return;
+    }
+    let function = Function::new(
+        "import os\ndef handler(event, context):\n    return [sorted(os.listdir(event[0])), open(event[1]).read()]\n",
+    );
+    // Not below `/tmp`, which is not the host's anyway.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let at = camino::Utf8Path::from_path(folder.path()).unwrap().to_owned();
+    let (hidden, file) = (at.join("hidden"), at.join("secret"));
+    fs_err::create_dir(&hidden).unwrap();
+    fs_err::write(hidden.join("one"), "1").unwrap();
+    fs_err::write(&file, "2").unwrap();
+    let event = json!([hidden, file]).to_string();
+    assert_eq!(function.answer(&event), json!([["one"], "2"]));
+    let function = function.with(|spec| spec.hidden = vec![hidden.clone(), file.clone(), at.join("none")]);
+    assert_eq!(function.answer(&event), json!([[], ""]));
+    assert_eq!(fs_err::read_to_string(file).unwrap(), "2");
 }

@@ -112,3 +112,16 @@ fn payloads_are_those_of_awss_own_emulator() {
 fn the_aws_command_line_is_served() {
     scenario("command_line");
 }
+
+#[test]
+fn functions_reach_neither_the_service_nor_its_files() {
+    let can = glowplug_engine::Engine::new().unwrap().capabilities().clone();
+    if !(can.network_policy && can.mounts) {
+        println!("this host does not let it enforce that: {:?}", can.notes);
+        return;
+    }
+    // Not below `/tmp`, of which functions have one of their own.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let state = camino::Utf8Path::from_path(folder.path()).unwrap();
+    scenario_on(&Running::start(Some(state)), "kept_apart", &[("STATE", state.as_str())]);
+}

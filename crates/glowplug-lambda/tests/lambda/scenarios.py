@@ -14,6 +14,7 @@ import urllib.request
 import checked
 from checked import call, create, log, refused
 from emulator import beside_the_emulator  # noqa: F401, one of the scenarios
+from inside import *  # noqa: F401,F403, scenarios too
 
 APP = """
 import json, os, sys, time

@@ -48,6 +48,7 @@ impl Running {
             concurrency,
             cpu: Cpu::Unlimited,
             network: Network::Allow,
+            private: Vec::new(),
         };
         let service = Service::open(
             Engine::new().unwrap(),

@@ -48,6 +48,8 @@ impl Function {
             environment: BTreeMap::new(),
             cpu: Cpu::Unlimited,
             network: Network::Deny,
+            service_access: false,
+            hidden: Vec::new(),
             hash_seed: None,
             agent: None,
             write_bytecode: false,

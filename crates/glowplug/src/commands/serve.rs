@@ -116,6 +116,7 @@ fn prepare(console: &Console, function: &Function) -> Result<LocalFunction> {
         memory_mb: function.memory_mb,
         timeout_s: function.timeout_s,
         environment: function.environment.clone(),
+        source: function.root.clone(),
         tree: tree.tree.clone(),
         layers: tree.layers.clone(),
         digest: tree.digest.clone(),
@@ -222,6 +223,7 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
                 "cpu": can.cpu_share,
                 "process_count": can.process_limit,
                 "frozen": can.freezer,
+                "ports": can.network_policy,
                 "network": false,
             },
             "notes": can.notes,
@@ -236,7 +238,8 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
         text.push_str("  no function yet: make one through the API\n");
     }
     let enforced = [
-        (can.mounts, "/var/task and /opt read-only, a /tmp of its own"),
+        (can.mounts, "/var/task and /opt read-only, a /tmp of its own, no files of other functions"),
+        (can.network_policy, "ports of this program closed to functions"),
         (can.memory_limit, "the memory size"),
         (can.process_limit, "1024 processes"),
         (can.process_namespace, "its processes end with it"),

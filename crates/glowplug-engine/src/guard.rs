@@ -1,0 +1,95 @@
+//! The engine's own ports on this machine, which no function reaches but the one that a port is for.
+//!
+//! A Runtime API port belongs to one process: another that reached it would take its events. The port of the Lambda API is
+//! for clients, and for functions that are configured to use it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+#[derive(Debug, Default)]
+struct Known {
+    runtime: BTreeSet<u16>,
+    service: BTreeSet<u16>,
+}
+
+/// The ports; shared by all environments of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Ports(RwLock<Known>);
+
+impl Ports {
+    /// Adds the port of a process's Runtime API; it is the engine's as long as the result lives.
+    pub(crate) fn runtime(self: &Arc<Self>, port: u16) -> RuntimePort {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).runtime.insert(port);
+        RuntimePort { ports: Arc::clone(self), port }
+    }
+
+    /// Adds a port of the Lambda API, for good.
+    pub(crate) fn service(&self, port: u16) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).service.insert(port);
+    }
+}
+
+/// A Runtime API's port.
+#[derive(Debug)]
+pub(crate) struct RuntimePort {
+    ports: Arc<Ports>,
+    port: u16,
+}
+
+impl Drop for RuntimePort {
+    fn drop(&mut self) {
+        self.ports.0.write().unwrap_or_else(PoisonError::into_inner).runtime.remove(&self.port);
+    }
+}
+
+/// What one process may reach of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    ports: Arc<Ports>,
+    /// Its own Runtime API.
+    own: u16,
+    /// Whether the Lambda API is open to it.
+    service: bool,
+}
+
+impl Guard {
+    pub(crate) fn new(ports: &Arc<Ports>, own: u16, service: bool) -> Self {
+        Self { ports: Arc::clone(ports), own, service }
+    }
+
+    /// Whether a connection would reach a port of the engine's that is not this process's. They are all on loopback, which
+    /// the unspecified address means too.
+    pub(crate) fn refuses(&self, ip: IpAddr, port: u16) -> bool {
+        if port == self.own || !(ip.is_loopback() || ip.is_unspecified()) {
+            return false;
+        }
+        let known = self.ports.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.runtime.contains(&port) || known.service.contains(&port) && !self.service
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn ports_of_others_are_refused_as_long_as_they_are_there() {
+        let ports = Arc::new(Ports::default());
+        let (_own, other) = (ports.runtime(1), ports.runtime(2));
+        ports.service(9);
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let (closed, open) = (Guard::new(&ports, 1, false), Guard::new(&ports, 1, true));
+        let refused = |guard: &Guard| {
+            [1, 2, 3, 9].into_iter().filter(|&port| guard.refuses(loopback, port)).collect::<Vec<_>>()
+        };
+        assert_eq!(refused(&closed), [2, 9]);
+        assert_eq!(refused(&open), [2]);
+        assert!(closed.refuses(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9));
+        assert!(!closed.refuses(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9));
+        drop(other);
+        assert_eq!(refused(&closed), [9]);
+    }
+}
