@@ -3,6 +3,8 @@
 //! Paths, status codes, bodies and headers are those of the API version `2018-06-01`, as Lambda's documentation
 //! and its own runtime interface emulator have them.
 
+mod stream;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -19,12 +21,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Stamp, epoch};
-use crate::exchange::{Connection, Event, Exchange, InitError, Refusal, Reply};
+use crate::exchange::{Connection, Event, Exchange, InitError, Parts, Refusal, Reply};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::payload;
 
 const VERSION: &str = "/2018-06-01";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 
 /// A client that has given up a connection may be heard on its new one before the end of the old one is noticed:
 /// how long a poll that comes out of turn waits for that, and how often it looks.
@@ -150,19 +154,42 @@ fn hand_out(event: Event) -> Answer {
     answer.body(Full::new(event.body)).unwrap_or_else(|_| failed())
 }
 
-async fn response(request: Request<Incoming>, id: &str, exchange: &Exchange) -> Answer {
-    if let Err(refusal) = exchange.expects(id) {
-        return refused(&refusal);
-    }
-    let (status, answer, reply) = match read(request.into_body()).await {
-        Err(Cut) => return truncated(),
-        Ok(None) => {
-            let message = format!("Exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).");
-            let answer = error_body("RequestEntityTooLarge", &message);
-            (StatusCode::PAYLOAD_TOO_LARGE, answer, Reply::Error(payload::too_large()))
-        }
-        Ok(Some(body)) => (StatusCode::ACCEPTED, OK.to_owned(), Reply::Response(body)),
+fn header(request: &Request<Incoming>, name: &str) -> Option<String> {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+async fn response(request: Request<Incoming>, id: &str, exchange: &Arc<Exchange>) -> Answer {
+    let parts = match exchange.expects(id, header(&request, INVOCATION_ID).as_deref()) {
+        Ok(parts) => parts,
+        Err(refusal) => return refused(&refusal),
     };
+    let (status, answer, reply) = match (header(&request, RESPONSE_MODE).as_deref(), parts) {
+        (None, _) => whole(read(request.into_body()).await),
+        // Nobody takes parts: they are put together.
+        (Some("streaming"), None) => match stream::gathered(request.into_body()).await {
+            (body, None) => whole(body),
+            (_, error) => (StatusCode::ACCEPTED, OK.to_owned(), error),
+        },
+        (Some("streaming"), Some(parts)) => return streamed(request, id, exchange, parts).await,
+        (Some(_), _) => {
+            let message = format!("Invalid header: {RESPONSE_MODE}");
+            let reply = Reply::Error {
+                payload: payload::platform("Runtime.InvalidResponseModeHeader", "Invalid response mode"),
+                error_type: "Runtime.InvalidResponseModeHeader".to_owned(),
+            };
+            (StatusCode::BAD_REQUEST, error_body("InvalidFunctionResponseMode", &message), Some(reply))
+        }
+    };
+    receipt(id, exchange, (status, answer, reply)).await
+}
+
+/// Passes an answer on to whoever waits for it, if there is one, and gives the runtime client its receipt.
+async fn receipt(
+    id: &str,
+    exchange: &Exchange,
+    (status, answer, reply): (StatusCode, String, Option<Reply>),
+) -> Answer {
+    let Some(reply) = reply else { return json(status, answer) };
     match exchange.answer(id, reply, exchange.stamp()) {
         Ok(()) => {
             // Whoever waits for the answer gets it before the runtime client gets its receipt.
@@ -173,13 +200,49 @@ async fn response(request: Request<Incoming>, id: &str, exchange: &Exchange) -> 
     }
 }
 
-async fn error(request: Request<Incoming>, id: &str, exchange: &Exchange) -> Answer {
-    if let Err(refusal) = exchange.expects(id) {
+/// In a task of its own: an answer that is cut off is one, and a connection that is closed ends only its own.
+async fn streamed(request: Request<Incoming>, id: &str, exchange: &Arc<Exchange>, parts: Parts) -> Answer {
+    if let Err(refusal) = exchange.streams(id) {
         return refused(&refusal);
     }
+    let (id, exchange) = (id.to_owned(), Arc::clone(exchange));
+    let content_type = header(&request, "content-type");
+    let passing = tokio::spawn(async move {
+        let passed = stream::passed_on(content_type, request.into_body(), &parts).await;
+        receipt(&id, &exchange, passed).await
+    });
+    passing.await.unwrap_or_else(|_| failed())
+}
+
+/// An answer in one piece: the client's receipt, and what is answered. One that was cut off is none.
+fn whole(body: Result<Option<Vec<u8>>, Cut>) -> (StatusCode, String, Option<Reply>) {
+    match body {
+        Err(Cut) => (StatusCode::BAD_REQUEST, truncated_body(), None),
+        Ok(None) => {
+            let message = format!("Exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).");
+            let answer = error_body("RequestEntityTooLarge", &message);
+            (StatusCode::PAYLOAD_TOO_LARGE, answer, Some(too_large()))
+        }
+        Ok(Some(body)) => (StatusCode::ACCEPTED, OK.to_owned(), Some(Reply::Response(body))),
+    }
+}
+
+fn too_large() -> Reply {
+    Reply::Error { payload: payload::too_large(), error_type: payload::TOO_LARGE.to_owned() }
+}
+
+async fn error(request: Request<Incoming>, id: &str, exchange: &Exchange) -> Answer {
+    if let Err(refusal) = exchange.expects(id, header(&request, INVOCATION_ID).as_deref()) {
+        return refused(&refusal);
+    }
+    let told = header(&request, ERROR_TYPE);
     let reply = match read(request.into_body()).await {
-        Err(Cut) => return truncated(),
-        Ok(body) => Reply::Error(body.unwrap_or_else(payload::too_large)),
+        Err(Cut) => return json(StatusCode::BAD_REQUEST, truncated_body()),
+        Ok(None) => too_large(),
+        Ok(Some(payload)) => {
+            let error_type = payload::platform_type(told.as_deref().unwrap_or_default(), "Function.Unknown");
+            Reply::Error { payload, error_type }
+        }
     };
     match exchange.answer(id, reply, exchange.stamp()) {
         Ok(()) => json(StatusCode::ACCEPTED, OK.to_owned()),
@@ -188,9 +251,9 @@ async fn error(request: Request<Incoming>, id: &str, exchange: &Exchange) -> Ans
 }
 
 async fn init_error(request: Request<Incoming>, exchange: &Exchange) -> Answer {
-    let header = request.headers().get(ERROR_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = header(&request, ERROR_TYPE);
     let Ok(body) = read(request.into_body()).await else {
-        return truncated();
+        return json(StatusCode::BAD_REQUEST, truncated_body());
     };
     let payload = body.unwrap_or_else(payload::too_large);
     let error_type = payload::error_type(&payload, header.as_deref());
@@ -237,8 +300,8 @@ fn refused(refusal: &Refusal) -> Answer {
     }
 }
 
-fn truncated() -> Answer {
-    json(StatusCode::BAD_REQUEST, error_body("TruncatedHTTPRequest", "The request body was truncated"))
+fn truncated_body() -> String {
+    error_body("TruncatedHTTPRequest", "The request body was truncated")
 }
 
 fn not_found() -> Answer {
@@ -311,6 +374,7 @@ mod tests {
                 cognito_identity: None,
                 timeout: Duration::from_secs(3),
                 body: Bytes::from_static(b"{\"a\":1}"),
+                parts: None,
             });
         }
     }

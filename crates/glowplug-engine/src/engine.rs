@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use glowplug_core::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -206,7 +206,10 @@ impl Inner {
 
     /// Paths below `/tmp` that are not the function's doing.
     pub(crate) fn hidden_in_tmp(&self, sources: &Sources) -> BTreeSet<Utf8PathBuf> {
-        if self.is_plain() { BTreeSet::new() } else { view::hidden_in_tmp(&sources.python) }
+        match &sources.runtime {
+            Some(runtime) if !self.is_plain() => view::hidden_in_tmp(&runtime.python),
+            _ => BTreeSet::new(),
+        }
     }
 }
 
@@ -284,10 +287,8 @@ impl Sources {
             tree: empty.clone(),
             opt: workshop.layers(&[])?,
             temporary: room.temporary(),
-            home: empty.clone(),
-            packages: empty,
-            bootstrap: workshop.bootstrap(),
-            python: Utf8Path::new("/").to_owned(),
+            home: empty,
+            runtime: None,
             tree_writable: false,
             hidden: Vec::new(),
         })

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use camino::Utf8PathBuf;
 use glowplug_core::Result;
 use hyper::body::Bytes;
 
@@ -12,13 +11,16 @@ use crate::cgroup::Group;
 use crate::clock::{Stamp, epoch};
 use crate::effects::effects;
 use crate::engine::Inner;
-use crate::exchange::{Answer, Ending, Event, InitEnd, Reply};
+use crate::exchange::{Answer, Ending, Event, InitEnd, InitError, Parts, Reply};
 use crate::limits::{EXIT_GRACE, INIT_TIMEOUT, MEMORY_MB_PER_VCPU};
 use crate::network::Blocked;
 use crate::outcome::{Finished, Init, InitOutcome, Invocation, Outcome};
 use crate::output::Output;
-use crate::payload::{exited, timed_out, uuid};
+use crate::payload::{
+    EXIT_ERROR, INVALID_ENTRYPOINT, TIMED_OUT, exited, invalid_entrypoint, platform_type, timed_out, uuid,
+};
 use crate::process::{Making, Process, broken};
+use crate::sources::sources;
 use crate::spec::{Cpu, EnvironmentSpec};
 use crate::variables::{function_arn, trace_id};
 use crate::view::{self, Sources};
@@ -91,6 +93,8 @@ pub struct Request {
     pub cognito_identity: Option<String>,
     /// JSON text.
     pub body: Bytes,
+    /// Where the parts of an answer go that the function streams; otherwise it is put together.
+    pub parts: Option<Parts>,
 }
 
 impl Request {
@@ -103,6 +107,7 @@ impl Request {
             client_context: None,
             cognito_identity: None,
             body,
+            parts: None,
         }
     }
 }
@@ -111,6 +116,7 @@ impl Request {
 pub(crate) struct Run {
     request_id: String,
     pub(crate) outcome: Outcome,
+    error_type: Option<String>,
     start: Stamp,
     end: Stamp,
     /// When the process was started, if it was for this event.
@@ -124,27 +130,7 @@ impl Environment {
     /// Makes one and runs its init.
     pub(crate) fn start(engine: &Arc<Inner>, spec: &EnvironmentSpec) -> Result<(Self, Init)> {
         let room = engine.workshop.room()?;
-        let plain = engine.is_plain();
-        let tree = spec.tree.canonicalize_utf8().map_err(|error| {
-            glowplug_core::Error::input("cannot find the function's folder")
-                .place(spec.tree.as_str())
-                .cause(error)
-        })?;
-        let sources = Sources {
-            tree,
-            opt: engine.workshop.layers(&spec.layers)?,
-            temporary: room.temporary(),
-            home: if plain { room.home() } else { engine.workshop.empty_home() },
-            packages: spec.packages.canonicalize_utf8().map_err(|error| {
-                glowplug_core::Error::surroundings("cannot find the runtime client")
-                    .place(spec.packages.as_str())
-                    .cause(error)
-            })?,
-            bootstrap: engine.workshop.bootstrap(),
-            python: spec.python.clone(),
-            tree_writable: spec.write_bytecode,
-            hidden: hidden(spec, engine),
-        };
+        let sources = sources(engine, &room, spec)?;
         let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
         let mut environment = Self {
             process: None,
@@ -187,16 +173,21 @@ impl Environment {
             let (from, to) = (run.init.process_start_ns, run.init.ready_ns);
             let cpu = Some((run.init.cpu_ms * 1e6) as u64);
             let span = (Stamp { at_ns: from, cpu_ns: Some(0) }, Stamp { at_ns: to, cpu_ns: cpu });
+            let mut error_type = None;
             let outcome = match run.end {
                 Some(InitEnd::Ready(_)) => None,
-                Some(InitEnd::Failed(error)) => Some(Outcome::HandlerError(error.payload)),
+                Some(InitEnd::Failed(error)) => {
+                    error_type = Some(platform_type(&error.error_type, "Runtime.Unknown"));
+                    Some(Outcome::HandlerError(error.payload))
+                }
                 Some(InitEnd::Ended(ending)) => Some(Outcome::Exited(exited(&request_id, ending.exit))),
                 Some(InitEnd::NotLaunched(reason)) => return Err(broken(&reason)),
                 None => Some(Outcome::TimedOut(timed_out(&request_id, self.spec.timeout))),
             };
             if let Some(outcome) = outcome {
                 let (start, end) = span;
-                return Ok(Run { request_id, outcome, start, end, started, goes_on: false, deadline });
+                let goes_on = false;
+                return Ok(Run { request_id, outcome, error_type, start, end, started, goes_on, deadline });
             }
             started = Some(span.0.at_ns);
         }
@@ -260,7 +251,7 @@ impl Environment {
             filters: self.engine.capabilities.network_policy,
             stop: Arc::clone(&self.engine.stop),
         })?;
-        let end = process.exchange.wait_init(deadline);
+        let end = process.exchange.wait_init(deadline).map(|end| self.own_entrypoint(end, &process));
         self.engine.go_on()?;
         let stamp = match &end {
             Some(InitEnd::Ready(stamp)) => *stamp,
@@ -283,6 +274,18 @@ impl Environment {
             drop(process);
         }
         Ok(InitRun { end, init })
+    }
+
+    /// A function's own `bootstrap` that cannot be executed is the function's fault.
+    fn own_entrypoint(&self, end: InitEnd, process: &Process) -> InitEnd {
+        match end {
+            InitEnd::NotLaunched(reason) if self.spec.own_runtime => InitEnd::Failed(InitError {
+                error_type: INVALID_ENTRYPOINT.to_owned(),
+                payload: invalid_entrypoint(&uuid(), &reason),
+                stamp: process.exchange.stamp(),
+            }),
+            other => other,
+        }
     }
 
     fn boosts(&self) -> bool {
@@ -334,6 +337,7 @@ impl Environment {
             cognito_identity: request.cognito_identity.clone(),
             timeout: deadline.saturating_duration_since(Instant::now()),
             body: request.body.clone(),
+            parts: request.parts.clone(),
         });
         Ok(before)
     }
@@ -349,11 +353,15 @@ impl Environment {
     ) -> Run {
         let exchange = &process.exchange;
         let request_id = request.id.as_str();
+        let mut told = None;
         let (outcome, start, end, goes_on) = match answered {
             Some(Ok(Answer { reply, handed, received })) => {
                 let outcome = match reply {
                     Reply::Response(payload) => Outcome::Success(payload),
-                    Reply::Error(payload) => Outcome::HandlerError(payload),
+                    Reply::Error { payload, error_type } => {
+                        told = Some(error_type);
+                        Outcome::HandlerError(payload)
+                    }
                 };
                 (outcome, handed, received, true)
             }
@@ -366,7 +374,8 @@ impl Environment {
                 (Outcome::TimedOut(timed_out(request_id, self.spec.timeout)), start, exchange.stamp(), false)
             }
         };
-        Run { request_id: request_id.to_owned(), outcome, start, end, started, goes_on, deadline }
+        let request_id = request_id.to_owned();
+        Run { request_id, outcome, error_type: told, start, end, started, goes_on, deadline }
     }
 
     /// Waits until the process asks for its next event; one that does not is gone.
@@ -389,12 +398,19 @@ impl Environment {
     }
 
     pub(crate) fn told(&mut self, run: Run) -> Invocation {
-        let Run { request_id, outcome, start, end, started, .. } = run;
+        let Run { request_id, outcome, error_type, start, end, started, .. } = run;
         let start_ns = started.unwrap_or(start.at_ns);
         let log = self.output.since(self.told);
         self.told = self.output.len();
+        let error_type = match &outcome {
+            Outcome::Success(_) => None,
+            Outcome::HandlerError(_) => error_type,
+            Outcome::Exited(_) => Some(EXIT_ERROR.to_owned()),
+            Outcome::TimedOut(_) => Some(TIMED_OUT.to_owned()),
+        };
         Invocation {
             outcome,
+            error_type,
             duration_ms: crate::clock::to_ms(end.at_ns.saturating_sub(start_ns)),
             cpu_ms: end.cpu_ms_since(start),
             peak_memory_kib: self.peak_memory_kib,
@@ -404,12 +420,6 @@ impl Environment {
             end_ns: end.at_ns,
         }
     }
-}
-
-/// What a view leaves out, by the places where it really is: the engine's own files, and what the caller names.
-fn hidden(spec: &EnvironmentSpec, engine: &Inner) -> Vec<Utf8PathBuf> {
-    let named = spec.hidden.iter().filter_map(|path| path.canonicalize_utf8().ok());
-    named.chain([engine.workshop.folder().to_owned()]).collect()
 }
 
 /// The share of one vCPU that goes with a memory size.

@@ -27,7 +27,24 @@ pub(crate) struct Event {
     /// How long the handler gets from the moment the event is handed out.
     pub(crate) timeout: Duration,
     pub(crate) body: Bytes,
+    /// Where an answer goes that is streamed, part by part.
+    pub(crate) parts: Option<Parts>,
 }
+
+/// A part of a streamed answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// It begins.
+    Start {
+        /// `Content-Type`.
+        content_type: Option<String>,
+    },
+    /// What comes next.
+    Data(Bytes),
+}
+
+/// Takes the parts of a streamed answer; whoever sends waits while it is full.
+pub type Parts = tokio::sync::mpsc::Sender<Part>;
 
 /// A connection from the process; knows when it is over.
 #[derive(Debug, Default)]
@@ -52,6 +69,8 @@ enum Phase {
     Running {
         event: Event,
         connection: Arc<Connection>,
+        /// Parts of an answer may have gone out: nobody else gets the event.
+        streams: bool,
     },
     /// Has answered and not yet asked again.
     Answered {
@@ -79,11 +98,15 @@ pub(crate) struct InitError {
     pub(crate) stamp: Stamp,
 }
 
-/// What the runtime client said about an event.
+/// What the runtime client said about an event. An answer that was streamed is empty.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Response(Vec<u8>),
-    Error(Vec<u8>),
+    Error {
+        payload: Vec<u8>,
+        /// As Lambda tells it, which knows only types of its own.
+        error_type: String,
+    },
 }
 
 /// The answer to an event with its clock points.
@@ -190,7 +213,7 @@ impl Exchange {
         let mut state = self.lock();
         let next = match &state.phase {
             Phase::Initialising | Phase::Ready | Phase::Answered { .. } => Phase::Ready,
-            Phase::Running { event, connection } if connection.is_closed() => {
+            Phase::Running { event, connection, streams: false } if connection.is_closed() => {
                 state.offered = Some(event.clone());
                 Phase::Ready
             }
@@ -213,7 +236,7 @@ impl Exchange {
     pub(crate) fn disconnected(&self, connection: &Arc<Connection>) {
         connection.closed.store(true, Ordering::SeqCst);
         let mut state = self.lock();
-        if let Phase::Running { event, connection: holder } = &state.phase
+        if let Phase::Running { event, connection: holder, streams: false } = &state.phase
             && Arc::ptr_eq(holder, connection)
             && self.waiting.load(Ordering::SeqCst) > 0
         {
@@ -231,7 +254,8 @@ impl Exchange {
             return None;
         }
         let event = state.offered.take()?;
-        state.phase = Phase::Running { event: event.clone(), connection: Arc::clone(connection) };
+        let connection = Arc::clone(connection);
+        state.phase = Phase::Running { event: event.clone(), connection, streams: false };
         if state.handed.is_none() {
             state.handed = Some(self.stamp());
         }
@@ -239,11 +263,21 @@ impl Exchange {
         Some(event)
     }
 
-    /// Whether an answer to this request may come now; asked before its body is read.
-    pub(crate) fn expects(&self, request_id: &str) -> Result<(), Refusal> {
+    /// Whether an answer to this request may come now, asked before its body is read; where parts of it go. A client that
+    /// says which invocation it means has to mean the one that runs: the id is of one attempt, the request's is not.
+    pub(crate) fn expects(
+        &self,
+        request_id: &str,
+        invocation_id: Option<&str>,
+    ) -> Result<Option<Parts>, Refusal> {
         let state = self.lock();
         match &state.phase {
-            Phase::Running { event, .. } if event.request_id == request_id => Ok(()),
+            Phase::Running { event, .. }
+                if event.request_id == request_id
+                    && invocation_id.is_none_or(|id| id == event.invocation_id) =>
+            {
+                Ok(event.parts.clone())
+            }
             Phase::Answered { request_id: done } if done == request_id => {
                 Err(Refusal::WrongState { from: state.phase.name(), to: "RuntimeResponseSent" })
             }
@@ -251,9 +285,18 @@ impl Exchange {
         }
     }
 
+    /// Parts of the answer to a request begin to go out.
+    pub(crate) fn streams(&self, request_id: &str) -> Result<(), Refusal> {
+        self.expects(request_id, None)?;
+        if let Phase::Running { streams, .. } = &mut self.lock().phase {
+            *streams = true;
+        }
+        Ok(())
+    }
+
     /// The answer to a request has been received whole.
     pub(crate) fn answer(&self, request_id: &str, reply: Reply, received: Stamp) -> Result<(), Refusal> {
-        self.expects(request_id)?;
+        self.expects(request_id, None)?;
         let mut state = self.lock();
         let handed = state.handed.unwrap_or(received);
         state.answer = Some(Answer { reply, handed, received });
@@ -440,85 +483,4 @@ pub(crate) enum InitEnd {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Stamp = Stamp { at_ns: 1, cpu_ns: None };
-
-    fn event(id: &str) -> Event {
-        Event {
-            request_id: id.to_owned(),
-            invocation_id: String::new(),
-            arn: String::new(),
-            trace_id: String::new(),
-            client_context: None,
-            cognito_identity: None,
-            timeout: Duration::from_secs(1),
-            body: Bytes::from_static(b"{}"),
-        }
-    }
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_millis(1)
-    }
-
-    #[test]
-    fn an_event_goes_to_one_poll_and_its_answer_back() {
-        let (exchange, connection) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
-        exchange.poll(NOW).unwrap();
-        assert!(matches!(exchange.wait_init(soon()), Some(InitEnd::Ready(_))));
-        assert!(exchange.take(&connection).is_none());
-        exchange.offer(event("a"));
-        assert_eq!(exchange.take(&connection).unwrap().request_id, "a");
-        assert!(exchange.take(&connection).is_none());
-        assert_eq!(exchange.expects("b"), Err(Refusal::WrongRequest));
-        exchange.answer("a", Reply::Response(b"1".to_vec()), NOW).unwrap();
-        assert!(matches!(exchange.wait_answer(soon()), Some(Ok(_))));
-        let again = exchange.answer("a", Reply::Response(Vec::new()), NOW).unwrap_err();
-        assert_eq!(again, Refusal::WrongState { from: "RuntimeResponseSent", to: "RuntimeResponseSent" });
-        assert!(!exchange.wait_ready(soon()));
-        exchange.poll(NOW).unwrap();
-        assert!(exchange.wait_ready(soon()));
-    }
-
-    #[test]
-    fn an_event_on_a_dead_connection_is_offered_again() {
-        let (exchange, dead) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
-        exchange.poll(NOW).unwrap();
-        exchange.offer(event("a"));
-        exchange.take(&dead).unwrap();
-        let refused = Refusal::WrongState { from: "RuntimeRunning", to: "RuntimeReady" };
-        assert_eq!(exchange.poll(NOW), Err(refused));
-        exchange.disconnected(&dead);
-        exchange.poll(NOW).unwrap();
-        assert_eq!(exchange.take(&Arc::new(Connection::default())).unwrap().request_id, "a");
-    }
-
-    #[test]
-    fn a_poll_that_waits_gets_the_event_of_a_connection_that_dies() {
-        let (exchange, dying) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
-        exchange.poll(NOW).unwrap();
-        exchange.poll(NOW).unwrap();
-        let waiting = exchange.waiting();
-        exchange.offer(event("a"));
-        exchange.take(&dying).unwrap();
-        exchange.disconnected(&dying);
-        assert_eq!(exchange.take(&Arc::new(Connection::default())).unwrap().request_id, "a");
-        drop(waiting);
-        // Nobody waits: the process has the event and may answer on another connection.
-        exchange.answer("a", Reply::Response(Vec::new()), NOW).unwrap();
-    }
-
-    #[test]
-    fn init_errors_come_once_and_only_during_init() {
-        let exchange = Exchange::new(Arc::default());
-        let error = InitError { error_type: "X".to_owned(), payload: Vec::new(), stamp: NOW };
-        exchange.init_error(error.clone()).unwrap();
-        assert!(matches!(exchange.wait_init(soon()), Some(InitEnd::Failed(_))));
-        assert!(exchange.init_error(error.clone()).is_err());
-        assert!(exchange.poll(NOW).is_err());
-        let ready = Exchange::new(Arc::default());
-        ready.poll(NOW).unwrap();
-        assert!(ready.init_error(error).is_err());
-    }
-}
+mod tests;

@@ -9,6 +9,9 @@ pub(crate) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer of a function: 6 MiB and 100 bytes (`MaxPayloadSize` of AWS's runtime interface emulator).
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024 + 100;
 
+/// Largest streamed answer: 200 MB ("Lambda quotas" in the developer guide).
+pub(crate) const MAX_STREAM_BYTES: usize = 200 * 1024 * 1024;
+
 /// Memory size that has one whole vCPU ("Configure Lambda function memory" in the developer guide).
 pub(crate) const MEMORY_MB_PER_VCPU: f64 = 1769.0;
 

@@ -55,6 +55,9 @@ pub enum InitOutcome {
 pub struct Invocation {
     /// What the client is given.
     pub outcome: Outcome,
+    /// The type of the error as Lambda tells it in logs and telemetry, where it did not succeed; see
+    /// [`crate::platform_type`].
+    pub error_type: Option<String>,
     /// From handing the event to the runtime client until its answer has been received, in ms. Where the process
     /// had to be started anew first, from that start.
     pub duration_ms: f64,

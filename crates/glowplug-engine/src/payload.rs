@@ -72,25 +72,59 @@ fn type_first(error_type: &str, error_message: &str) -> Vec<u8> {
     serde_json::to_vec(&TypeFirst { error_type, error_message }).unwrap_or_default()
 }
 
+/// The type of a process that ended without an answer.
+pub(crate) const EXIT_ERROR: &str = "Runtime.ExitError";
+
+/// The type of an event that took longer than it may.
+pub(crate) const TIMED_OUT: &str = "Sandbox.Timedout";
+
 /// The process ended without an answer.
 pub(crate) fn exited(request_id: &str, exit: Exit) -> Vec<u8> {
-    type_first("Runtime.ExitError", &format!("RequestId: {request_id} Error: {}", exit.reason()))
+    type_first(EXIT_ERROR, &format!("RequestId: {request_id} Error: {}", exit.reason()))
+}
+
+/// A function's own runtime cannot be executed.
+pub(crate) const INVALID_ENTRYPOINT: &str = "Runtime.InvalidEntrypoint";
+
+/// The payload of that.
+pub(crate) fn invalid_entrypoint(request_id: &str, reason: &str) -> Vec<u8> {
+    type_first(INVALID_ENTRYPOINT, &format!("RequestId: {request_id} Error: {reason}"))
 }
 
 /// The function's timeout, or the one of init, passed.
 pub(crate) fn timed_out(request_id: &str, limit: Duration) -> Vec<u8> {
     let seconds = limit.as_secs_f64();
     type_first(
-        "Sandbox.Timedout",
+        TIMED_OUT,
         &format!("RequestId: {request_id} Error: Task timed out after {seconds:.2} seconds"),
     )
 }
 
-/// The answer is larger than Lambda takes.
+/// An error that Lambda itself states.
+pub(crate) fn platform(error_type: &str, message: &str) -> Vec<u8> {
+    json!({"errorMessage": message, "errorType": error_type}).to_string().into_bytes()
+}
+
+/// The type of an error as Lambda tells it in logs and telemetry: those of its own kind stay
+/// (`(Runtime|Function)\.[A-Z][a-zA-Z]+` in AWS's runtime interface emulator), others become `unknown`.
+pub fn platform_type(error_type: &str, unknown: &str) -> String {
+    let name = error_type.strip_prefix("Runtime.").or_else(|| error_type.strip_prefix("Function."));
+    let known = name.is_some_and(|name| {
+        name.len() > 1
+            && name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.chars().all(|c| c.is_ascii_alphabetic())
+    });
+    if known { error_type } else { unknown }.to_owned()
+}
+
+/// The type of an answer that is larger than Lambda takes.
+pub(crate) const TOO_LARGE: &str = "Function.ResponseSizeTooLarge";
+
+/// The payload of that.
 pub(crate) fn too_large() -> Vec<u8> {
     let message =
         format!("Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).");
-    json!({"errorMessage": message, "errorType": "Function.ResponseSizeTooLarge"}).to_string().into_bytes()
+    platform(TOO_LARGE, &message)
 }
 
 /// The type in an error report, or what its header said, or Lambda's word for neither.
@@ -189,6 +223,18 @@ mod tests {
         assert_eq!(error_type(br#"{"errorType":"ValueError"}"#, Some("Runtime.X")), "ValueError");
         assert_eq!(error_type(b"not json", Some("Runtime.X")), "Runtime.X");
         assert_eq!(error_type(b"{}", None), "Runtime.Unknown");
+    }
+
+    #[test]
+    fn lambda_tells_only_types_of_its_own() {
+        for known in ["Runtime.ImportModuleError", "Function.Oops"] {
+            assert_eq!(platform_type(known, "?"), known);
+        }
+        for other in
+            ["", "ValueError", "Runtime.", "Runtime.A", "Runtime.oops", "Function.A1", "Sandbox.Timedout"]
+        {
+            assert_eq!(platform_type(other, "?"), "?", "{other}");
+        }
     }
 
     #[test]

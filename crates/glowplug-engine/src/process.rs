@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Error, Result};
 use serde_json::{Value, json};
@@ -23,6 +23,9 @@ use crate::spec::{AgentSpec, EnvironmentSpec, Network};
 use crate::supervisor::{Started, Watched, supervise};
 use crate::variables::{log_stream, variables};
 use crate::view::View;
+
+/// The variable that names a program of a function or a layer which starts the runtime.
+pub const EXEC_WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 /// What a process is made from.
 pub(crate) struct Making<'a> {
@@ -78,14 +81,15 @@ impl Process {
         let variables: Result<Vec<_>> =
             variables.iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect();
         let (settings, agent_output) = settings(spec, &view)?;
+        let program = program(spec, &view.program);
         let plan = Launch {
             isolation,
             steps: view.steps,
             root: view.root,
             directory: c_string(view.places.task)?,
             program: Some(Program {
-                path: c_string(view.python.as_str())?,
-                arguments: vec![c_string(view.python.as_str())?, c_string(view.bootstrap.as_str())?],
+                path: c_string(program.first().cloned().unwrap_or_default())?,
+                arguments: program.into_iter().map(c_string).collect::<Result<_>>()?,
                 variables: variables?,
                 settings,
                 agent_output,
@@ -153,6 +157,19 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// What is executed, by way of the function's wrapper if it has one: as in the start script of Lambda's own runtimes, one
+/// that is not there ends with the shell's status 127 ("Modifying the runtime environment" in the developer guide).
+fn program(spec: &EnvironmentSpec, program: &[Utf8PathBuf]) -> Vec<String> {
+    let program = program.iter().map(ToString::to_string);
+    match spec.environment.get(EXEC_WRAPPER) {
+        Some(wrapper) if !spec.own_runtime && !wrapper.is_empty() => {
+            let shell = ["/bin/sh", "-c", "exec \"$0\" \"$@\"", wrapper.as_str()];
+            shell.map(str::to_owned).into_iter().chain(program).collect()
+        }
+        _ => program.collect(),
     }
 }
 

@@ -86,6 +86,9 @@ pub struct EnvironmentSpec {
     pub python: Utf8PathBuf,
     /// The folder that holds the runtime client and what it needs, apart from the function's tree.
     pub packages: Utf8PathBuf,
+    /// Whether the function brings its own `bootstrap`, in its tree or a layer, as with Lambda's runtimes `provided.…`:
+    /// the interpreter and the runtime client are not used then.
+    pub own_runtime: bool,
     /// What the function sees as `/var/task`.
     pub tree: Utf8PathBuf,
     /// What it sees as `/opt`, later ones over earlier ones.

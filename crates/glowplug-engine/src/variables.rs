@@ -73,7 +73,6 @@ pub(crate) fn variables(
     }
     let reserved = [
         ("AWS_LAMBDA_FUNCTION_VERSION", spec.identity.version.clone()),
-        ("AWS_EXECUTION_ENV", format!("AWS_Lambda_python{}", spec.python_version)),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream.to_owned()),
@@ -90,6 +89,10 @@ pub(crate) fn variables(
         ("AWS_LAMBDA_INITIALIZATION_TYPE", spec.identity.initialization.name().to_owned()),
     ];
     variables.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
+    if !spec.own_runtime {
+        let runtime = format!("AWS_Lambda_python{}", spec.python_version);
+        variables.insert("AWS_EXECUTION_ENV".to_owned(), runtime);
+    }
     variables
 }
 
@@ -151,6 +154,7 @@ mod tests {
         EnvironmentSpec {
             python: Utf8PathBuf::from("/venv/bin/python"),
             packages: Utf8PathBuf::from("/packages"),
+            own_runtime: false,
             tree: Utf8PathBuf::from("/tree"),
             layers: Vec::new(),
             handler: "app.handler".to_owned(),

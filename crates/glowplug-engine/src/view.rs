@@ -15,9 +15,11 @@ use crate::launch::steps::{Step, c_string};
 use crate::variables::Places;
 
 /// Folders of the environment's own; what the host has there is hidden.
-const OWN: [&str; 6] = ["/tmp", "/opt", TASK_ROOT, RUNTIME, LANG, HOME];
+const OWN: [&str; 6] = ["/tmp", OPT, TASK_ROOT, RUNTIME, LANG, HOME];
 const RUNTIME: &str = "/var/runtime";
 const LANG: &str = "/var/lang";
+const OPT: &str = "/opt";
+const BOOTSTRAP: &str = "bootstrap";
 /// Empty and read-only: Lambda's functions have no home at all.
 const HOME: &str = "/var/home";
 
@@ -29,12 +31,18 @@ pub(crate) struct Sources {
     pub(crate) opt: Utf8PathBuf,
     pub(crate) temporary: Utf8PathBuf,
     pub(crate) home: Utf8PathBuf,
-    pub(crate) packages: Utf8PathBuf,
-    pub(crate) bootstrap: Utf8PathBuf,
-    pub(crate) python: Utf8PathBuf,
+    pub(crate) runtime: Option<RuntimeSources>,
     pub(crate) tree_writable: bool,
     /// What the view does not show, where the host has it.
     pub(crate) hidden: Vec<Utf8PathBuf>,
+}
+
+/// An interpreter with the runtime client.
+#[derive(Debug, Clone)]
+pub(crate) struct RuntimeSources {
+    pub(crate) packages: Utf8PathBuf,
+    pub(crate) bootstrap: Utf8PathBuf,
+    pub(crate) python: Utf8PathBuf,
 }
 
 /// A view, ready to be entered.
@@ -43,33 +51,40 @@ pub(crate) struct View {
     pub(crate) steps: Vec<Step>,
     pub(crate) root: Option<CString>,
     pub(crate) places: Places,
-    /// The interpreter and the start file, as the environment sees them.
-    pub(crate) python: Utf8PathBuf,
-    pub(crate) bootstrap: Utf8PathBuf,
+    /// What is executed, with its arguments, as the environment sees it.
+    pub(crate) program: Vec<Utf8PathBuf>,
 }
 
 /// The host's own view, for hosts that allow no other: everything at its real place.
 pub(crate) fn plain(sources: &Sources) -> View {
-    let lang = sources.python.parent().and_then(Utf8Path::parent).unwrap_or(Utf8Path::new("/usr"));
+    let runtime = sources.runtime.as_ref();
+    let lang = runtime.and_then(|runtime| runtime.python.parent().and_then(Utf8Path::parent));
     View {
         steps: Vec::new(),
         root: None,
         places: Places {
             task: sources.tree.to_string(),
             opt: sources.opt.to_string(),
-            runtime: sources.packages.to_string(),
-            lang: lang.to_string(),
+            runtime: runtime.map_or_else(|| RUNTIME.to_owned(), |runtime| runtime.packages.to_string()),
+            lang: lang.unwrap_or(Utf8Path::new("/usr")).to_string(),
             home: sources.home.to_string(),
             temporary: Some(sources.temporary.to_string()),
         },
-        python: sources.python.clone(),
-        bootstrap: sources.bootstrap.clone(),
+        program: match runtime {
+            Some(runtime) => vec![runtime.python.clone(), runtime.bootstrap.clone()],
+            None => vec![own_bootstrap(sources, &sources.tree, &sources.opt)],
+        },
     }
+}
+
+/// The `bootstrap` of a function that brings its own runtime: the package's, else a layer's.
+fn own_bootstrap(sources: &Sources, task: &Utf8Path, opt: &Utf8Path) -> Utf8PathBuf {
+    let place = if sources.tree.join(BOOTSTRAP).exists() { task } else { opt };
+    place.join(BOOTSTRAP)
 }
 
 /// A view with its own mounts; `root` is an empty folder.
 pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
-    let interpreter = Interpreter::find(&sources.python)?;
     let mut builder = Builder { root: root.to_owned(), steps: vec![Step::Private] };
     builder.memory()?;
     builder.host()?;
@@ -79,24 +94,16 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
     builder.children(Utf8Path::new("/var"), "/var", &["task", "runtime", "lang", "home"])?;
     builder.place(&sources.tree, TASK_ROOT)?;
     builder.place(&sources.home, HOME)?;
-    builder.directory("/opt")?;
-    builder.children(&sources.opt, "/opt", &[])?;
+    builder.directory(OPT)?;
+    builder.children(&sources.opt, OPT, &[])?;
     builder.directory(RUNTIME)?;
-    builder.children(&sources.packages, RUNTIME, &["bootstrap.py"])?;
-    builder.place(&sources.bootstrap, &format!("{RUNTIME}/bootstrap.py"))?;
-    let python = match &interpreter.environment {
-        Some(prefix) => {
-            builder.place(prefix, LANG)?;
-            Utf8Path::new(LANG).join("bin").join(sources.python.file_name().unwrap_or("python"))
-        }
-        None => sources.python.clone(),
-    };
     for hidden in &sources.hidden {
         builder.hide(hidden, &sources.home)?;
     }
-    for prefix in interpreter.hidden() {
-        builder.show(&prefix)?;
-    }
+    let program = match &sources.runtime {
+        Some(runtime) => builder.runtime(runtime)?,
+        None => vec![own_bootstrap(sources, Utf8Path::new(TASK_ROOT), Utf8Path::new(OPT))],
+    };
     let mut steps = builder.steps;
     steps.push(Step::Processes(c_string(format!("{root}/proc"))?));
     steps.push(Step::ReadOnly(c_string(root.as_str())?));
@@ -109,14 +116,13 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
         root: Some(c_string(root.as_str())?),
         places: Places {
             task: TASK_ROOT.to_owned(),
-            opt: "/opt".to_owned(),
+            opt: OPT.to_owned(),
             runtime: RUNTIME.to_owned(),
             lang: LANG.to_owned(),
             home: HOME.to_owned(),
             temporary: None,
         },
-        python,
-        bootstrap: Utf8Path::new(RUNTIME).join("bootstrap.py"),
+        program,
     })
 }
 
@@ -217,6 +223,25 @@ impl Builder {
             self.steps.push(Step::File(self.inside(at)?));
         }
         self.bind(from, at, true)
+    }
+
+    /// The interpreter and the runtime client; gives what is to be executed.
+    fn runtime(&mut self, sources: &RuntimeSources) -> Result<Vec<Utf8PathBuf>> {
+        let interpreter = Interpreter::find(&sources.python)?;
+        self.children(&sources.packages, RUNTIME, &["bootstrap.py"])?;
+        let start = format!("{RUNTIME}/bootstrap.py");
+        self.place(&sources.bootstrap, &start)?;
+        let python = match &interpreter.environment {
+            Some(prefix) => {
+                self.place(prefix, LANG)?;
+                Utf8Path::new(LANG).join("bin").join(sources.python.file_name().unwrap_or("python"))
+            }
+            None => sources.python.clone(),
+        };
+        for prefix in interpreter.hidden() {
+            self.show(&prefix)?;
+        }
+        Ok(vec![python, start.into()])
     }
 
     /// The host's root, but for the folders that are the environment's own.

@@ -166,7 +166,7 @@ impl Service {
         }
         let named = Named::parse(destination, None).map_err(|error| unsent(destination, &error))?;
         let body = record.to_string().into_bytes().into();
-        let call = Call { named, body, client_context: None, trace_id: None, wants_log: false };
+        let call = Call::new(named, body);
         self.accept(&call).map(|_| ()).map_err(|error| unsent(destination, &error))
     }
 }
@@ -184,12 +184,11 @@ impl Event {
         let body = base64::engine::general_purpose::STANDARD
             .decode(&self.payload)
             .map_err(|error| Error::defect("an event in the database is no base64").cause(error))?;
+        let named = Named { function: self.function.clone(), qualifier: self.qualifier.clone() };
         Ok(Call {
-            named: Named { function: self.function.clone(), qualifier: self.qualifier.clone() },
-            body: body.into(),
             client_context: self.client_context.clone(),
             trace_id: self.trace_id.clone(),
-            wants_log: false,
+            ..Call::new(named, body.into())
         })
     }
 

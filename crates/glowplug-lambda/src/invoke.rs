@@ -1,8 +1,8 @@
 //! One invoke: from the request to the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use glowplug_engine::{Invocation, Listener, Outcome, Request};
+use glowplug_engine::{Invocation, Listener, Outcome, Parts, Request};
 use hyper::body::Bytes;
 use serde::de::IgnoredAny;
 
@@ -29,6 +29,18 @@ pub(crate) struct Call {
     pub(crate) trace_id: Option<String>,
     /// Whether the answer comes with the end of the log.
     pub(crate) wants_log: bool,
+    /// Where the parts of an answer go that the function streams.
+    pub(crate) parts: Option<Parts>,
+    /// What is known as soon as the invoke may run.
+    pub(crate) begun: Arc<OnceLock<Begun>>,
+}
+
+/// What a client is told before there is an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) request_id: String,
+    /// The version that runs.
+    pub(crate) version: String,
 }
 
 /// What it gets.
@@ -46,6 +58,19 @@ pub(crate) struct Answer {
 }
 
 impl Call {
+    /// A plain event for a function.
+    pub(crate) fn new(named: Named, body: Bytes) -> Self {
+        Self {
+            named,
+            body,
+            client_context: None,
+            trace_id: None,
+            wants_log: false,
+            parts: None,
+            begun: Arc::default(),
+        }
+    }
+
     /// The event, checked: an empty one is an empty object.
     ///
     /// # Errors
@@ -167,6 +192,10 @@ impl Service {
             Ok(admitted) => admitted,
             Err(error) => return answered(Err(error)),
         };
+        let version = admitted.configuration.version.clone();
+        // Nobody else sets it.
+        let _ = call.begun.set(Begun { request_id: request.id.clone(), version });
+        request.parts = call.parts;
         let waiting = (admitted.ticket, answered);
         let pool = admitted.pool;
         if let Some(pool) = pool

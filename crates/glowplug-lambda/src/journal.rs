@@ -99,11 +99,10 @@ impl Told<'_> {
         let mut record = json!({"requestId": id, "metrics": metrics, "status": "success"});
         match &invocation.outcome {
             Outcome::Success(_) => {}
-            Outcome::HandlerError(_) => record["status"] = json!("error"),
             Outcome::TimedOut(_) => record["status"] = json!("timeout"),
-            Outcome::Exited(_) => {
+            Outcome::HandlerError(_) | Outcome::Exited(_) => {
                 record["status"] = json!("error");
-                record["errorType"] = json!("Runtime.ExitError");
+                record["errorType"] = json!(invocation.error_type);
             }
         }
         add(&mut text, "platform.report", record);
@@ -175,7 +174,9 @@ fn init_report(init: &Init) -> Option<String> {
     let duration = init.runtime_ms + init.init_ms;
     let status = match &init.outcome {
         InitOutcome::Ready => return None,
-        InitOutcome::Error { error_type, .. } => format!("error\tError Type: {error_type}"),
+        InitOutcome::Error { error_type, .. } => {
+            format!("error\tError Type: {}", glowplug_engine::platform_type(error_type, "Runtime.Unknown"))
+        }
         InitOutcome::Exited { .. } => "error\tError Type: Runtime.ExitError".to_owned(),
         InitOutcome::TimedOut { .. } => "timeout".to_owned(),
     };
@@ -206,6 +207,7 @@ mod tests {
 
     fn invocation(outcome: Outcome) -> Invocation {
         Invocation {
+            error_type: None,
             outcome,
             duration_ms: 47.276,
             cpu_ms: 1.0,

@@ -2,11 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use glowplug_core::PythonVersion;
 use glowplug_engine::LATEST;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::names::qualified_arn;
+
+/// Runtimes for functions that bring their own `bootstrap`.
+pub(crate) const PROVIDED: [&str; 2] = ["provided.al2", "provided.al2023"];
+
+/// The version of Python that a runtime's name means, if it means one.
+pub(crate) fn python(runtime: &str) -> Option<PythonVersion> {
+    runtime.strip_prefix("python")?.parse().ok()
+}
 
 /// Everything that an account holds of one function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

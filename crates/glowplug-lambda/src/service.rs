@@ -13,7 +13,7 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
 
 use crate::error::ApiError;
 use crate::events::Event;
-use crate::model::{Code, Configuration, Layers, Logging, Record};
+use crate::model::{self, Code, Configuration, Layers, Logging, Record};
 use crate::names::Named;
 use crate::pool::Pool;
 use crate::store::Store;
@@ -29,7 +29,7 @@ pub const ACCOUNT_CONCURRENCY: u32 = 1000;
 pub(crate) const UNRESERVED_MINIMUM: u32 = 100;
 
 /// An interpreter and the runtime client for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RuntimeFolder {
     /// The `python` of an empty virtual environment.
     pub python: Utf8PathBuf,
@@ -410,17 +410,16 @@ impl Service {
             keeps: None,
         });
         files.layers.extend(configuration.layers.iter().map(|layer| self.0.store.tree(&layer.code)));
-        let python: PythonVersion = configuration
-            .runtime
-            .strip_prefix("python")
-            .unwrap_or_default()
-            .parse()
-            .map_err(|error| ApiError::invalid(format!("{error}")))?;
-        let runtime = (self.0.runtimes)(python)?;
+        let python = model::python(&configuration.runtime);
+        let own_runtime = python.is_none();
+        // Not used where the function brings its own runtime.
+        let python = python.unwrap_or(PythonVersion::new(3, 0));
+        let runtime = if own_runtime { RuntimeFolder::default() } else { (self.0.runtimes)(python)? };
         let arm = configuration.architecture == Architecture::Arm64.to_string();
         let spec = EnvironmentSpec {
             python: runtime.python,
             packages: runtime.packages,
+            own_runtime,
             tree: files.tree.clone(),
             layers: files.layers,
             handler: configuration.handler.clone(),

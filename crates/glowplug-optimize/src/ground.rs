@@ -1,13 +1,13 @@
 //! Where a function runs: its tree, its runtime, the engine, and a folder for scratch files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Architecture, Cache, Progress, Result};
-use glowplug_engine::{AgentSpec, Cpu, Engine, EnvironmentSpec, Identity};
+use glowplug_engine::{AgentSpec, Cpu, EXEC_WRAPPER, Engine, EnvironmentSpec, Identity};
 use glowplug_function::{Event, Function, Runtime, Tree};
 use glowplug_package::PackageTree;
 
@@ -70,6 +70,7 @@ impl<'a> Ground<'a> {
         EnvironmentSpec {
             python: self.runtime.python.clone(),
             packages: self.runtime.packages.clone(),
+            own_runtime: false,
             tree: tree.to_owned(),
             layers: self.tree.layers.clone(),
             handler: function.handler.clone(),
@@ -79,7 +80,7 @@ impl<'a> Ground<'a> {
             architecture: function.architecture,
             memory_mb: function.memory_mb,
             timeout: Duration::from_secs(u64::from(function.timeout_s)).max(PATIENCE),
-            environment: function.environment.clone(),
+            environment: self.environment(tree),
             cpu,
             network: match function.verify.network {
                 glowplug_function::Network::Deny => glowplug_engine::Network::Deny,
@@ -91,6 +92,22 @@ impl<'a> Ground<'a> {
             agent: None,
             write_bytecode: false,
         }
+    }
+
+    /// The function's variables. A wrapper that is in no folder of ours, since its layer is known by its ARN alone, would end
+    /// every start: the function is looked at without it.
+    fn environment(&self, tree: &Utf8Path) -> BTreeMap<String, String> {
+        let mut environment = self.function.environment.clone();
+        let wrapper = environment.get(EXEC_WRAPPER).map(Utf8Path::new);
+        let is_there = |wrapper: &Utf8Path| {
+            let layers = self.tree.layers.iter().map(|layer| ("/opt", layer.as_path()));
+            let mut places = layers.chain([(glowplug_core::TASK_ROOT, tree)]);
+            places.any(|(seen, real)| wrapper.strip_prefix(seen).is_ok_and(|rest| real.join(rest).exists()))
+        };
+        if wrapper.is_some_and(|wrapper| !is_there(wrapper)) {
+            environment.remove(EXEC_WRAPPER);
+        }
+        environment
     }
 
     /// The same with room for an agent's slowness, and the agent in it if it is not added later.

@@ -56,6 +56,7 @@ impl Function {
         let spec = EnvironmentSpec {
             python: python.python.clone(),
             packages: python.packages.clone(),
+            own_runtime: false,
             tree,
             layers: Vec::new(),
             handler: "app.handler".to_owned(),

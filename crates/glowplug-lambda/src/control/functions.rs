@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use glowplug_core::{ErrorClass, PythonVersion};
+use glowplug_core::ErrorClass;
 use glowplug_engine::{LATEST, uuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -335,10 +335,9 @@ impl Settings {
     /// Enters what was given.
     fn apply(&self, configuration: &mut Configuration) -> Result<(), ApiError> {
         if let Some(runtime) = &self.runtime {
-            let python = runtime.strip_prefix("python").and_then(|text| text.parse::<PythonVersion>().ok());
-            if python.is_none() {
+            if model::python(runtime).is_none() && !model::PROVIDED.contains(&runtime.as_str()) {
                 return Err(ApiError::invalid(format!(
-                    "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [python3.9, python3.10, python3.11, python3.12, python3.13, python3.14] or be a valid ARN"
+                    "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [python3.9, python3.10, python3.11, python3.12, python3.13, python3.14, provided.al2, provided.al2023] or be a valid ARN"
                 )));
             }
             configuration.runtime.clone_from(runtime);

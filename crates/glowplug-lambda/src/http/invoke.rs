@@ -1,13 +1,16 @@
 //! Invokes over HTTP: synchronous, asynchronous, tried, streamed.
 
 use base64::Engine as _;
+use http_body_util::Full;
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::event_stream::Message;
-use super::{Asked, Reply, header, reply};
+use super::stream::{self, Opened};
+use super::{Asked, Body, Reply, header, reply};
 use crate::error::{ApiError, Code};
-use crate::invoke::{Answer, Call};
+use crate::invoke::{Answer, Begun, Call};
 use crate::names::Named;
 use crate::service::Service;
 
@@ -28,7 +31,7 @@ pub(super) async fn invoke(asked: &Asked, named: Named, service: Service) -> Res
     Ok(invoked(answer, wants_log(asked)))
 }
 
-/// `InvokeWithResponseStream`: the answer as an event stream. Functions in Python answer at once, so it has one part.
+/// `InvokeWithResponseStream`: the answer as an event stream.
 pub(super) async fn stream(asked: &Asked, named: Named, service: Service) -> Result<Reply, ApiError> {
     match asked.header("x-amz-invocation-type").unwrap_or("RequestResponse") {
         "RequestResponse" => {}
@@ -38,33 +41,66 @@ pub(super) async fn stream(asked: &Asked, named: Named, service: Service) -> Res
             return Err(ApiError::constraint(other, "invocationType", must));
         }
     }
-    let answer = run(call(asked, named)?, service).await?;
-    let log = wants_log(asked).then(|| encoded(&answer.log_tail));
-    let mut body = Message::event("PayloadChunk", "application/octet-stream", &answer.payload);
-    body.extend(Message::event("InvokeComplete", "application/json", &completion(&answer, log.as_deref())));
-    let mut reply = reply(StatusCode::OK, Some("application/vnd.amazon.eventstream"), body);
+    let wants_log = wants_log(asked);
+    let (begun, body) = match stream::open(call(asked, named)?, service).await? {
+        Opened::Whole(answer) => {
+            let begun = Begun { request_id: answer.request_id.clone(), version: answer.version.clone() };
+            let mut body = chunk(&answer.payload);
+            body.extend(completed(&answer, wants_log));
+            (begun, Body::Left(Full::new(body.into())))
+        }
+        Opened::Parts(streaming) => {
+            let begun = streaming.begun.clone();
+            let ending = move |answer: Result<Answer, ApiError>| match answer {
+                Ok(answer) => completed(&answer, wants_log),
+                Err(error) => complete(Some((error.code.name(), &error.message)), None),
+            };
+            (begun, streaming.body(Vec::new(), |part| chunk(&part).into(), ending))
+        }
+    };
+    let mut reply = reply(StatusCode::OK, Some("application/vnd.amazon.eventstream"), Vec::new());
     let headers = reply.headers_mut();
-    header(headers, "x-amzn-requestid", &answer.request_id);
-    header(headers, "x-amz-executed-version", &answer.version);
+    header(headers, "x-amzn-requestid", &begun.request_id);
+    header(headers, "x-amz-executed-version", &begun.version);
+    *reply.body_mut() = body;
     Ok(reply)
 }
 
-/// What the last event of a stream says.
-fn completion(answer: &Answer, log: Option<&str>) -> Vec<u8> {
-    let mut completion = json!({});
-    if answer.failed {
-        completion["ErrorCode"] = json!("Unhandled");
-        completion["ErrorDetails"] = json!(String::from_utf8_lossy(&answer.payload));
+fn chunk(payload: &[u8]) -> Vec<u8> {
+    Message::event("PayloadChunk", "application/octet-stream", payload)
+}
+
+fn completed(answer: &Answer, wants_log: bool) -> Vec<u8> {
+    let details = String::from_utf8_lossy(&answer.payload);
+    let error = answer.failed.then_some(("Unhandled", details.as_ref()));
+    complete(error, wants_log.then(|| encoded(&answer.log_tail)))
+}
+
+/// The last event of a stream.
+fn complete(error: Option<(&str, &str)>, log: Option<String>) -> Vec<u8> {
+    let mut said = json!({});
+    if let Some((code, details)) = error {
+        said["ErrorCode"] = json!(code);
+        said["ErrorDetails"] = json!(details);
     }
     if let Some(log) = log {
-        completion["LogResult"] = json!(log);
+        said["LogResult"] = json!(log);
     }
-    completion.to_string().into_bytes()
+    Message::event("InvokeComplete", "application/json", said.to_string().as_bytes())
 }
 
 /// Waits for the answer of a function.
 pub(super) async fn run(call: Call, service: Service) -> Result<Answer, ApiError> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
+    begin(call, service).await.map_err(|_| interrupted())?
+}
+
+pub(super) fn interrupted() -> ApiError {
+    ApiError::new(Code::Service, "the invoke was interrupted")
+}
+
+/// Starts an invoke; its answer comes out of the result.
+pub(super) fn begin(call: Call, service: Service) -> oneshot::Receiver<Result<Answer, ApiError>> {
+    let (sender, receiver) = oneshot::channel();
     // A task of its own: it goes on when the client goes away.
     tokio::spawn(async move {
         let answered = Box::new(move |result| {
@@ -73,7 +109,7 @@ pub(super) async fn run(call: Call, service: Service) -> Result<Answer, ApiError
         });
         service.invoke(call, None, answered).await;
     });
-    receiver.await.map_err(|_| ApiError::new(Code::Service, "the invoke was interrupted"))?
+    receiver
 }
 
 fn dry_run(named: &Named, service: &Service) -> Result<Reply, ApiError> {
@@ -117,7 +153,7 @@ fn call(asked: &Asked, named: Named) -> Result<Call, ApiError> {
     let client_context = asked.header("x-amz-client-context").map(client_context).transpose()?;
     let trace_id = asked.header("x-amzn-trace-id").map(str::to_owned);
     let wants_log = wants_log(asked);
-    Ok(Call { named, body: asked.body.clone(), client_context, trace_id, wants_log })
+    Ok(Call { client_context, trace_id, wants_log, ..Call::new(named, asked.body.clone()) })
 }
 
 /// The client context as the runtime client gets it: JSON text without line breaks or characters beyond ASCII.

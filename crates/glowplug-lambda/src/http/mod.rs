@@ -5,6 +5,7 @@
 mod control;
 mod event_stream;
 mod invoke;
+mod stream;
 mod url;
 
 use std::convert::Infallible;
@@ -12,7 +13,8 @@ use std::net::SocketAddr;
 
 use glowplug_core::{Error, Result};
 use glowplug_engine::uuid;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::channel::Channel;
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -33,7 +35,10 @@ const MOST_BYTES: usize = 80 * 1024 * 1024;
 /// The one path of AWS's runtime interface emulator.
 const EMULATOR: [&str; 4] = ["2015-03-31", "functions", "function", "invocations"];
 
-type Reply = Response<Full<Bytes>>;
+/// Known as a whole, or coming in parts.
+type Body = Either<Full<Bytes>, Channel<Bytes, std::io::Error>>;
+
+type Reply = Response<Body>;
 
 /// A listening server; it closes when dropped.
 #[derive(Debug)]
@@ -196,7 +201,7 @@ fn refused(error: &ApiError) -> Reply {
 }
 
 fn reply(status: StatusCode, kind: Option<&str>, body: Vec<u8>) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    let mut reply = Response::new(Body::Left(Full::new(Bytes::from(body))));
     *reply.status_mut() = status;
     header(reply.headers_mut(), "x-amzn-requestid", &uuid());
     if let Some(kind) = kind {

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use glowplug_engine::{ACCOUNT, LATEST, uuid};
-use http_body_util::Full;
-use hyper::body::Bytes;
 use hyper::header::{COOKIE, HeaderName, HeaderValue};
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::stream::{self, Opened, Streaming};
 use super::{Asked, Reply, invoke, reply};
 use crate::error::Code;
 use crate::invoke::Call;
@@ -66,8 +65,21 @@ async fn pass(asked: &Asked, name: &str, named: Named, url: &Url, service: Servi
     }
     let body = event(asked, name).to_string().into_bytes().into();
     let trace_id = asked.header("x-amzn-trace-id").map(str::to_owned);
-    let call = Call { named, body, client_context: None, trace_id, wants_log: false };
-    match invoke::run(call, service).await {
+    let call = Call { trace_id, ..Call::new(named, body) };
+    let answered = if url.streams {
+        match stream::open(call, service).await {
+            Ok(Opened::Parts(streaming)) => return streamed(streaming).await,
+            // As it is: the address passes on what it gets.
+            Ok(Opened::Whole(answer)) if !answer.failed => {
+                return reply(StatusCode::OK, Some("application/json"), answer.payload);
+            }
+            Ok(Opened::Whole(answer)) => Ok(answer),
+            Err(error) => Err(error),
+        }
+    } else {
+        invoke::run(call, service).await
+    };
+    match answered {
         Ok(answer) if answer.failed => plain(StatusCode::BAD_GATEWAY, "Internal Server Error"),
         Ok(answer) => response(&answer.payload)
             .unwrap_or_else(|| plain(StatusCode::BAD_GATEWAY, "Internal Server Error")),
@@ -79,6 +91,37 @@ async fn pass(asked: &Asked, name: &str, named: Named, url: &Url, service: Servi
         }
         Err(_) => plain(StatusCode::BAD_GATEWAY, "Internal Server Error"),
     }
+}
+
+/// The type of a stream that begins with a status and headers, as JSON, and eight zero bytes ("Response streaming for
+/// function URLs" in the developer guide).
+const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
+
+/// Longest such beginning; ours.
+const MOST_PRELUDE: usize = 64 * 1024;
+
+/// The response of a function that streams.
+async fn streamed(mut streaming: Streaming) -> Reply {
+    let kind = streaming.content_type.take().unwrap_or_else(|| "application/octet-stream".to_owned());
+    let (mut answer, begun) = if kind == WITH_PRELUDE {
+        let mut begun = Vec::new();
+        let split = loop {
+            if let Some(at) = begun.windows(8).position(|window| window == [0; 8]) {
+                break Some(at);
+            }
+            match streaming.next().await {
+                Ok(part) if begun.len() < MOST_PRELUDE => begun.extend_from_slice(&part),
+                _ => break None,
+            }
+        };
+        let head = split.and_then(|at| response(&begun[..at]).map(|head| (head, begun.split_off(at + 8))));
+        let Some(head) = head else { return plain(StatusCode::BAD_GATEWAY, "Internal Server Error") };
+        head
+    } else {
+        (reply(StatusCode::OK, Some(&kind), Vec::new()), Vec::new())
+    };
+    *answer.body_mut() = streaming.body(begun, |part| part, |_| Vec::new());
+    answer
 }
 
 /// What an address lets pages of other origins do (`Cors` of the service model).
@@ -245,7 +288,7 @@ fn response(payload: &[u8]) -> Option<Reply> {
     } else {
         text.into_bytes()
     };
-    let mut reply: Response<Full<Bytes>> = reply(status, Some("application/json"), body);
+    let mut reply = reply(status, Some("application/json"), body);
     for (name, value) in value.get("headers").and_then(Value::as_object).into_iter().flatten() {
         if FRAMING.contains(&name.to_ascii_lowercase().as_str()) {
             continue;

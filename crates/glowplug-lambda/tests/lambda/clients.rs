@@ -125,3 +125,24 @@ fn functions_reach_neither_the_service_nor_its_files() {
     let state = camino::Utf8Path::from_path(folder.path()).unwrap();
     scenario_on(&Running::start(Some(state)), "kept_apart", &[("STATE", state.as_str())]);
 }
+
+/// With the path of an interpreter, for functions that bring a runtime of their own.
+fn scenario_with_interpreter(name: &str) {
+    let interpreter = glowplug_test::newest().path.as_str();
+    scenario_on(&Running::start(None), name, &[("CLIENT_PYTHON", interpreter)]);
+}
+
+#[test]
+fn functions_bring_runtimes_of_their_own() {
+    scenario_with_interpreter("own_runtimes");
+}
+
+#[test]
+fn parts_of_an_answer_come_before_its_end() {
+    scenario_with_interpreter("streams");
+}
+
+#[test]
+fn wrappers_start_the_runtime() {
+    scenario("wrappers");
+}

@@ -1,8 +1,13 @@
 """Scenarios of what goes on inside environments: what functions reach, and other runtimes than Python's."""
 
+import base64
+import io
+import json
 import os
+import urllib.request
+import zipfile
 
-from checked import call, create
+from checked import call, create, log
 
 KNOCK = """
 import os, urllib.error, urllib.request
@@ -30,3 +35,179 @@ def kept_apart(client, endpoint):
     assert call(client, "trusted", event)[1] == ["reached", 200, [[], 2]]
     # Nobody else is kept away.
     assert len(client.list_functions()["Functions"]) == 2
+
+
+# A runtime of its own: what it is told to say to the Runtime API is in the event.
+RUNTIME = """
+import base64, http.client, json, os, socket
+HOST, PORT = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+BASE = "/2018-06-01/runtime"
+
+def ask(method, path, body=None, headers={}):
+    client = http.client.HTTPConnection(HOST, int(PORT))
+    client.request(method, (BASE + path).replace("/runtime/..", ""), body, headers)
+    answer = client.getresponse()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+def stream(id, event):
+    peer = socket.create_connection((HOST, int(PORT)))
+    headers = {"Host": "x", "Transfer-Encoding": "chunked", "Lambda-Runtime-Function-Response-Mode": "streaming",
+               "Content-Type": event.get("type", "text/plain")}
+    if "error" in event:
+        headers["Trailer"] = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+    lines = ["POST %s/invocation/%s/response HTTP/1.1" % (BASE, id)]
+    lines += ["%s: %s" % pair for pair in headers.items()]
+    peer.sendall(("\\r\\n".join(lines) + "\\r\\n\\r\\n").encode())
+    for part in event["parts"]:
+        if part == "wait":
+            # Until somebody has read what was sent.
+            while not os.path.exists("/tmp/read"):
+                pass
+            continue
+        part = part.encode()
+        peer.sendall(b"%x\\r\\n%s\\r\\n" % (len(part), part))
+    if event.get("cut"):
+        peer.close()
+        return 0
+    peer.sendall(b"0\\r\\n")
+    if "error" in event:
+        body = base64.b64encode(json.dumps({"errorMessage": event["error"], "errorType": "Oops"}).encode())
+        peer.sendall(b"Lambda-Runtime-Function-Error-Type: Function.Oops\\r\\n")
+        peer.sendall(b"Lambda-Runtime-Function-Error-Body: %s\\r\\n" % body)
+    peer.sendall(b"\\r\\n")
+    return int(peer.recv(4096).split()[1])
+
+said = []
+while True:
+    _, headers, body = ask("GET", "/invocation/next")
+    id, event = headers["lambda-runtime-aws-request-id"], json.loads(body)
+    if "rawPath" in event:
+        event = json.loads(event["body"])
+    path = "/invocation/%s/" % id
+    if "parts" in event:
+        said.append(stream(id, event))
+        continue
+    if "mode" in event:
+        said.append(ask("POST", path + "response", b"1", {"Lambda-Runtime-Function-Response-Mode": event["mode"]})[0])
+        continue
+    if "failure" in event:
+        headers = {"Lambda-Runtime-Function-Error-Type": event["failure"]}
+        said.append(ask("POST", path + "error", json.dumps({"errorType": event["failure"]}), headers)[0])
+        continue
+    wrong = [ask("POST", "/invocation/other/response", b"1")[0],
+             ask("POST", path + "response", b"1", {"Lambda-Runtime-Invocation-Id": "other"})[0],
+             ask("POST", "/init/error", b"{}")[0],
+             ask("GET", "/../ping")[0], ask("GET", "/nowhere")[0]]
+    answer = {"wrong": wrong, "said": said, "env": os.environ.get("AWS_EXECUTION_ENV"), "cwd": os.getcwd()}
+    said = []
+    mine = {"Lambda-Runtime-Invocation-Id": headers["lambda-runtime-invocation-id"]}
+    ask("POST", path + "response", json.dumps(answer), mine)
+    said += [ask("POST", path + "response", b"2")[0], ask("POST", path + "error", b"{}")[0]]
+"""
+
+
+def with_runtime(source, mode=0o755):
+    """A zip with a `bootstrap`."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        info = zipfile.ZipInfo("bootstrap")
+        info.external_attr = (0o100000 | mode) << 16
+        archive.writestr(info, "#!%s\n%s" % (os.environ["CLIENT_PYTHON"], source))
+    return content.getvalue()
+
+
+def provided(client, name, source, mode=0o755, **more):
+    code = {"ZipFile": with_runtime(source, mode)}
+    made = dict(Runtime="provided.al2023", Role="arn:aws:iam::1:role/r", Handler="none", Code=code, Timeout=20)
+    return client.create_function(FunctionName=name, **{**made, **more})
+
+
+def parts(client, event, **more):
+    """The parts of a streamed answer, and its last event."""
+    payload = json.dumps(event).encode()
+    stream = client.invoke_with_response_stream(FunctionName="own", Payload=payload, **more)
+    assert stream["ExecutedVersion"] == "$LATEST"
+    events = list(stream["EventStream"])
+    return [part["PayloadChunk"]["Payload"] for part in events[:-1]], events[-1]["InvokeComplete"]
+
+
+def own_runtimes(client, endpoint):
+    provided(client, "own", RUNTIME)
+    answer = call(client, "own", {})[1]
+    assert answer == {"wrong": [400, 400, 403, 200, 404], "said": [], "env": None, "cwd": "/var/task"}, answer
+    # An answer that comes after the answer is out of turn.
+    assert call(client, "own", {})[1]["said"] == [403, 403]
+    client.update_function_configuration(FunctionName="own", LoggingConfig={"LogFormat": "JSON"})
+    for failure, told in [("Function.Oops", "Function.Oops"), ("ValueError", "Function.Unknown")]:
+        _, answer, whole = call(client, "own", {"failure": failure}, LogType="Tail")
+        assert answer == {"errorType": failure} and whole["FunctionError"] == "Unhandled", answer
+        report = json.loads(log(whole).strip().split("\n")[-1])["record"]
+        assert (report["status"], report["errorType"]) == ("error", told), report
+    # One that cannot be executed is the function's fault.
+    provided(client, "closed", RUNTIME, mode=0o644)
+    _, answer, whole = call(client, "closed", {}, LogType="Tail")
+    assert answer["errorType"] == "Runtime.InvalidEntrypoint" and whole["FunctionError"] == "Unhandled", answer
+    assert "Status: error\tError Type: Runtime.InvalidEntrypoint\n" in log(whole), log(whole)
+
+
+def streams(client, endpoint):
+    provided(client, "own", RUNTIME)
+    read, done = parts(client, {"parts": ["one ", "two"]}, LogType="Tail")
+    assert b"".join(read) == b"one two" and "ErrorCode" not in done, (read, done)
+    assert "END RequestId" in base64.b64decode(done["LogResult"]).decode()
+    # An invoke that does not stream gets it in one piece.
+    body = json.dumps({"parts": ["[1,", "2]"]}).encode()
+    assert client.invoke(FunctionName="own", Payload=body)["Payload"].read() == b"[1,2]"
+    # Errors in the middle.
+    read, done = parts(client, {"parts": ["one"], "error": "no"})
+    assert read == [b"one"] and done["ErrorCode"] == "Unhandled", (read, done)
+    assert json.loads(done["ErrorDetails"]) == {"errorMessage": "no", "errorType": "Oops"}, done
+    _, answer, whole = call(client, "own", {"parts": ["one"], "error": "no"})
+    assert answer["errorMessage"] == "no" and whole["FunctionError"] == "Unhandled"
+    read, done = parts(client, {"parts": ["one"], "cut": True})
+    assert read == [b"one"] and json.loads(done["ErrorDetails"])["errorType"] == "Runtime.TruncatedResponse", done
+    _, answer, _ = call(client, "own", {"mode": "sideways"})
+    assert answer["errorType"] == "Runtime.InvalidResponseModeHeader", answer
+    answer = call(client, "own", {})[1]
+    assert answer["said"] == [202, 202, 202, 202, 0, 400], answer
+    # The first part is there before the function has said the last: this one waits until it was read.
+    url = client.create_function_url_config(FunctionName="own", AuthType="NONE", InvokeMode="RESPONSE_STREAM")["FunctionUrl"]
+    prelude = json.dumps({"statusCode": 201, "headers": {"X-Kind": "é".encode().hex()}, "cookies": ["a=b"]})
+    kind = "application/vnd.awslambda.http-integration-response"
+    assert through_url(url, {"parts": ["hello ", "you"]}) == (200, "text/plain", None, b"hello you")
+    with_prelude = {"parts": [prelude + "\0" * 5, "\0\0\0he", "llo"], "type": kind}
+    assert through_url(url, with_prelude) == (201, "application/json", "a=b", b"hello")
+    endless = client.invoke_with_response_stream(FunctionName="own", Payload=json.dumps({"parts": ["first", "wait", "x"]}))
+    events = iter(endless["EventStream"])
+    assert next(events)["PayloadChunk"]["Payload"] == b"first"
+    client.update_function_configuration(FunctionName="own", Timeout=1)
+    late = client.invoke_with_response_stream(FunctionName="own", Payload=json.dumps({"parts": ["first", "wait"]}))
+    last = list(late["EventStream"])[-1]["InvokeComplete"]
+    assert json.loads(last["ErrorDetails"])["errorType"] == "Sandbox.Timedout", last
+
+
+def through_url(url, event):
+    """What the function's address answers: its runtime finds the event in the body."""
+    request = urllib.request.Request(url, json.dumps(event).encode(), {"Content-Type": "text/plain"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        headers = answer.headers
+        return answer.status, headers["content-type"], headers["set-cookie"], answer.read()
+
+
+def wrappers(client, endpoint):
+    source = "import os\ndef handler(event, context):\n    return [os.environ.get('WRAPPED'), __import__('sys').argv]\n"
+    wrapper = "#!/bin/sh\nexport WRAPPED=yes\nexec \"$@\"\n"
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("app.py", source)
+        info = zipfile.ZipInfo("wrap")
+        info.external_attr = 0o100755 << 16
+        archive.writestr(info, wrapper)
+    variables = {"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap"}}
+    create(client, "f", source, Environment=variables)
+    client.update_function_code(FunctionName="f", ZipFile=content.getvalue())
+    assert call(client, "f", {})[1] == ["yes", ["/var/runtime/bootstrap.py"]]
+    variables = {"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/none"}}
+    client.update_function_configuration(FunctionName="f", Environment=variables)
+    answer = call(client, "f", {})[1]
+    assert answer["errorType"] == "Runtime.ExitError" and answer["errorMessage"].endswith("exit status 127"), answer
