@@ -1,17 +1,18 @@
 """Starts the runtime client as Lambda does: the engine's counterpart of /var/runtime/bootstrap.py.
 
 Descriptor 3 holds the engine's settings, as JSON; descriptor 4 takes clock points: when the handler's module is
-first looked for, the processor time until then, and when the first line below ran; descriptor 5, if it is there, is the agent's output. All are closed
-or out of the way before the function's code runs, and nothing of this file stays in its way.
+first looked for, the processor time until then, and when the first line below ran; descriptor 5, if it is there, is the
+agent's output, and descriptor 6, if it is there, asks for forks. All are closed or out of the way before the function's
+code runs, and nothing of this file stays in its way.
 """
 
 import sys
 import time  # loaded by every interpreter as it starts
 
 _FIRST_LINE = time.monotonic_ns()
-_SETTINGS, _MARK, _OUTPUT = 3, 4, 5
+_SETTINGS, _MARK, _OUTPUT, _FORKS = 3, 4, 5, 6
 # High enough to leave the function the numbers that it would have had.
-_OUTPUT_PARKED = 1000
+_OUTPUT_PARKED, _FORKS_PARKED = 1000, 1001
 
 
 class _Boundary:
@@ -53,6 +54,9 @@ def _settings():
         os.dup2(_OUTPUT, _OUTPUT_PARKED, inheritable=False)
         os.close(_OUTPUT)
         settings["agent"]["config"]["output"] = _OUTPUT_PARKED
+    if settings["snapshot"] is not None:
+        os.dup2(_FORKS, _FORKS_PARKED, inheritable=False)
+        os.close(_FORKS)
     os.set_inheritable(_MARK, False)
     return settings
 
@@ -62,6 +66,12 @@ def _load_agent(agent):
     # Not by way of `compile`, which makes the types of syntax trees: the collector would count them.
     exec(agent["source"], namespace)
     namespace["install"](agent["config"])
+
+
+def _prepare_snapshot(snapshot):
+    namespace = {"__name__": "_glowplug_snapshot", "__builtins__": __builtins__}
+    exec(snapshot["source"], namespace)
+    namespace["install"](_FORKS_PARKED, snapshot["folder"], snapshot["empty"], snapshot["event"])
 
 
 def _set_paths(opt, runtime):
@@ -96,8 +106,13 @@ def main():
         sys.path[0] = runtime
     if settings["agent"] is not None:
         _load_agent(settings["agent"])
+    snapshot = settings["snapshot"]
     del settings
     from awslambdaric.__main__ import main as run
+
+    if snapshot is not None:
+        _prepare_snapshot(snapshot)
+        del snapshot
 
     _set_paths(opt, runtime)
     handler = os.environ["_HANDLER"]

@@ -8,7 +8,7 @@ mod trace;
 
 pub use build::{BuildArgs, Kind, LazyLevel, Objective, TrimLevel};
 pub use common::{CommonArgs, Cpu, Format, Toggle, When};
-pub use serve::ServeArgs;
+pub use serve::{ServeArgs, Start};
 pub use trace::{SortKey, TraceArgs};
 
 use clap::{Parser, Subcommand};

@@ -1,7 +1,7 @@
 //! Options of `glowplug serve`.
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::CommonArgs;
 
@@ -16,12 +16,24 @@ Examples:
     glowplug serve functions/report functions/api
     glowplug serve
 
+  Start environments in milliseconds, as forks of an initialised one:
+    glowplug serve --start snapshot .
+
   In the place of AWS's runtime interface emulator:
     glowplug serve --rie path/to/function
     curl http://127.0.0.1:8080/2015-03-31/functions/function/invocations -d '{}'
 
 Functions reach the network. Stop it with Ctrl-C: all environments end, functions made through the API stay
 in `.glowplug/`.";
+
+/// How environments come to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Start {
+    /// By an init of their own.
+    Cold,
+    /// As forks of one that is initialised.
+    Snapshot,
+}
 
 /// Serve functions on this machine through Lambda's own API, until stopped.
 #[derive(Debug, Args)]
@@ -46,6 +58,15 @@ pub struct ServeArgs {
     /// Folder that keeps functions made through the API, accepted events and logs
     #[arg(long, value_name = "DIR", default_value = ".glowplug")]
     pub state: Utf8PathBuf,
+
+    /// How environments start: each with an init of its own, or as forks of one that is initialised, with the hooks of
+    /// SnapStart; what cannot be forked is told by name and starts cold
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Start::Cold)]
+    pub start: Start,
+
+    /// Serve this event once before the snapshot, so that what a first event loads is in it
+    #[arg(long, value_name = "FILE")]
+    pub warm_event: Option<Utf8PathBuf>,
 
     /// Serve a function anew when its files change: the others, and what runs, go on
     #[arg(long)]

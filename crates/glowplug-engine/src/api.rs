@@ -24,6 +24,7 @@ use crate::clock::{Stamp, epoch};
 use crate::exchange::{Connection, Event, Exchange, InitError, Parts, Refusal, Reply};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::payload;
+use crate::variables::{ACCESS_KEY, CREDENTIALS_PATH, CREDENTIALS_TOKEN, SECRET_KEY, SESSION_TOKEN};
 
 const VERSION: &str = "/2018-06-01";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
@@ -46,8 +47,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on a free port of loopback and answers for one process.
-    pub(crate) fn start(runtime: &tokio::runtime::Handle, exchange: Arc<Exchange>) -> Result<Self> {
+    /// Listens on a free port of loopback and answers for one process. `restores`: it comes from a snapshot.
+    pub(crate) fn start(
+        runtime: &tokio::runtime::Handle,
+        exchange: Arc<Exchange>,
+        restores: bool,
+    ) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::surroundings("cannot listen on loopback for the Runtime API").cause(error)
         };
@@ -58,7 +63,7 @@ impl Server {
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(failed)?
         };
-        let task = runtime.spawn(accept(listener, exchange));
+        let task = runtime.spawn(accept(listener, exchange, restores));
         Ok(Self { address, task })
     }
 }
@@ -69,14 +74,14 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, exchange: Arc<Exchange>) {
+async fn accept(listener: TcpListener, exchange: Arc<Exchange>, restores: bool) {
     // Dropped with this task, and then ends the connections too.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                connections.spawn(serve(stream, Arc::clone(&exchange)));
+                connections.spawn(serve(stream, Arc::clone(&exchange), restores));
             }
             // Out of descriptors, for example: the client tries again, and so do we.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -85,20 +90,28 @@ async fn accept(listener: TcpListener, exchange: Arc<Exchange>) {
     }
 }
 
-async fn serve(stream: tokio::net::TcpStream, exchange: Arc<Exchange>) {
+async fn serve(stream: tokio::net::TcpStream, exchange: Arc<Exchange>, restores: bool) {
     let connection = Arc::new(Connection::default());
     let service = service_fn(|request| {
         let (exchange, connection) = (Arc::clone(&exchange), Arc::clone(&connection));
-        async move { Ok::<_, Infallible>(route(request, &exchange, &connection).await) }
+        async move { Ok::<_, Infallible>(route(request, &exchange, &connection, restores).await) }
     });
     // A client that goes away in the middle is no error of ours.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     exchange.disconnected(&connection);
 }
 
-async fn route(request: Request<Incoming>, exchange: &Arc<Exchange>, connection: &Arc<Connection>) -> Answer {
+async fn route(
+    request: Request<Incoming>,
+    exchange: &Arc<Exchange>,
+    connection: &Arc<Connection>,
+    restores: bool,
+) -> Answer {
     let arrived = exchange.stamp();
     let path = request.uri().path().to_owned();
+    if restores && path == CREDENTIALS_PATH {
+        return credentials(&request);
+    }
     let Some(path) = path.strip_prefix(VERSION) else {
         return not_found();
     };
@@ -109,6 +122,11 @@ async fn route(request: Request<Incoming>, exchange: &Arc<Exchange>, connection:
         (&Method::POST, ["runtime", "invocation", id, "response"]) => response(request, id, exchange).await,
         (&Method::POST, ["runtime", "invocation", id, "error"]) => error(request, id, exchange).await,
         (&Method::POST, ["runtime", "init", "error"]) => init_error(request, exchange).await,
+        (&Method::GET, ["runtime", "restore", "next"]) if restores => {
+            exchange.restore(arrived);
+            empty()
+        }
+        (&Method::POST, ["runtime", "restore", "error"]) if restores => init_error(request, exchange).await,
         _ => not_found(),
     }
 }
@@ -263,6 +281,18 @@ async fn init_error(request: Request<Incoming>, exchange: &Exchange) -> Answer {
     }
 }
 
+/// Credentials as the SDKs want them of a container ("Container credential provider" in the SDKs and tools guide).
+fn credentials(request: &Request<Incoming>) -> Answer {
+    if header(request, "authorization").as_deref() != Some(CREDENTIALS_TOKEN) {
+        return json(StatusCode::FORBIDDEN, error_body("Forbidden", "The token is not the right one"));
+    }
+    let answer = serde_json::json!({
+        "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Token": SESSION_TOKEN,
+        "Expiration": "2099-01-01T00:00:00Z",
+    });
+    json(StatusCode::OK, answer.to_string())
+}
+
 /// The client closed the connection in the middle of a body.
 struct Cut;
 
@@ -312,6 +342,10 @@ fn json(status: StatusCode, body: String) -> Answer {
     answer(status, "application/json", body)
 }
 
+fn empty() -> Answer {
+    plain(StatusCode::OK, "")
+}
+
 fn plain(status: StatusCode, body: &str) -> Answer {
     answer(status, "text/plain; charset=utf-8", body.to_owned())
 }
@@ -352,7 +386,7 @@ mod tests {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             let exchange = Arc::new(Exchange::new(Arc::default()));
-            let server = Server::start(runtime.handle(), Arc::clone(&exchange)).unwrap();
+            let server = Server::start(runtime.handle(), Arc::clone(&exchange), false).unwrap();
             Self { exchange, server, _runtime: runtime }
         }
 

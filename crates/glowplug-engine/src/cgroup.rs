@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Error, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::limits::{CPU_PERIOD_US, PROCESSES};
 
@@ -197,7 +198,40 @@ pub(crate) struct Group {
     freezer: Option<(Utf8PathBuf, Version)>,
 }
 
+/// Ends all processes of a group, wherever they have got to.
+#[derive(Debug, Clone)]
+pub(crate) struct Killer(Vec<Utf8PathBuf>);
+
+impl Killer {
+    /// Returns when there are none any more, or after a while.
+    pub(crate) fn kill(&self) {
+        let deadline = Instant::now() + STALE_PATIENCE;
+        for folder in &self.0 {
+            // Version 2, since Linux 5.14.
+            let _ = fs::write(folder.join("cgroup.kill"), "1");
+            while Instant::now() < deadline {
+                let processes = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+                // A number that is not one of ours to see is 0.
+                let processes: Vec<Pid> =
+                    processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect();
+                if processes.is_empty() {
+                    break;
+                }
+                for process in processes {
+                    let _ = kill_process(process, Signal::KILL);
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        }
+    }
+}
+
 impl Group {
+    /// What ends its processes; `None` where there is no group.
+    pub(crate) fn killer(&self) -> Option<Killer> {
+        (!self.folders.is_empty()).then(|| Killer(self.folders.clone()))
+    }
+
     /// The files by which a process joins.
     pub(crate) fn entrances(&self) -> Result<Vec<OwnedFd>> {
         let open = |folder: &Utf8PathBuf| -> Result<OwnedFd> {

@@ -135,6 +135,10 @@ impl Engine {
         })))
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// What the host lets this engine enforce.
     pub fn capabilities(&self) -> &Capabilities {
         &self.0.capabilities
@@ -290,6 +294,7 @@ impl Sources {
             home: empty,
             runtime: None,
             tree_writable: false,
+            forks: None,
             hidden: Vec::new(),
         })
     }

@@ -20,6 +20,7 @@ use crate::payload::{
     EXIT_ERROR, INVALID_ENTRYPOINT, TIMED_OUT, exited, invalid_entrypoint, platform_type, timed_out, uuid,
 };
 use crate::process::{Making, Process, broken};
+use crate::snapshot::{ISOLATION, RESTORE_TIMEOUT, Said, Template};
 use crate::sources::sources;
 use crate::spec::{Cpu, EnvironmentSpec};
 use crate::variables::{function_arn, trace_id};
@@ -32,7 +33,11 @@ pub struct Environment {
     // Dropped in this order: the process first, then what it uses.
     pub(crate) process: Option<Process>,
     pub(crate) group: Group,
-    room: Room,
+    pub(crate) room: Room,
+    /// What its processes are forks of; one that is itself forked has none.
+    template: Option<Arc<Template>>,
+    /// What its process says that is to be forked.
+    pub(crate) said: Said,
     pub(crate) engine: Arc<Inner>,
     pub(crate) spec: EnvironmentSpec,
     sources: Sources,
@@ -129,13 +134,34 @@ pub(crate) struct Run {
 impl Environment {
     /// Makes one and runs its init.
     pub(crate) fn start(engine: &Arc<Inner>, spec: &EnvironmentSpec) -> Result<(Self, Init)> {
-        let room = engine.workshop.room()?;
+        Self::make(engine, spec, engine.workshop.room()?, None, INIT_TIMEOUT)
+    }
+
+    /// Makes one whose processes are forks, and restores it.
+    pub(crate) fn fork(
+        engine: &Arc<Inner>,
+        spec: &EnvironmentSpec,
+        template: &Arc<Template>,
+    ) -> Result<(Self, Init)> {
+        let room = engine.workshop.room_in(&template.folder())?;
+        Self::make(engine, spec, room, Some(Arc::clone(template)), RESTORE_TIMEOUT)
+    }
+
+    fn make(
+        engine: &Arc<Inner>,
+        spec: &EnvironmentSpec,
+        room: Room,
+        template: Option<Arc<Template>>,
+        limit: Duration,
+    ) -> Result<(Self, Init)> {
         let sources = sources(engine, &room, spec)?;
         let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
         let mut environment = Self {
             process: None,
             group,
             room,
+            template,
+            said: Said::default(),
             engine: Arc::clone(engine),
             spec: spec.clone(),
             sources,
@@ -146,7 +172,7 @@ impl Environment {
             frozen: false,
             _counted: Counted::new(&engine.environments),
         };
-        let run = environment.run_init(INIT_TIMEOUT, true)?;
+        let run = environment.run_init(limit, true)?;
         environment.told = environment.output.len();
         Ok((environment, run.init))
     }
@@ -182,6 +208,7 @@ impl Environment {
                 }
                 Some(InitEnd::Ended(ending)) => Some(Outcome::Exited(exited(&request_id, ending.exit))),
                 Some(InitEnd::NotLaunched(reason)) => return Err(broken(&reason)),
+                Some(InitEnd::Snapshot(_)) => return Err(broken("a process speaks out of turn")),
                 None => Some(Outcome::TimedOut(timed_out(&request_id, self.spec.timeout))),
             };
             if let Some(outcome) = outcome {
@@ -234,27 +261,24 @@ impl Environment {
         let share = share(self.spec.cpu, self.spec.memory_mb);
         self.group
             .set_cpu(share.map(|share| if boosted && self.boosts() { share.max(1.0) } else { share }))?;
-        let view = if self.engine.is_plain() {
-            view::plain(&self.sources)
-        } else {
-            view::own(&self.sources, &self.room.root())?
+        let process = match self.template.clone() {
+            Some(template) => template.process(self)?,
+            None => self.launch()?,
         };
-        let process = Process::start(Making {
-            runtime: self.engine.runtime(),
-            isolation: self.engine.isolation,
-            spec: &self.spec,
-            view,
-            cgroups: self.group.entrances()?,
-            output: Arc::clone(&self.output),
-            blocked: Arc::clone(&self.blocked),
-            ports: &self.engine.ports,
-            filters: self.engine.capabilities.network_policy,
-            stop: Arc::clone(&self.engine.stop),
-        })?;
-        let end = process.exchange.wait_init(deadline).map(|end| self.own_entrypoint(end, &process));
+        let mut end = process.exchange.wait_init(deadline).map(|end| self.own_entrypoint(end, &process));
+        if let Some(InitEnd::Snapshot(said)) = &end {
+            self.said = serde_json::from_slice(said).unwrap_or_default();
+            // One that cannot be forked goes on as if nothing had been asked.
+            end = if self.said.ready {
+                Some(InitEnd::Ready(process.exchange.stamp()))
+            } else {
+                process.exchange.wait_init(deadline)
+            };
+        }
         self.engine.go_on()?;
         let stamp = match &end {
             Some(InitEnd::Ready(stamp)) => *stamp,
+            Some(InitEnd::Snapshot(_)) => return Err(broken("a process speaks out of turn")),
             Some(InitEnd::Failed(error)) => error.stamp,
             Some(InitEnd::Ended(ending)) => ending.stamp,
             Some(InitEnd::NotLaunched(reason)) => return Err(broken(reason)),
@@ -268,12 +292,34 @@ impl Environment {
         self.peak_memory_kib = self.peak_memory_kib.max(peak);
         let init = self.measured(&process, stamp, outcome_of(end.as_ref(), limit));
         if matches!(end, Some(InitEnd::Ready(_))) {
-            self.group.set_cpu(share)?;
+            // What it does for its forks is not the function's time.
+            self.group.set_cpu(share.filter(|_| !self.said.ready))?;
             self.process = Some(process);
         } else {
             drop(process);
         }
         Ok(InitRun { end, init })
+    }
+
+    /// Starts a process of its own.
+    fn launch(&self) -> Result<Process> {
+        let view = if self.engine.is_plain() {
+            view::plain(&self.sources)
+        } else {
+            view::own(&self.sources, &self.room.root())?
+        };
+        Process::start(Making {
+            runtime: self.engine.runtime(),
+            isolation: if self.spec.snapshot.is_some() { ISOLATION } else { self.engine.isolation },
+            spec: &self.spec,
+            view,
+            cgroups: self.group.entrances()?,
+            output: Arc::clone(&self.output),
+            blocked: Arc::clone(&self.blocked),
+            ports: &self.engine.ports,
+            filters: self.engine.capabilities.network_policy,
+            stop: Arc::clone(&self.engine.stop),
+        })
     }
 
     /// A function's own `bootstrap` that cannot be executed is the function's fault.
@@ -295,7 +341,8 @@ impl Environment {
     fn measured(&self, process: &Process, ready: Stamp, outcome: InitOutcome) -> Init {
         let started = process.started();
         let boundary = process.boundary();
-        let split = boundary.map_or(ready, |boundary| boundary.end);
+        // A fork has left the phase behind; what comes after the restore call are its hooks.
+        let split = boundary.map(|boundary| boundary.end).or(process.exchange.restored()).unwrap_or(ready);
         let first_line = boundary.map(|boundary| boundary.first_line_ns.saturating_sub(started.at_ns));
         Init {
             outcome,
@@ -448,8 +495,10 @@ fn outcome_of(end: Option<&InitEnd>, limit: Duration) -> InitOutcome {
             InitOutcome::Error { error_type: error.error_type.clone(), payload: error.payload.clone() }
         }
         Some(InitEnd::Ended(ending)) => InitOutcome::Exited { payload: exited(&uuid(), ending.exit) },
-        // A launch that failed is an error before it gets here.
-        Some(InitEnd::NotLaunched(_)) | None => InitOutcome::TimedOut { payload: timed_out(&uuid(), limit) },
+        // The two are errors before they get here.
+        Some(InitEnd::NotLaunched(_) | InitEnd::Snapshot(_)) | None => {
+            InitOutcome::TimedOut { payload: timed_out(&uuid(), limit) }
+        }
     }
 }
 

@@ -145,6 +145,10 @@ struct State {
     answer: Option<Answer>,
     ending: Option<Ending>,
     launch_failure: Option<String>,
+    /// When a fork was told to go on.
+    restored: Option<Stamp>,
+    /// What a process says that is to be forked, until somebody hears it.
+    snapshot: Option<Vec<u8>>,
 }
 
 /// Shared by the API server, the supervisor and the environment; one for each process.
@@ -176,6 +180,8 @@ impl Exchange {
                 answer: None,
                 ending: None,
                 launch_failure: None,
+                restored: None,
+                snapshot: None,
             }),
             changed: Condvar::new(),
             pid: AtomicI32::new(0),
@@ -317,6 +323,11 @@ impl Exchange {
         Ok(())
     }
 
+    /// The client has asked whether it may go on after a snapshot.
+    pub(crate) fn restore(&self, stamp: Stamp) {
+        self.lock().restored.get_or_insert(stamp);
+    }
+
     // ---- the supervisor's side ----
 
     /// The process has ended.
@@ -331,6 +342,12 @@ impl Exchange {
     /// The interpreter could not be executed.
     pub(crate) fn launch_failed(&self, reason: String) {
         self.lock().launch_failure = Some(reason);
+        self.stir();
+    }
+
+    /// The process says whether it can be forked.
+    pub(crate) fn snapshot(&self, said: Vec<u8>) {
+        self.lock().snapshot = Some(said);
         self.stir();
     }
 
@@ -385,6 +402,9 @@ impl Exchange {
             if let Some(ready) = state.ready {
                 return Some(InitEnd::Ready(ready));
             }
+            if let Some(said) = state.snapshot.take() {
+                return Some(InitEnd::Snapshot(said));
+            }
             state.ending.map(InitEnd::Ended)
         })
     }
@@ -434,6 +454,11 @@ impl Exchange {
         self.wait(deadline, |state| state.ending)
     }
 
+    /// When it was told to go on after a snapshot, if it was.
+    pub(crate) fn restored(&self) -> Option<Stamp> {
+        self.lock().restored
+    }
+
     /// How the process ended, if it has.
     pub(crate) fn ending(&self) -> Option<Ending> {
         self.lock().ending
@@ -477,6 +502,8 @@ impl Drop for Waiting<'_> {
 #[derive(Debug, Clone)]
 pub(crate) enum InitEnd {
     Ready(Stamp),
+    /// Whether the process can be forked, in its words.
+    Snapshot(Vec<u8>),
     Failed(InitError),
     Ended(Ending),
     NotLaunched(String),

@@ -3,7 +3,7 @@
 //! A Runtime API port belongs to one process: another that reached it would take its events. The port of the Lambda API is
 //! for clients, and for functions that are configured to use it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -51,11 +51,66 @@ pub(crate) struct Guard {
     own: u16,
     /// Whether the Lambda API is open to it.
     service: bool,
+    /// The Runtime APIs of its forks, which know of its own alone.
+    routes: Arc<Routes>,
+}
+
+/// Process → the port that it means when it connects to that of the process which it was forked from.
+#[derive(Debug, Default)]
+pub(crate) struct Routes(RwLock<BTreeMap<i32, u16>>);
+
+impl Routes {
+    pub(crate) fn add(&self, process: i32, port: u16) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(process, port);
+    }
+
+    pub(crate) fn remove(&self, process: i32) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&process);
+    }
+
+    /// The port of a process or of the next one above it that has one.
+    fn of(&self, process: i32) -> Option<u16> {
+        let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if routes.is_empty() {
+            return None;
+        }
+        let mut at = process;
+        for _ in 0..MOST_ANCESTORS {
+            if let Some(port) = routes.get(&at) {
+                return Some(*port);
+            }
+            // A thread's parent is its process's.
+            let (group, parent) = family(at)?;
+            at = if group == at { parent } else { group };
+        }
+        None
+    }
+}
+
+/// How far above a process its fork is looked for.
+const MOST_ANCESTORS: usize = 64;
+
+/// A task's process and that one's parent (`Tgid` and `PPid` of proc_pid_status(5)).
+fn family(task: i32) -> Option<(i32, i32)> {
+    let status = fs_err::read_to_string(format!("/proc/{task}/status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok();
+    Some((field("Tgid:")?, field("PPid:")?))
 }
 
 impl Guard {
     pub(crate) fn new(ports: &Arc<Ports>, own: u16, service: bool) -> Self {
-        Self { ports: Arc::clone(ports), own, service }
+        Self { ports: Arc::clone(ports), own, service, routes: Arc::default() }
+    }
+
+    /// The routes of its forks.
+    pub(crate) fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
+    /// The port that a process means by one, if it is another.
+    pub(crate) fn route(&self, process: i32, ip: IpAddr, port: u16) -> Option<u16> {
+        let is_own = port == self.own && ip.is_loopback();
+        if is_own { self.routes.of(process) } else { None }
     }
 
     /// Whether a connection would reach a port of the engine's that is not this process's. They are all on loopback, which

@@ -198,7 +198,12 @@ impl Policy {
     }
 
     /// Connects an internet socket in the place of the process. False: it is to do that itself.
-    fn connect(&self, question: &libc::seccomp_notif, address: Vec<u8>) -> bool {
+    fn connect(&self, question: &libc::seccomp_notif, mut address: Vec<u8>) -> bool {
+        if let Some((ip, port)) = internet(&address)
+            && let Some(port) = self.guard.route(question.pid.cast_signed(), ip, port)
+        {
+            address[2..4].copy_from_slice(&port.to_be_bytes());
+        }
         let Some(socket) = socket(question).filter(is_internet) else { return false };
         let waits = rustix::fs::fcntl_getfl(&socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
         let (listener, id) = (Arc::clone(&self.listener), question.id);

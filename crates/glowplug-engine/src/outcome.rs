@@ -10,9 +10,10 @@ pub struct Init {
     /// From just before the interpreter is executed until it runs the runtime's first line, Python's `site` included,
     /// in ms; `None` where init failed before the phase "runtime" ended.
     pub interpreter_ms: Option<f64>,
-    /// From just before the interpreter is executed until the handler's module is first looked for, in ms.
+    /// From just before the interpreter is executed until the handler's module is first looked for, in ms. Of a fork
+    /// ([`crate::Template`]): from asking for it until it runs on its own.
     pub runtime_ms: f64,
-    /// From there until the runtime client asks for its first event, or init failed, in ms.
+    /// From there until the runtime client asks for its first event, or init failed, in ms. Of a fork: its hooks.
     pub init_ms: f64,
     /// Processor time of both phases together, all threads, in ms.
     pub cpu_ms: f64,

@@ -9,23 +9,31 @@ use std::thread::JoinHandle;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Error, Result};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags};
 use serde_json::{Value, json};
 
 use crate::api::Server;
-use crate::clock::{Stamp, epoch, peak_memory_kib};
+use crate::cgroup::Killer;
+use crate::clock::{Stamp, epoch, monotonic_ns, peak_memory_kib};
+use crate::environment::Environment;
 use crate::exchange::Exchange;
-use crate::guard::{Guard, Ports, RuntimePort};
+use crate::forks::{Forks, pair};
+use crate::guard::{Guard, Ports, Routes, RuntimePort};
 use crate::launch::steps::{Step, c_string};
 use crate::launch::{Isolation, Keeper, Launch, Program, launch};
 use crate::network::{Blocked, Policy};
 use crate::output::{Output, OutputPipe};
-use crate::spec::{AgentSpec, EnvironmentSpec, Network};
-use crate::supervisor::{Started, Watched, supervise};
+use crate::spec::{AgentSpec, EnvironmentSpec, Initialization, Network};
+use crate::supervisor::{Started, Watched, supervise, watch_fork};
 use crate::variables::{log_stream, variables};
 use crate::view::View;
 
 /// The variable that names a program of a function or a layer which starts the runtime.
 pub const EXEC_WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
+
+/// What has a process wait to be forked.
+const SNAPSHOT: &str = include_str!("../../../python/glowplug_agent/snapshot.py");
 
 /// What a process is made from.
 pub(crate) struct Making<'a> {
@@ -52,16 +60,31 @@ pub(crate) struct Boundary {
     pub(crate) end: Stamp,
 }
 
+/// What ends a process with all its descendants.
+#[derive(Debug)]
+enum Life {
+    Keeper(Keeper),
+    /// A fork has no namespace of its own: its control groups know its descendants.
+    Fork {
+        killer: Killer,
+        routes: Arc<Routes>,
+    },
+}
+
 /// A process; it and all its descendants are gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) exchange: Arc<Exchange>,
-    keeper: Keeper,
+    life: Life,
     supervisor: Option<JoinHandle<()>>,
     pipe: Arc<OutputPipe>,
     started: Started,
-    mark: OwnedFd,
+    /// Where the clock points of the phase "runtime" come from, which a fork does not have.
+    mark: Option<OwnedFd>,
     pid: i32,
+    /// Where forks of it are asked for, and where these find their own Runtime APIs.
+    pub(crate) forks: Option<Arc<Forks>>,
+    routes: Arc<Routes>,
     _server: Server,
     _port: RuntimePort,
 }
@@ -72,7 +95,8 @@ impl Process {
         let Making { runtime, isolation, spec, view, cgroups, output, blocked, ports, filters, stop } =
             making;
         let exchange = Arc::new(Exchange::new(stop));
-        let server = Server::start(runtime, Arc::clone(&exchange))?;
+        let restores = spec.identity.initialization == Initialization::SnapStart;
+        let server = Server::start(runtime, Arc::clone(&exchange), restores)?;
         let port = ports.runtime(server.address.port());
         let guard = Guard::new(ports, server.address.port(), spec.service_access);
         let identity = &spec.identity;
@@ -80,7 +104,9 @@ impl Process {
         let variables = variables(spec, &view.places, &server.address.to_string(), &stream);
         let variables: Result<Vec<_>> =
             variables.iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect();
+        let routes = Arc::clone(guard.routes());
         let (settings, agent_output) = settings(spec, &view)?;
+        let (forks, theirs) = spec.snapshot.as_ref().map(|_| pair()).transpose()?.unzip();
         let program = program(spec, &view.program);
         let plan = Launch {
             isolation,
@@ -93,6 +119,7 @@ impl Process {
                 variables: variables?,
                 settings,
                 agent_output,
+                forks: theirs,
             }),
             cgroups,
             filter: filters.then_some(spec.network),
@@ -103,6 +130,7 @@ impl Process {
         let started = Started::default();
         // Answers the filter's questions, which may come as soon as the interpreter runs.
         let (keeper, control, listener, pipe, mark) = launched.into_parts();
+        let said = forks.as_ref().map(rustix::io::dup).transpose().map_err(std::io::Error::from)?;
         let go = rustix::io::dup(&control).map_err(std::io::Error::from)?;
         let pipe = Arc::new(OutputPipe::new(pipe, output));
         let supervisor = supervise(Watched {
@@ -111,10 +139,65 @@ impl Process {
             output: Arc::clone(&pipe),
             exchange: Arc::clone(&exchange),
             started: Arc::clone(&started),
+            forks: said,
         })?;
         crate::launch::go(&go);
-        let supervisor = Some(supervisor);
-        Ok(Self { exchange, keeper, supervisor, pipe, started, mark, pid, _server: server, _port: port })
+        Ok(Self {
+            exchange,
+            life: Life::Keeper(keeper),
+            supervisor: Some(supervisor),
+            pipe,
+            started,
+            mark: Some(mark),
+            pid,
+            forks: forks.map(|forks| Arc::new(Forks::new(forks))),
+            routes,
+            _server: server,
+            _port: port,
+        })
+    }
+
+    /// Has it forked for an environment, which sees the folder `temporary` of its view as `/tmp`.
+    pub(crate) fn fork(
+        &self,
+        environment: &Environment,
+        forks: &Arc<Forks>,
+        temporary: &str,
+    ) -> Result<Self> {
+        let killer = environment.group.killer().ok_or_else(|| broken("there is no control group"))?;
+        let exchange = Arc::new(Exchange::new(Arc::clone(&environment.engine.stop)));
+        let server = Server::start(environment.engine.runtime(), Arc::clone(&exchange), true)?;
+        let port = environment.engine.ports.runtime(server.address.port());
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from)?;
+        rustix::io::ioctl_fionbio(&reader, true).map_err(std::io::Error::from)?;
+        let started = Started::default();
+        let now = Stamp { at_ns: monotonic_ns(), cpu_ns: Some(0) };
+        *started.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        let born = forks.fork(temporary, &writer, &environment.group.entrances()?)?;
+        let (pid, inner_pid) = (born.pid, born.inner_pid);
+        exchange.set_pid(pid);
+        let life = Life::Fork { killer, routes: Arc::clone(&self.routes) };
+        self.routes.add(pid, server.address.port());
+        let pipe = Arc::new(OutputPipe::new(reader, Arc::clone(&environment.output)));
+        let mut process = Self {
+            exchange: Arc::clone(&exchange),
+            life,
+            supervisor: None,
+            pipe: Arc::clone(&pipe),
+            started,
+            mark: None,
+            pid,
+            forks: None,
+            routes: Arc::default(),
+            _server: server,
+            _port: port,
+        };
+        let watched = Pid::from_raw(pid).ok_or_else(|| broken("the fork has no number"))?;
+        let watched =
+            rustix::process::pidfd_open(watched, PidfdFlags::empty()).map_err(std::io::Error::from)?;
+        process.supervisor = Some(watch_fork(watched, inner_pid, pipe, exchange, Arc::clone(forks))?);
+        born.go();
+        Ok(process)
     }
 
     /// When the interpreter was executed; now, if that was not seen.
@@ -125,7 +208,7 @@ impl Process {
     /// The clock points of the phase "runtime", if it has ended.
     pub(crate) fn boundary(&self) -> Option<Boundary> {
         let mut bytes = [0_u8; 24];
-        let count = rustix::io::read(&self.mark, &mut bytes).ok()?;
+        let count = rustix::io::read(self.mark.as_ref()?, &mut bytes).ok()?;
         if count != bytes.len() {
             return None;
         }
@@ -146,7 +229,13 @@ impl Process {
 
     /// Ends the process with all its descendants, and keeps the rest of its output.
     pub(crate) fn end(&mut self) {
-        self.keeper.end();
+        match &mut self.life {
+            Life::Keeper(keeper) => keeper.end(),
+            Life::Fork { killer, routes } => {
+                killer.kill();
+                routes.remove(self.pid);
+            }
+        }
         if let Some(supervisor) = self.supervisor.take() {
             // It cannot panic; and if it did, there would be nothing more to do here.
             let _ = supervisor.join();
@@ -186,8 +275,15 @@ fn settings(spec: &EnvironmentSpec, view: &View) -> Result<(OwnedFd, Option<Owne
             (agent, output)
         }
     };
+    let snapshot = spec.snapshot.as_ref().map(|snapshot| {
+        json!({
+            "source": SNAPSHOT, "folder": crate::view::FORKS, "empty": view.places.home,
+            "event": snapshot.warm_event,
+        })
+    });
     let settings = json!({
         "agent": agent,
+        "snapshot": snapshot,
         "write_bytecode": spec.write_bytecode,
         "opt": view.places.opt,
         "runtime": view.places.runtime,

@@ -23,6 +23,7 @@ pub(crate) fn sources(engine: &Inner, room: &Room, spec: &EnvironmentSpec) -> Re
         home: if engine.is_plain() { room.home() } else { engine.workshop.empty_home() },
         runtime: if spec.own_runtime { None } else { Some(runtime_sources(spec, engine)?) },
         tree_writable: spec.write_bytecode,
+        forks: spec.snapshot.is_some().then(|| room.forks()),
         hidden: hidden(spec, engine),
     })
 }

@@ -39,6 +39,13 @@ pub struct AgentSpec {
     pub config: serde_json::Value,
 }
 
+/// How a process is made ready to be forked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SnapshotSpec {
+    /// An event that is served once before, as JSON text.
+    pub warm_event: Option<String>,
+}
+
 /// How an environment came to be initialised, as `AWS_LAMBDA_INITIALIZATION_TYPE` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Initialization {
@@ -47,6 +54,8 @@ pub enum Initialization {
     OnDemand,
     /// Ahead of events.
     ProvisionedConcurrency,
+    /// From a snapshot.
+    SnapStart,
 }
 
 impl Initialization {
@@ -55,6 +64,7 @@ impl Initialization {
         match self {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency => "provisioned-concurrency",
+            Self::SnapStart => "snap-start",
         }
     }
 }
@@ -119,6 +129,8 @@ pub struct EnvironmentSpec {
     pub hidden: Vec<Utf8PathBuf>,
     /// `PYTHONHASHSEED`, for runs that must be repeatable; the function can see it.
     pub hash_seed: Option<u32>,
+    /// Whether its process, once initialised, is to be forked for other environments: [`crate::Engine::start_template`].
+    pub snapshot: Option<SnapshotSpec>,
     /// An agent, loaded first.
     pub agent: Option<AgentSpec>,
     /// Whether the interpreter may write bytecode; the tree is writable then.

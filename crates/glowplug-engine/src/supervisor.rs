@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::clock::{Stamp, monotonic_ns};
 use crate::exchange::{Ending, Exchange};
+use crate::forks::Forks;
 use crate::launch::{Word, describe, word};
 use crate::network::Policy;
 use crate::output::OutputPipe;
@@ -25,6 +26,8 @@ pub(crate) struct Watched {
     pub(crate) output: Arc<OutputPipe>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) started: Started,
+    /// Where a process says whether it can be forked, until it has.
+    pub(crate) forks: Option<OwnedFd>,
 }
 
 /// Starts the thread; it ends with the keeper.
@@ -39,7 +42,10 @@ pub(crate) fn supervise(watched: Watched) -> Result<JoinHandle<()>> {
 fn watch(mut watched: Watched) {
     let mut output_open = true;
     loop {
-        let (control_ready, output_ready, policy_event) = wait(&watched, output_open);
+        let (control_ready, output_ready, policy_event, forks_ready) = wait(&watched, output_open);
+        if forks_ready && let Some(forks) = watched.forks.take() {
+            watched.exchange.snapshot(first_message(&forks));
+        }
         if output_ready {
             output_open = watched.output.drain();
         }
@@ -58,7 +64,7 @@ fn watch(mut watched: Watched) {
 }
 
 /// Waits for something to happen; what is over is not polled any more.
-fn wait(watched: &Watched, output_open: bool) -> (bool, bool, PollFlags) {
+fn wait(watched: &Watched, output_open: bool) -> (bool, bool, PollFlags, bool) {
     let mut polled = vec![PollFd::new(&watched.control, PollFlags::IN)];
     let output = watched.output.as_fd();
     let policy = watched.policy.as_ref().map(Policy::as_fd);
@@ -68,13 +74,64 @@ fn wait(watched: &Watched, output_open: bool) -> (bool, bool, PollFlags) {
     if let Some(policy) = &policy {
         polled.push(PollFd::new(policy, PollFlags::IN));
     }
+    if let Some(forks) = &watched.forks {
+        polled.push(PollFd::new(forks, PollFlags::IN));
+    }
     // Interrupted: the events are empty, and the caller comes again.
     let _ = poll(&mut polled, None);
     let mut events = polled.iter().map(PollFd::revents);
     let control = events.next().unwrap_or(PollFlags::empty());
     let output = if output_open { events.next() } else { None };
-    let policy = events.next().unwrap_or(PollFlags::empty());
-    (!control.is_empty(), output.is_some_and(|events| !events.is_empty()), policy)
+    let policy = if policy.is_some() { events.next() } else { None };
+    let forks = events.next().is_some_and(|events| !events.is_empty());
+    let happened = |events: Option<PollFlags>| events.is_some_and(|events| !events.is_empty());
+    (!control.is_empty(), happened(output), policy.unwrap_or(PollFlags::empty()), forks)
+}
+
+/// What a process says that is to be forked; nothing where it has ended instead.
+fn first_message(forks: &OwnedFd) -> Vec<u8> {
+    let mut said = vec![0; 64 * 1024];
+    let count = rustix::io::read(forks, &mut said).unwrap_or(0);
+    said.truncate(count);
+    said
+}
+
+/// Starts the thread that watches over a fork: its output, and its end, about which its parent is asked.
+pub(crate) fn watch_fork(
+    process: OwnedFd,
+    inner_pid: i32,
+    output: Arc<OutputPipe>,
+    exchange: Arc<Exchange>,
+    forks: Arc<Forks>,
+) -> Result<JoinHandle<()>> {
+    let watch = move || {
+        let mut output_open = true;
+        loop {
+            let pipe = output.as_fd();
+            let mut polled = vec![PollFd::new(&process, PollFlags::IN)];
+            if output_open {
+                polled.push(PollFd::new(&pipe, PollFlags::IN));
+            }
+            let _ = poll(&mut polled, None);
+            let (ended, readable) = (!polled[0].revents().is_empty(), polled.get(1).map(PollFd::revents));
+            if readable.is_some_and(|events| !events.is_empty()) {
+                output_open = output.drain();
+            }
+            if ended {
+                break;
+            }
+        }
+        output.drain();
+        let reaped = forks.reap(inner_pid);
+        let exit = reaped.map_or(Exit::Signal(libc::SIGKILL), |reaped| Exit::from_wait(reaped.status));
+        let stamp = Stamp { at_ns: monotonic_ns(), cpu_ns: reaped.map(|reaped| reaped.cpu_ns) };
+        exchange.ended(Ending { exit, stamp, peak_memory_kib: reaped.map_or(0, |reaped| reaped.peak_kib) });
+    };
+    std::thread::Builder::new()
+        .name("glowplug-fork".to_owned())
+        .stack_size(256 * 1024)
+        .spawn(watch)
+        .map_err(|error| Error::surroundings("cannot start a thread").cause(error))
 }
 
 /// Takes one message; false when there will be no more.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::payload::random_u64;
-use crate::spec::EnvironmentSpec;
+use crate::spec::{EnvironmentSpec, Initialization};
 
 /// The region that local functions live in.
 pub const REGION: &str = "us-east-1";
@@ -80,21 +80,51 @@ pub(crate) fn variables(
         ("_HANDLER", spec.handler.clone()),
         ("LAMBDA_TASK_ROOT", places.task.clone()),
         ("LAMBDA_RUNTIME_DIR", places.runtime.clone()),
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
-        ("AWS_SESSION_TOKEN", "glowplug-local-session-token".to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ("AWS_SESSION_TOKEN", SESSION_TOKEN.to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", api.to_owned()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", spec.function_name.clone()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", spec.identity.initialization.name().to_owned()),
     ];
     variables.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
+    if spec.identity.initialization == Initialization::SnapStart {
+        snapshot_variables(&mut variables, api);
+    }
     if !spec.own_runtime {
         let runtime = format!("AWS_Lambda_python{}", spec.python_version);
         variables.insert("AWS_EXECUTION_ENV".to_owned(), runtime);
     }
     variables
 }
+
+/// What is the same in all environments of a snapshot cannot name one of them, nor hold credentials that expire ("Lambda
+/// SnapStart" in the developer guide).
+fn snapshot_variables(variables: &mut BTreeMap<String, String>, api: &str) {
+    for name in
+        ["AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+    {
+        variables.remove(name);
+    }
+    for (name, value) in [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://{api}{CREDENTIALS_PATH}")),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", CREDENTIALS_TOKEN.to_owned()),
+    ] {
+        variables.insert(name.to_owned(), value);
+    }
+}
+
+/// Where credentials come from in an environment that comes from a snapshot.
+pub(crate) const CREDENTIALS_PATH: &str = "/2021-04-23/credentials";
+
+/// What must be said there.
+pub(crate) const CREDENTIALS_TOKEN: &str = "glowplug-local-token";
+
+/// Fakes: nothing is reached with them.
+pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+pub(crate) const SESSION_TOKEN: &str = "glowplug-local-session-token";
 
 fn defaults(places: &Places) -> BTreeMap<String, String> {
     let Places { task, opt, runtime, lang, home, temporary } = places;
@@ -170,6 +200,7 @@ mod tests {
             service_access: false,
             hidden: Vec::new(),
             hash_seed: None,
+            snapshot: None,
             agent: None,
             write_bytecode: false,
         }

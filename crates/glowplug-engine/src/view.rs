@@ -13,11 +13,14 @@ use glowplug_core::{Error, Result, TASK_ROOT};
 
 use crate::launch::steps::{Step, c_string};
 use crate::variables::Places;
+use crate::workshop::PROCESSES;
 
 /// Folders of the environment's own; what the host has there is hidden.
-const OWN: [&str; 6] = ["/tmp", OPT, TASK_ROOT, RUNTIME, LANG, HOME];
+const OWN: [&str; 7] = ["/tmp", OPT, TASK_ROOT, RUNTIME, LANG, FORKS, HOME];
 const RUNTIME: &str = "/var/runtime";
 const LANG: &str = "/var/lang";
+/// Folders of forks: seen by the process that is forked alone.
+pub(crate) const FORKS: &str = "/var/forks";
 const OPT: &str = "/opt";
 const BOOTSTRAP: &str = "bootstrap";
 /// Empty and read-only: Lambda's functions have no home at all.
@@ -33,6 +36,8 @@ pub(crate) struct Sources {
     pub(crate) home: Utf8PathBuf,
     pub(crate) runtime: Option<RuntimeSources>,
     pub(crate) tree_writable: bool,
+    /// The folders of forks, where there are to be some.
+    pub(crate) forks: Option<Utf8PathBuf>,
     /// What the view does not show, where the host has it.
     pub(crate) hidden: Vec<Utf8PathBuf>,
 }
@@ -91,9 +96,12 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
     builder.directory("/tmp")?;
     builder.bind(&sources.temporary, "/tmp", true)?;
     builder.directory("/var")?;
-    builder.children(Utf8Path::new("/var"), "/var", &["task", "runtime", "lang", "home"])?;
+    builder.children(Utf8Path::new("/var"), "/var", &["task", "runtime", "lang", "home", "forks"])?;
     builder.place(&sources.tree, TASK_ROOT)?;
     builder.place(&sources.home, HOME)?;
+    if let Some(forks) = &sources.forks {
+        builder.place(forks, FORKS)?;
+    }
     builder.directory(OPT)?;
     builder.children(&sources.opt, OPT, &[])?;
     builder.directory(RUNTIME)?;
@@ -106,8 +114,16 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
     };
     let mut steps = builder.steps;
     steps.push(Step::Processes(c_string(format!("{root}/proc"))?));
+    let for_forks = format!("{root}{FORKS}/{PROCESSES}");
+    if sources.forks.is_some() {
+        steps.push(Step::Processes(c_string(for_forks.as_str())?));
+    }
     steps.push(Step::ReadOnly(c_string(root.as_str())?));
     steps.push(Step::Writable(c_string(format!("{root}/tmp"))?));
+    if sources.forks.is_some() {
+        steps.push(Step::Writable(c_string(format!("{root}{FORKS}"))?));
+        steps.push(Step::Writable(c_string(for_forks)?));
+    }
     if sources.tree_writable {
         steps.push(Step::Writable(c_string(format!("{root}{TASK_ROOT}"))?));
     }

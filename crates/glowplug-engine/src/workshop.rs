@@ -16,6 +16,10 @@ use crate::effects::remove;
 const PREFIX: &str = "glowplug-engine-";
 /// The file that says where control groups are.
 const GROUPS: &str = "groups";
+/// The part of a template's folder that its view shows.
+const FORKS: &str = "forks";
+/// In it, where a view mounts processes that a fork may write to.
+pub(crate) const PROCESSES: &str = "proc";
 const BOOTSTRAP: &str = include_str!("../../../python/glowplug_agent/bootstrap.py");
 
 /// The folder; removed when dropped.
@@ -117,13 +121,19 @@ impl Workshop {
 
     /// Folders for one environment.
     pub(crate) fn room(&self) -> Result<Room> {
+        self.room_in(&self.folder)
+    }
+
+    /// Folders for one environment, in a folder of its template's.
+    pub(crate) fn room_in(&self, folder: &Utf8Path) -> Result<Room> {
         let name = self.unique_name();
-        let folder = self.folder.join(&name);
+        let folder = folder.join(&name);
         fs::create_dir(&folder)?;
         let room = Room { folder, name };
         for part in ["root", "tmp", "home"] {
             fs::create_dir(room.folder.join(part))?;
         }
+        fs::create_dir_all(room.forks().join(PROCESSES))?;
         fs::set_permissions(room.temporary(), std::fs::Permissions::from_mode(0o1777))?;
         Ok(room)
     }
@@ -198,6 +208,16 @@ impl Room {
     /// What the function sees as `/tmp`.
     pub(crate) fn temporary(&self) -> Utf8PathBuf {
         self.folder.join("tmp")
+    }
+
+    /// The last part of its folder's path.
+    pub(crate) fn folder_name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the folders of its forks are.
+    pub(crate) fn forks(&self) -> Utf8PathBuf {
+        self.folder.join(FORKS)
     }
 
     /// An empty home, where it cannot be made read-only.

@@ -158,7 +158,7 @@ impl Listener for Hearing {
             memory_mb: configuration.memory_mb,
             function: &configuration.function_name,
             logging: &configuration.logging,
-            init: self.cold.as_ref().map(|cold| (&cold.init, cold.output.as_slice())),
+            cold: self.cold.as_ref(),
             invocation: &invocation,
             time: &time::logged(time::now()),
         }

@@ -7,6 +7,7 @@ use glowplug_engine::{Init, InitOutcome, Invocation, Outcome};
 use serde_json::{Value, json};
 
 use crate::model::Logging;
+use crate::pool::Cold;
 
 /// Bytes of the log that a client gets with its answer (`LogResult` of the service model).
 const TAIL_BYTES: usize = 4096;
@@ -19,8 +20,8 @@ pub(crate) struct Told<'a> {
     pub(crate) memory_mb: u32,
     pub(crate) function: &'a str,
     pub(crate) logging: &'a Logging,
-    /// The init of the environment, where the invoke had to wait for it, and what was written meanwhile.
-    pub(crate) init: Option<(&'a Init, &'a [u8])>,
+    /// The start of the environment, where the invoke had to wait for it.
+    pub(crate) cold: Option<&'a Cold>,
     pub(crate) invocation: &'a Invocation,
     /// Now, as ISO 8601.
     pub(crate) time: &'a str,
@@ -39,10 +40,12 @@ impl Told<'_> {
             return self.json();
         }
         let mut text = Vec::new();
-        if let Some((init, output)) = self.init {
-            text.extend(init_start(self.runtime).into_bytes());
-            whole_lines(&mut text, output);
-            if let Some(report) = init_report(init) {
+        if let Some(cold) = self.cold {
+            let kind = if cold.restored { "RESTORE" } else { "INIT" };
+            text.extend(start_line(kind, self.runtime).into_bytes());
+            whole_lines(&mut text, cold.said.join("\n").as_bytes());
+            whole_lines(&mut text, &cold.output);
+            if let Some(report) = start_report(cold) {
                 text.extend(report.into_bytes());
             }
         }
@@ -66,20 +69,28 @@ impl Told<'_> {
                 text.extend(format!("{line}\n").into_bytes());
             }
         };
-        if let Some((init, output)) = self.init {
-            let record = json!({
-                "initializationType": "on-demand", "phase": "init", "functionName": self.function,
-                "functionVersion": self.version, "runtimeVersion": self.runtime.replacen("python", "python:", 1) + ".v0",
+        if let Some(cold) = self.cold {
+            let [start, report] =
+                if cold.restored { ["restoreStart", "restoreReport"] } else { ["initStart", "initReport"] };
+            let mut record = json!({
+                "functionName": self.function, "functionVersion": self.version,
+                "runtimeVersion": self.runtime.replacen("python", "python:", 1) + ".v0",
             });
-            add(&mut text, "platform.initStart", record);
-            whole_lines(&mut text, output);
-            if init.outcome != InitOutcome::Ready {
-                let record = json!({
-                    "initializationType": "on-demand", "phase": "init",
-                    "status": if matches!(init.outcome, InitOutcome::TimedOut { .. }) { "timeout" } else { "error" },
-                    "metrics": {"durationMs": rounded(init.runtime_ms + init.init_ms)},
-                });
-                add(&mut text, "platform.initReport", record);
+            let mut ending = json!({
+                "status": status(&cold.init.outcome),
+                "metrics": {"durationMs": rounded(whole_ms(&cold.init))},
+            });
+            if !cold.restored {
+                for record in [&mut record, &mut ending] {
+                    record["initializationType"] = json!("on-demand");
+                    record["phase"] = json!("init");
+                }
+            }
+            add(&mut text, &format!("platform.{start}"), record);
+            whole_lines(&mut text, cold.said.join("\n").as_bytes());
+            whole_lines(&mut text, &cold.output);
+            if cold.restored || cold.init.outcome != InitOutcome::Ready {
+                add(&mut text, &format!("platform.{report}"), ending);
             }
         }
         let invocation = self.invocation;
@@ -96,6 +107,10 @@ impl Told<'_> {
         if let Some(init_ms) = self.init_ms() {
             metrics["initDurationMs"] = json!(rounded(init_ms));
         }
+        if let Some((restore_ms, billed_restore_ms)) = self.restore_ms() {
+            metrics["restoreDurationMs"] = json!(rounded(restore_ms));
+            metrics["billedRestoreDurationMs"] = json!(billed_restore_ms);
+        }
         let mut record = json!({"requestId": id, "metrics": metrics, "status": "success"});
         match &invocation.outcome {
             Outcome::Success(_) => {}
@@ -109,15 +124,24 @@ impl Told<'_> {
         Journal { text, billed_ms }
     }
 
-    /// Init is billed as the invoke is (since 2025-08-01 for zip packages with a managed runtime).
+    /// Init is billed as the invoke is (since 2025-08-01 for zip packages with a managed runtime), and so is the billed part
+    /// of a restore.
     fn billed_ms(&self) -> u64 {
-        (self.invocation.duration_ms + self.init_ms().unwrap_or(0.0)).ceil() as u64
+        let restored = self.restore_ms().map_or(0, |(_, billed)| billed);
+        (self.invocation.duration_ms + self.init_ms().unwrap_or(0.0) + restored as f64).ceil() as u64
     }
 
     /// Init Duration, where init succeeded and the invoke waited for it.
     fn init_ms(&self) -> Option<f64> {
-        let (init, _) = self.init?;
-        (init.outcome == InitOutcome::Ready).then_some(init.runtime_ms + init.init_ms)
+        let cold = self.cold.filter(|cold| !cold.restored && cold.init.outcome == InitOutcome::Ready)?;
+        Some(whole_ms(&cold.init))
+    }
+
+    /// Restore Duration, and what of it is billed: the runtime's start and the hooks ("Lambda SnapStart" in the developer
+    /// guide).
+    fn restore_ms(&self) -> Option<(f64, u64)> {
+        let cold = self.cold.filter(|cold| cold.restored && cold.init.outcome == InitOutcome::Ready)?;
+        Some((whole_ms(&cold.init), cold.init.init_ms.ceil() as u64))
     }
 
     /// What the service itself writes where the function did not come to its end.
@@ -146,6 +170,11 @@ impl Told<'_> {
         if let Some(init_ms) = self.init_ms() {
             line.push_str(&format!("Init Duration: {init_ms:.2} ms\t"));
         }
+        if let Some((restore_ms, billed)) = self.restore_ms() {
+            line.push_str(&format!(
+                "Restore Duration: {restore_ms:.2} ms\tBilled Restore Duration: {billed} ms\t"
+            ));
+        }
         match &invocation.outcome {
             Outcome::Success(_) | Outcome::HandlerError(_) => {}
             Outcome::TimedOut(_) => line.push_str("Status: timeout\t"),
@@ -160,27 +189,68 @@ pub(crate) fn tail(text: &[u8]) -> &[u8] {
     &text[text.len().saturating_sub(TAIL_BYTES)..]
 }
 
-fn init_start(runtime: &str) -> String {
+/// What is logged of a snapshot that is made ahead of events.
+pub(crate) fn snapshot(runtime: &str, init: &Init, output: &[u8]) -> Vec<u8> {
+    let mut text = start_line("INIT", runtime).into_bytes();
+    whole_lines(&mut text, output);
+    if init.outcome != InitOutcome::Ready {
+        text.extend(failed_init(init).into_bytes());
+    }
+    text
+}
+
+/// `INIT_START`, or `RESTORE_START`.
+fn start_line(kind: &str, runtime: &str) -> String {
     let runtime = runtime.replacen("python", "python:", 1);
     format!(
-        "INIT_START Runtime Version: {runtime}.v0\tRuntime Version ARN: arn:aws:lambda:{}::runtime:{:064x}\n",
+        "{kind}_START Runtime Version: {runtime}.v0\tRuntime Version ARN: arn:aws:lambda:{}::runtime:{:064x}\n",
         glowplug_engine::REGION,
         0
     )
 }
 
-/// Only an init that failed has a line of its own.
-fn init_report(init: &Init) -> Option<String> {
-    let duration = init.runtime_ms + init.init_ms;
-    let status = match &init.outcome {
-        InitOutcome::Ready => return None,
+/// A restore has a line of its own, of inits those that failed.
+fn start_report(cold: &Cold) -> Option<String> {
+    let init = &cold.init;
+    match (cold.restored, init.outcome == InitOutcome::Ready) {
+        (true, true) => Some(format!("RESTORE_REPORT Restore Duration: {:.2} ms\n", whole_ms(init))),
+        (true, false) => {
+            let status = failure(&init.outcome);
+            Some(format!("RESTORE_REPORT Restore Duration: {:.2} ms\tStatus: {status}\n", whole_ms(init)))
+        }
+        (false, true) => None,
+        (false, false) => Some(failed_init(init)),
+    }
+}
+
+fn failed_init(init: &Init) -> String {
+    let status = failure(&init.outcome);
+    format!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: {status}\n", whole_ms(init))
+}
+
+/// Both phases, in ms.
+fn whole_ms(init: &Init) -> f64 {
+    init.runtime_ms + init.init_ms
+}
+
+/// The word for an outcome.
+fn status(outcome: &InitOutcome) -> &'static str {
+    match outcome {
+        InitOutcome::Ready => "success",
+        InitOutcome::TimedOut { .. } => "timeout",
+        InitOutcome::Error { .. } | InitOutcome::Exited { .. } => "error",
+    }
+}
+
+/// How a line tells an init that failed.
+fn failure(outcome: &InitOutcome) -> String {
+    match outcome {
         InitOutcome::Error { error_type, .. } => {
             format!("error\tError Type: {}", glowplug_engine::platform_type(error_type, "Runtime.Unknown"))
         }
         InitOutcome::Exited { .. } => "error\tError Type: Runtime.ExitError".to_owned(),
-        InitOutcome::TimedOut { .. } => "timeout".to_owned(),
-    };
-    Some(format!("INIT_REPORT Init Duration: {duration:.2} ms\tPhase: init\tStatus: {status}\n"))
+        InitOutcome::Ready | InitOutcome::TimedOut { .. } => status(outcome).to_owned(),
+    }
 }
 
 /// Two digits after the point.
@@ -234,10 +304,20 @@ mod tests {
     }
 
     fn lines(outcome: Outcome, start: Option<(&Init, &[u8])>) -> (String, u64) {
-        written(outcome, start, false)
+        written(outcome, start, (false, false))
     }
 
-    fn written(outcome: Outcome, start: Option<(&Init, &[u8])>, json: bool) -> (String, u64) {
+    fn written(
+        outcome: Outcome,
+        start: Option<(&Init, &[u8])>,
+        (json, restored): (bool, bool),
+    ) -> (String, u64) {
+        let cold = start.map(|(init, output)| Cold {
+            init: init.clone(),
+            output: output.to_vec(),
+            restored,
+            said: Vec::new(),
+        });
         let invocation = invocation(outcome);
         let told = Told {
             version: "$LATEST",
@@ -245,7 +325,7 @@ mod tests {
             memory_mb: 128,
             function: "f",
             logging: &Logging { json, ..Logging::default() },
-            init: start,
+            cold: cold.as_ref(),
             invocation: &invocation,
             time: "2026-11-29T10:00:00.000Z",
         };
@@ -300,7 +380,7 @@ mod tests {
     #[test]
     fn records_of_json_are_those_of_telemetry() {
         let (text, billed) =
-            written(Outcome::Success(Vec::new()), Some((&init(InitOutcome::Ready), b"{}")), true);
+            written(Outcome::Success(Vec::new()), Some((&init(InitOutcome::Ready), b"{}")), (true, false));
         let records: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
         let kinds: Vec<&str> = records.iter().filter_map(|record| record["type"].as_str()).collect();
@@ -311,6 +391,24 @@ mod tests {
             json!({"durationMs": 47.28, "billedDurationMs": billed, "memorySizeMB": 128, "maxMemoryUsedMB": 86, "initDurationMs": 340.74})
         );
         assert_eq!(report["status"], "success");
+    }
+
+    #[test]
+    fn a_restore_is_told_and_its_hooks_are_billed() {
+        let restore = init(InitOutcome::Ready);
+        let (text, billed) =
+            written(Outcome::Success(Vec::new()), Some((&restore, b"back\n")), (false, true));
+        assert!(
+            text.starts_with("RESTORE_START Runtime Version: python:3.13.v0\tRuntime Version ARN: "),
+            "{text}"
+        );
+        assert!(text.contains("\nback\nRESTORE_REPORT Restore Duration: 340.74 ms\nSTART "), "{text}");
+        let end = "Max Memory Used: 86 MB\tRestore Duration: 340.74 ms\tBilled Restore Duration: 301 ms\t\n";
+        assert!(text.ends_with(end), "{text}");
+        assert_eq!(billed, 349);
+        let (text, _) = written(Outcome::Success(Vec::new()), Some((&restore, b"")), (true, true));
+        assert!(text.contains("platform.restoreStart") && text.contains("platform.restoreReport"), "{text}");
+        assert!(text.contains("\"restoreDurationMs\":340.74"), "{text}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::model::Configuration;
 use crate::service::{Inner, Service};
+use crate::time;
 
 /// How often it looks.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -52,9 +53,13 @@ fn keep(service: &Weak<Inner>) {
             });
         }
         // Making environments takes long: not in the way of the others, and one after the other.
-        if !service.unprovided().is_empty() && !providing.swap(true, Ordering::SeqCst) {
+        let missing = !service.unprovided().is_empty() || !service.unprepared().is_empty();
+        if missing && !providing.swap(true, Ordering::SeqCst) {
             let done = Done(Arc::clone(&providing));
             handle.spawn_blocking(move || {
+                for wanted in service.unprepared() {
+                    service.prepare(wanted);
+                }
                 for wanted in service.unprovided() {
                     service.provide(wanted);
                 }
@@ -107,6 +112,31 @@ impl Service {
             }
         }
         all
+    }
+
+    /// Configurations whose environments are to be forks, and for which there is no snapshot yet.
+    fn unprepared(&self) -> Vec<Configuration> {
+        let state = self.lock();
+        let all =
+            state.functions.values().flat_map(|record| record.versions.values().chain([&record.latest]));
+        let wanted = all.filter(|configuration| self.snapshot(configuration).is_some());
+        wanted.filter(|configuration| !state.prepared.contains(&configuration.revision)).cloned().collect()
+    }
+
+    /// Makes a snapshot ahead of events; what cannot be forked starts as ever.
+    fn prepare(&self, configuration: Configuration) {
+        let (name, revision) = (configuration.function_name.clone(), configuration.revision.clone());
+        if let Ok(pool) = self.pool(configuration) {
+            let text = pool.prepare(&self.0.engine);
+            if !text.is_empty() {
+                (self.0.log)(
+                    &name,
+                    &glowplug_engine::log_stream(&pool.configuration.version, time::now()),
+                    &text,
+                );
+            }
+        }
+        self.lock().prepared.insert(revision);
     }
 
     /// Makes one; where that fails, the qualifier says so until its configuration is put again.

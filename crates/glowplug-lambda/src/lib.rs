@@ -26,6 +26,7 @@ mod names;
 mod pool;
 mod service;
 mod store;
+mod template;
 mod time;
 
 pub use http::Server;

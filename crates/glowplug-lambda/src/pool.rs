@@ -6,10 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use glowplug_core::Result;
-use glowplug_engine::{Engine, Environment, EnvironmentSpec, Identity, Init, Initialization, log_stream};
+use glowplug_engine::{
+    Engine, Environment, EnvironmentSpec, Identity, Init, InitOutcome, Initialization, SnapshotSpec,
+    log_stream,
+};
 use tokio::sync::Notify;
 
+use crate::journal;
 use crate::model::Configuration;
+use crate::template::{Alone, Snapshots};
 use crate::time;
 
 /// How long a new event waits for an environment that has answered and has not asked for its next event yet: less than
@@ -35,6 +40,10 @@ pub(crate) struct Kept {
 pub(crate) struct Cold {
     pub(crate) init: Init,
     pub(crate) output: Vec<u8>,
+    /// It was forked from a snapshot.
+    pub(crate) restored: bool,
+    /// What there is to say of the snapshot.
+    pub(crate) said: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +62,8 @@ pub(crate) struct Pool {
     spec: EnvironmentSpec,
     state: Mutex<State>,
     returned: Notify,
+    /// Where environments are forked.
+    snapshots: Option<Snapshots>,
     /// The configuration or the code is another one now.
     retired: AtomicBool,
     /// What the tree lives by.
@@ -64,12 +75,14 @@ impl Pool {
         configuration: Configuration,
         spec: EnvironmentSpec,
         keeps: Option<Arc<dyn Any + Send + Sync>>,
+        snapshot: Option<SnapshotSpec>,
     ) -> Self {
         Self {
             configuration,
             spec,
             state: Mutex::default(),
             returned: Notify::new(),
+            snapshots: snapshot.map(Snapshots::new),
             retired: AtomicBool::new(false),
             _keeps: keeps,
         }
@@ -101,11 +114,64 @@ impl Pool {
         }
     }
 
-    /// Starts a new one.
+    /// Starts a new one, from a snapshot where that is wanted and possible.
     ///
     /// # Errors
     /// As [`Engine::start`].
     pub(crate) fn start(&self, engine: &Engine, provisioned: bool) -> Result<(Kept, Cold)> {
+        let Some(snapshots) = &self.snapshots else {
+            return self.start_alone(engine, provisioned, Vec::new());
+        };
+        let mut asked = snapshots.ask(engine, &self.spec);
+        let stream = log_stream(&self.configuration.version, time::now());
+        if let Some(alone) = asked.alone {
+            let Alone { environment, init, output } = *alone;
+            let kept = Kept { environment, stream, provisioned, since: Instant::now() };
+            return Ok((kept, Cold { init, output, restored: false, said: asked.said }));
+        }
+        if let Some(template) = &asked.template {
+            let identity = Identity {
+                version: self.configuration.version.clone(),
+                initialization: Initialization::SnapStart,
+                log_stream: Some(stream.clone()),
+            };
+            match snapshots.fork(template, identity) {
+                Ok((mut environment, init)) => {
+                    let output = environment.take_output();
+                    let kept = Kept { environment, stream, provisioned, since: Instant::now() };
+                    return Ok((kept, Cold { init, output, restored: true, said: asked.said }));
+                }
+                Err(error) => asked.said.push(format!("no snapshot: {error}")),
+            }
+        }
+        self.start_alone(engine, provisioned, asked.said)
+    }
+
+    /// Makes the snapshot ahead of events, where one is wanted; gives what is to be logged of it.
+    pub(crate) fn prepare(&self, engine: &Engine) -> Vec<u8> {
+        let Some(snapshots) = &self.snapshots else { return Vec::new() };
+        let asked = snapshots.ask(engine, &self.spec);
+        let mut text = Vec::new();
+        if let Some((init, output)) = &asked.made {
+            text.extend(journal::snapshot(&self.configuration.runtime, init, output));
+        }
+        for line in &asked.said {
+            text.extend(format!("{line}\n").into_bytes());
+        }
+        if let Some(alone) = asked.alone {
+            let Alone { environment, init, output } = *alone;
+            text.extend(journal::snapshot(&self.configuration.runtime, &init, &output));
+            if init.outcome == InitOutcome::Ready {
+                let stream = log_stream(&self.configuration.version, time::now());
+                let kept = Kept { environment, stream, provisioned: false, since: Instant::now() };
+                self.lock().idle.push(kept);
+                self.returned.notify_waiters();
+            }
+        }
+        text
+    }
+
+    fn start_alone(&self, engine: &Engine, provisioned: bool, said: Vec<String>) -> Result<(Kept, Cold)> {
         let stream = log_stream(&self.configuration.version, time::now());
         let initialization =
             if provisioned { Initialization::ProvisionedConcurrency } else { Initialization::OnDemand };
@@ -117,7 +183,7 @@ impl Pool {
         let (mut environment, init) = engine.start(&EnvironmentSpec { identity, ..self.spec.clone() })?;
         let output = environment.take_output();
         let kept = Kept { environment, stream, provisioned, since: Instant::now() };
-        Ok((kept, Cold { init, output }))
+        Ok((kept, Cold { init, output, restored: false, said }))
     }
 
     /// One environment has answered and comes back in a moment.

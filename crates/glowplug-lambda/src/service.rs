@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Architecture, Error, PythonVersion, Result};
-use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
+use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network, SnapshotSpec};
 
 use crate::error::ApiError;
 use crate::events::Event;
@@ -59,6 +59,8 @@ pub struct Options {
     pub network: Network,
     /// Folders that no function sees, beside the account's own and those of other functions.
     pub private: Vec<Utf8PathBuf>,
+    /// Whether environments are forked from an initialised one, and how that is made ready.
+    pub snapshot: Option<SnapshotSpec>,
 }
 
 /// A function of the file system, which is there as long as the program runs.
@@ -159,6 +161,8 @@ pub(crate) struct State {
     pub(crate) busy: BTreeMap<String, u32>,
     /// Configurations for which no environment could be made ahead, by their revisions, and why.
     pub(crate) unready: BTreeMap<String, String>,
+    /// Revisions of configurations for which a snapshot was made, or tried to.
+    pub(crate) prepared: BTreeSet<String>,
     /// Function → what its invokes are billed.
     bills: BTreeMap<String, Bill>,
     /// Accepted events that wait, by request id.
@@ -388,7 +392,8 @@ impl Service {
         // The function may have been changed meanwhile; this invoke still runs what it was admitted for.
         let current = state.functions.get(&key.0).and_then(|record| record.version(&key.1));
         let stays = current == Some(&configuration);
-        let pool = Arc::new(Pool::new(configuration, spec, keeps));
+        let snapshot = self.snapshot(&configuration);
+        let pool = Arc::new(Pool::new(configuration, spec, keeps, snapshot));
         if stays {
             return Ok(Arc::clone(state.pools.entry(key).or_insert(pool)));
         }
@@ -440,10 +445,17 @@ impl Service {
             service_access: configuration.environment.contains_key(SERVICE_ENDPOINT),
             hidden: self.hidden_from(&configuration.function_name, files.source.as_deref()),
             hash_seed: None,
+            snapshot: None,
             agent: None,
             write_bytecode: false,
         };
         Ok((spec, files.keeps))
+    }
+
+    /// Whether the environments of a configuration are forked from an initialised one.
+    pub(crate) fn snapshot(&self, configuration: &Configuration) -> Option<SnapshotSpec> {
+        let python = model::python(&configuration.runtime).is_some();
+        self.0.options.snapshot.clone().filter(|_| python)
     }
 
     /// What a function does not see: the account's own files, and other functions.

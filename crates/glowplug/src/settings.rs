@@ -6,8 +6,8 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 use glowplug_cli::{
-    BuildArgs, CommonArgs, Cpu, Format, Kind, LazyLevel, Objective, ServeArgs, SortKey, Toggle, TraceArgs,
-    TrimLevel,
+    BuildArgs, CommonArgs, Cpu, Format, Kind, LazyLevel, Objective, ServeArgs, SortKey, Start, Toggle,
+    TraceArgs, TrimLevel,
 };
 use glowplug_core::{Cache, Error, Result};
 use glowplug_function::LoadOptions;
@@ -255,6 +255,7 @@ pub(crate) struct Serve {
     pub(crate) watch: bool,
     pub(crate) price: bool,
     pub(crate) rie: bool,
+    pub(crate) warm_event: Option<Utf8PathBuf>,
 }
 
 /// Ports of ours, and of AWS's runtime interface emulator in its container's documentation.
@@ -264,7 +265,19 @@ const EMULATOR_PORT: u16 = 8080;
 impl Serve {
     /// Reads the options of `serve`.
     pub(crate) fn new(args: ServeArgs, common: &Common) -> Self {
-        let ServeArgs { path, port, idle, concurrency, state, watch, price, rie, common: _ } = args;
+        let ServeArgs {
+            path,
+            port,
+            idle,
+            concurrency,
+            state,
+            start,
+            warm_event,
+            watch,
+            price,
+            rie,
+            common: _,
+        } = args;
         Self {
             paths: path,
             load: LoadOptions {
@@ -279,12 +292,14 @@ impl Serve {
                 concurrency,
                 cpu: common.cpu,
                 network: glowplug_engine::Network::Allow,
+                snapshot: (start == Start::Snapshot).then(glowplug_engine::SnapshotSpec::default),
                 private: vec![common.cache.trees(), common.cache.bytecode(), common.cache.analysis()],
             },
             watch,
             price,
             port: port.unwrap_or(if rie { EMULATOR_PORT } else { PORT }),
             rie,
+            warm_event,
         }
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Orders<'a> {
     pub(super) settings: RawFd,
     pub(super) mark: RawFd,
     pub(super) agent_output: Option<RawFd>,
+    /// Where forks of the interpreter are asked for.
+    pub(super) forks: Option<RawFd>,
     /// `cgroup.procs` files to join.
     pub(super) cgroups: &'a [RawFd],
     pub(super) filter: Option<&'a [libc::sock_filter]>,

@@ -14,8 +14,9 @@ use crate::limits::OPEN_FILES;
 const SETTINGS: RawFd = 3;
 const MARK: RawFd = 4;
 const AGENT_OUTPUT: RawFd = 5;
+const FORKS: RawFd = 6;
 /// Open until the interpreter is executed.
-const CONTROL: RawFd = 6;
+const CONTROL: RawFd = 7;
 /// Where descriptors are moved out of the way of these.
 const PARKING: RawFd = 64;
 
@@ -93,9 +94,11 @@ fn limit(orders: &Orders<'_>) {
         limit_one(libc::RLIMIT_NPROC, processes);
     }
     // A function has no capabilities; those that only open files stay, since the host's root may have to read
-    // a tree that belongs to somebody else (CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH).
+    // a tree that belongs to somebody else (CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH). Forks have user namespaces of their
+    // own, into which root is mapped by its CAP_SETFCAP alone (user_namespaces(7)).
     for capability in 0..=63 {
-        if !matches!(capability, 1 | 2) {
+        let kept = matches!(capability, 1 | 2) || capability == 31 && orders.forks.is_some();
+        if !kept {
             // SAFETY: no pointers; unknown numbers are refused.
             unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) };
         }
@@ -135,9 +138,10 @@ fn arrange(orders: &Orders<'_>) -> Result<(), i32> {
         (orders.settings, SETTINGS),
         (orders.mark, MARK),
         (orders.agent_output.unwrap_or(orders.null), AGENT_OUTPUT),
+        (orders.forks.unwrap_or(orders.null), FORKS),
         (orders.control, CONTROL),
     ];
-    let mut parked = [0; 7];
+    let mut parked = [0; 8];
     for (place, (source, _)) in parked.iter_mut().zip(sources) {
         // SAFETY: no pointers.
         *place = unsafe { libc::fcntl(source, libc::F_DUPFD_CLOEXEC, PARKING) };
@@ -156,6 +160,9 @@ fn arrange(orders: &Orders<'_>) -> Result<(), i32> {
         libc::fcntl(CONTROL, libc::F_SETFD, libc::FD_CLOEXEC);
         if orders.agent_output.is_none() {
             libc::close(AGENT_OUTPUT);
+        }
+        if orders.forks.is_none() {
+            libc::close(FORKS);
         }
         close_from(CONTROL + 1, RawFd::MAX);
     }

@@ -64,6 +64,7 @@ pub(crate) struct Program {
     pub(crate) variables: Vec<CString>,
     pub(crate) settings: OwnedFd,
     pub(crate) agent_output: Option<OwnedFd>,
+    pub(crate) forks: Option<OwnedFd>,
 }
 
 /// Why a launch failed.
@@ -218,6 +219,7 @@ fn fork(plan: &Launch, channels: &Channels) -> Result<Pid, Failure> {
         settings: program.map_or(channels.null.as_raw_fd(), |program| program.settings.as_raw_fd()),
         mark: channels.mark_child.as_raw_fd(),
         agent_output: program.and_then(|program| program.agent_output.as_ref()).map(AsRawFd::as_raw_fd),
+        forks: program.and_then(|program| program.forks.as_ref()).map(AsRawFd::as_raw_fd),
         cgroups: &cgroups,
         filter: filter.as_deref(),
         handoff: (channels.handoff.0.as_raw_fd(), channels.handoff.1.as_raw_fd()),
@@ -340,7 +342,7 @@ fn pid_of(process: BorrowedFd<'_>) -> i32 {
 }
 
 /// Waits until a descriptor has something to read or is closed.
-fn readable(descriptor: BorrowedFd<'_>, deadline: Instant) -> bool {
+pub(crate) fn readable(descriptor: BorrowedFd<'_>, deadline: Instant) -> bool {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = rustix::time::Timespec {

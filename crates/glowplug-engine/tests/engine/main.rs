@@ -5,5 +5,6 @@ mod api;
 mod failures;
 mod limits;
 mod network;
+mod snapshot;
 mod start;
 mod support;

@@ -146,3 +146,13 @@ fn parts_of_an_answer_come_before_its_end() {
 fn wrappers_start_the_runtime() {
     scenario("wrappers");
 }
+
+#[test]
+fn environments_are_forks_of_a_snapshot() {
+    let can = glowplug_engine::Engine::new().unwrap().capabilities().clone();
+    if !(can.network_policy && can.mounts && can.process_limit) {
+        println!("this host cannot keep forks apart: {:?}", can.notes);
+        return;
+    }
+    scenario_on(&Running::from_snapshots(), "snapshots", &[]);
+}

@@ -1,9 +1,11 @@
 """Scenarios of what goes on inside environments: what functions reach, and other runtimes than Python's."""
 
 import base64
+import concurrent.futures
 import io
 import json
 import os
+import re
 import urllib.request
 import zipfile
 
@@ -211,3 +213,38 @@ def wrappers(client, endpoint):
     client.update_function_configuration(FunctionName="f", Environment=variables)
     answer = call(client, "f", {})[1]
     assert answer["errorType"] == "Runtime.ExitError" and answer["errorMessage"].endswith("exit status 127"), answer
+
+
+SNAPSHOT = """
+import os, time, uuid
+print("made")
+MADE, ID = os.getpid(), str(uuid.uuid4())
+def handler(event, context):
+    if event.get("exit"):
+        os._exit(1)
+    time.sleep(event.get("sleep", 0))
+    return {"forked": os.getpid() != MADE, "id": ID, "pid": os.getpid(), "log": context.log_stream_name}
+"""
+
+
+def snapshots(client, endpoint):
+    create(client, "f", SNAPSHOT, Timeout=20)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: call(client, "f", {"sleep": 1}, LogType="Tail"), range(4)))
+    found = [answer for _, answer, _ in answers]
+    assert all(answer["forked"] for answer in found), found
+    assert len({answer["id"] for answer in found}) == 1 and len({answer["pid"] for answer in found}) == 4, found
+    for _, _, whole in answers:
+        lines = log(whole).split("\n")
+        assert lines[0].startswith("RESTORE_START Runtime Version: python:"), lines
+        assert re.fullmatch(r"RESTORE_REPORT Restore Duration: \d+\.\d\d ms", lines[1]), lines
+        assert re.search(r"\tRestore Duration: \d+\.\d\d ms\tBilled Restore Duration: \d+ ms\t$", lines[-2]), lines
+    # After a crash the snapshot is restored again.
+    whole = call(client, "f", {"exit": 1})[2]
+    assert whole["FunctionError"] == "Unhandled"
+    assert call(client, "f", {})[1]["forked"]
+    # What cannot be forked starts on its own, and says why.
+    source = "import threading, time\n" + "threading.Thread(target=time.sleep, args=(600,), daemon=True, name='beat').start()\n"
+    create(client, "threads", source + "def handler(event, context):\n    return event\n")
+    _, answer, whole = call(client, "threads", {"a": 1}, LogType="Tail")
+    assert answer == {"a": 1}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::PythonVersion;
-use glowplug_engine::{Cpu, Engine, Network};
+use glowplug_engine::{Cpu, Engine, Network, SnapshotSpec};
 use glowplug_lambda::{ACCOUNT_CONCURRENCY, Options, RuntimeFolder, Server, Service};
 use glowplug_test::Client;
 use tempfile::TempDir;
@@ -40,6 +40,15 @@ impl Running {
 
     /// The same with this many invokes at once.
     pub(crate) fn with(state: Option<&Utf8Path>, concurrency: u32) -> Self {
+        Self::made(state, concurrency, None)
+    }
+
+    /// One whose environments are forks.
+    pub(crate) fn from_snapshots() -> Self {
+        Self::made(None, ACCOUNT_CONCURRENCY, Some(SnapshotSpec::default()))
+    }
+
+    fn made(state: Option<&Utf8Path>, concurrency: u32, snapshot: Option<SnapshotSpec>) -> Self {
         let logged: Arc<Mutex<Vec<u8>>> = Arc::default();
         let log = Arc::clone(&logged);
         let options = Options {
@@ -49,6 +58,7 @@ impl Running {
             cpu: Cpu::Unlimited,
             network: Network::Allow,
             private: Vec::new(),
+            snapshot,
         };
         let service = Service::open(
             Engine::new().unwrap(),

@@ -52,6 +52,7 @@ impl Function {
             service_access: false,
             hidden: Vec::new(),
             hash_seed: None,
+            snapshot: None,
             agent: None,
             write_bytecode: false,
         };

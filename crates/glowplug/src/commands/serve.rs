@@ -30,7 +30,8 @@ const WATCH: Duration = Duration::from_millis(300);
 
 /// Serves until the user stops it.
 pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
-    let settings = Settings::new(args, &console.common);
+    let mut settings = Settings::new(args, &console.common);
+    warm(&mut settings)?;
     let functions: Vec<Function> =
         settings.paths.iter().map(|path| load(console, path, &settings.load)).collect::<Result<_>>()?;
     if settings.rie && functions.len() != 1 {
@@ -76,6 +77,20 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
             .note(&format!("the log lines of {lost} invokes were lost: nobody read them in time"));
     }
     if settings.price { tell_price(console, &service) } else { Ok(()) }
+}
+
+/// Reads the event that is served before a snapshot.
+fn warm(settings: &mut Settings) -> Result<()> {
+    let Some(path) = &settings.warm_event else { return Ok(()) };
+    let Some(snapshot) = &mut settings.options.snapshot else {
+        return Err(Error::usage("`--warm-event` is served before a snapshot")
+            .hint("add `--start snapshot`: otherwise every environment has an init of its own"));
+    };
+    let event = fs_err::read_to_string(path)?;
+    serde_json::from_str::<serde_json::Value>(&event)
+        .map_err(|error| Error::input("the warm event is no JSON").place(path.as_str()).cause(error))?;
+    snapshot.warm_event = Some(event);
+    Ok(())
 }
 
 /// What the invokes would have cost, by function.

@@ -1,0 +1,329 @@
+"""Snapshot start: an initialised process waits in its restore call, and is forked for each execution environment.
+
+Runs in the function's process. The runtime client calls `restore_next` when init and the hooks before a snapshot are
+over; the engine asks for forks by a channel, and in each fork that call goes on to the engine as the client wrote it.
+What cannot be shared between forks is looked for first, and named: then nothing is forked, and this process is an
+environment like any other.
+"""
+
+import os
+import sys
+
+# Flags of unshare(2), mount(2), capset(2), prctl(2).
+_CLONE_NEWUSER, _CLONE_NEWNS, _MS_BIND = 0x10000000, 0x00020000, 0x1000
+_CAPABILITY_VERSION, _PR_CAPBSET_DROP = 0x20080522, 24
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, which the host's root keeps to read trees of others.
+_KEPT, _LAST_CAPABILITY = 0b110, 63
+_LARGEST_MESSAGE, _MOST_DESCRIPTORS, _INT_BYTES = 65536, 16, 4
+_GPU = ("/dev/nvidia", "/dev/dri", "/dev/kfd")
+
+
+def install(descriptor, folder, empty, event):
+    """Has the client's restore call wait for forks, whose files are in `folder`, which each of them sees as `empty`.
+    `event` is served once before the hooks, as JSON text, or None.
+    """
+    from awslambdaric import lambda_runtime_client, lambda_runtime_hooks_runner
+
+    failure = []
+    if event is not None:
+        hooks = lambda_runtime_hooks_runner.run_before_snapshot
+
+        def run_before_snapshot():
+            lambda_runtime_hooks_runner.run_before_snapshot = hooks
+            try:
+                _warm(event)
+            except Exception as error:
+                failure.append("the warm event failed: %s: %s" % (type(error).__name__, error))
+            hooks()
+
+        lambda_runtime_hooks_runner.run_before_snapshot = run_before_snapshot
+    classes = [kind for kind in vars(lambda_runtime_client).values() if "restore_next" in getattr(kind, "__dict__", ())]
+    originals = [(kind, kind.restore_next) for kind in classes]
+
+    def restore_next(self):
+        for kind, original in originals:
+            kind.restore_next = original
+        _wait(descriptor, (folder, empty), failure)
+        return self.restore_next()
+
+    for kind in classes:
+        kind.restore_next = restore_next
+
+
+def _warm(event):
+    """One event through the handler, as the client would call it."""
+    import importlib
+    import json
+
+    from awslambdaric.lambda_context import LambdaContext
+
+    module, _, name = os.environ["_HANDLER"].rpartition(".")
+    handler = getattr(importlib.import_module(module.replace("/", ".")), name)
+    region, function = os.environ["AWS_REGION"], os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+    arn = "arn:aws:lambda:%s:123456789012:function:%s" % (region, function)
+    context = LambdaContext("00000000-0000-4000-8000-000000000000", None, None, (1 << 62), arn)
+    handler(json.loads(event), context)
+
+
+def _wait(descriptor, folders, refused):
+    """Returns in a fork, or here where there can be none."""
+    import http.client  # noqa: F401, the client is about to need it: once, for all forks
+    import json
+    import socket
+
+    channel = socket.socket(fileno=descriptor)
+    refused = refused or _unsafe(descriptor)
+    if refused:
+        channel.send(json.dumps({"refused": refused}).encode())
+        channel.close()
+        return
+    system = _System()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    notes = _generators()
+    import gc
+
+    gc.collect()
+    # A collection in a fork would write to every object that it shares.
+    gc.freeze()
+    channel.send(json.dumps({"ready": True, "notes": notes}).encode())
+    while True:
+        request, descriptors = _receive(channel)
+        if not request:
+            os._exit(0)
+        request = json.loads(request)
+        if "reap" in request:
+            _, status, used = os.wait4(request["reap"], 0)
+            cpu = int((used.ru_utime + used.ru_stime) * 1e9)
+            channel.send(json.dumps({"status": status, "cpu_ns": cpu, "peak_kib": used.ru_maxrss}).encode())
+            continue
+        try:
+            child = os.fork()
+        except OSError:
+            # The engine notices: nobody says that it is there.
+            child = -1
+        if child == 0:
+            channel.close()
+            _become(request, descriptors, folders, system)
+            return
+        for number in descriptors:
+            os.close(number)
+
+
+def _receive(channel):
+    import socket
+
+    space = socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT_BYTES)
+    request, ancillary, _, _ = channel.recvmsg(_LARGEST_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
+    numbers = []
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            whole = len(content) - len(content) % _INT_BYTES
+            numbers += memoryview(content[:whole]).cast("i").tolist()
+    return request, numbers
+
+
+def _become(request, descriptors, folders, system):
+    """Makes a fork an environment: its own control groups, output, files, and randomness."""
+    import socket
+
+    engine = socket.socket(fileno=descriptors[0])
+    try:
+        for number in descriptors[2:]:
+            os.write(number, b"0")
+            os.close(number)
+        os.setsid()
+        os.dup2(descriptors[1], 1)
+        os.dup2(descriptors[1], 2)
+        os.close(descriptors[1])
+        _reopen(engine.fileno())
+        system.own_temporary_files(request["tmp"], *folders)
+    except Exception as error:
+        engine.send(("failed %s" % error).encode())
+        os._exit(1)
+    engine.send(b"here %d" % os.getpid())
+    if not engine.recv(1):
+        os._exit(0)
+    engine.close()
+    _reseed()
+
+
+def _reopen(engine):
+    """Files keep their place, which forks would share."""
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        path = "/proc/self/fd/%d" % number
+        try:
+            target = os.readlink(path)
+        except OSError:
+            continue
+        if number <= 2 or number == engine or not target.startswith("/") or target.startswith("/dev/"):
+            continue
+        with open("/proc/self/fdinfo/%d" % number) as info:
+            fields = dict(line.split(":", 1) for line in info.read().splitlines() if ":" in line)
+        flags = int(fields["flags"], 8) & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY)
+        opened = os.open(path, flags | os.O_CLOEXEC)
+        try:
+            os.lseek(opened, int(fields["pos"]), os.SEEK_SET)
+        except OSError:
+            pass
+        os.dup2(opened, number, os.get_inheritable(number))
+        os.close(opened)
+
+
+def _reseed():
+    """CPython has seeded `random` anew; the generators of others it does not know. What is not loaded has no state."""
+    numpy = sys.modules.get("numpy.random.mtrand")
+    if numpy is not None:
+        numpy._rand.seed()
+    torch = sys.modules.get("torch.random")
+    if torch is not None:
+        torch.seed()
+
+
+def _generators():
+    """Generators made at init, which are the same in all forks: the function may mean that, so they are told of only."""
+    import gc
+
+    random = sys.modules.get("random")
+    known = {id(getattr(random, "_inst", None)), id(getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None))}
+    found = {}
+    for thing in gc.get_objects():
+        kind = type(thing)
+        name = "%s.%s" % (kind.__module__, kind.__qualname__)
+        numpy = name in ("numpy.random._generator.Generator", "numpy.random.mtrand.RandomState")
+        if (name == "random.Random" or numpy) and id(thing) not in known:
+            found[name] = found.get(name, 0) + 1
+    return [
+        "%d `%s` made at init: the same numbers in every environment, unless seeded anew after the restore" % (count, name)
+        for name, count in sorted(found.items())
+    ]
+
+
+def _unsafe(channel):
+    """What cannot be shared between forks, in words."""
+    return _threads() + _descriptors(channel) + _shared_memory() + _children()
+
+
+def _threads():
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        main = threading.main_thread()
+        alive = [thread for thread in threading.enumerate() if thread is not main]
+        if alive:
+            return ["a live thread, `%s`" % thread.name for thread in alive]
+    # Libraries end their own threads before a fork, if they know of it: those that are there after one stay.
+    import time
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+    os.waitpid(child, 0)
+    own = str(os.getpid())
+    for _ in range(20):
+        others = [task for task in os.listdir("/proc/self/task") if task != own]
+        if not others:
+            return []
+        time.sleep(0.005)
+    return ["a live thread that is not Python's, `%s`" % _name(task) for task in others]
+
+
+def _name(task):
+    try:
+        with open("/proc/self/task/%s/comm" % task) as name:
+            return name.read().strip()
+    except OSError:
+        return task
+
+
+def _descriptors(channel):
+    import socket
+
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        try:
+            target = os.readlink("/proc/self/fd/%d" % number)
+        except OSError:
+            continue
+        if number <= 2 or number == channel:
+            continue
+        if target.startswith("socket:"):
+            with socket.socket(fileno=os.dup(number)) as opened:
+                network = opened.family in (socket.AF_INET, socket.AF_INET6)
+                try:
+                    peer = " to %s:%d" % opened.getpeername()[:2] if network else ""
+                except OSError:
+                    peer = ""
+            found.append("an open network socket" + peer if network else "an open local socket")
+        elif target.startswith("pipe:"):
+            found.append("an open pipe")
+        elif target.startswith("anon_inode:"):
+            kind = target[len("anon_inode:") :].strip("[]")
+            names = {"eventpoll": "an event loop (epoll)", "io_uring": "an io_uring"}
+            found.append(names.get(kind, "an open descriptor of kind `%s`" % kind))
+        elif target.startswith("/memfd:"):
+            found.append("an open memory file, `%s`" % target)
+        elif target.startswith(_GPU):
+            found.append("a GPU, `%s`" % target)
+    return found
+
+
+def _shared_memory():
+    with open("/proc/self/maps") as maps:
+        lines = [line.split(None, 5) for line in maps]
+    paths = {parts[5].strip() if len(parts) > 5 else "" for parts in lines if parts[1][1] == "w" and parts[1][3] == "s"}
+    return ["memory that is shared, `%s`" % path for path in sorted(paths)]
+
+
+def _children():
+    found = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open("/proc/self/task/%s/children" % task) as children:
+                found += children.read().split()
+        except OSError:
+            continue
+    return ["a child process, %s" % child for child in found]
+
+
+class _System:
+    """System calls that Python has no names for. What is loaded for them leaves no trace among the modules."""
+
+    def __init__(self):
+        before = set(sys.modules)
+        import ctypes
+
+        self.ctypes = ctypes
+        self.library = ctypes.CDLL(None, use_errno=True)
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+
+    def _check(self, result):
+        if result != 0:
+            number = self.ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def own_temporary_files(self, temporary, folder, empty):
+        """Another `/tmp`, in mounts of this process's own, and then no right to mount any more."""
+        user, group = os.getuid(), os.getgid()
+        self._check(self.library.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
+        for path, text in (
+            ("setgroups", "deny"),
+            ("uid_map", "%d %d 1" % (user, user)),
+            ("gid_map", "%d %d 1" % (group, group)),
+        ):
+            # The function's own `/proc` is read-only.
+            with open("%s/proc/self/%s" % (folder, path), "w") as file:
+                file.write(text)
+        for source, target in ((temporary, "/tmp"), (empty, folder)):
+            self._check(self.library.mount(source.encode(), target.encode(), None, _MS_BIND, None))
+        for capability in range(_LAST_CAPABILITY + 1):
+            if not _KEPT >> capability & 1:
+                self.library.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        kept = _KEPT if user == 0 else 0
+        header = (self.ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+        self._check(self.library.capset(header, (self.ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)))
