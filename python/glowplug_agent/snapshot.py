@@ -65,13 +65,24 @@ def _warm(event):
     handler(json.loads(event), context)
 
 
+def _speak():
+    """One harmless request, as the client makes them: what that loads is then there for all forks."""
+    import http.client
+
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    connection.connect()
+    connection.request("GET", "/2018-06-01/ping")
+    connection.getresponse().read()
+    connection.close()
+
+
 def _wait(descriptor, folders, refused):
     """Returns in a fork, or here where there can be none."""
-    import http.client  # noqa: F401, the client is about to need it: once, for all forks
     import json
     import socket
 
     channel = socket.socket(fileno=descriptor)
+    _speak()
     refused = refused or _unsafe(descriptor)
     if refused:
         channel.send(json.dumps({"refused": refused}).encode())

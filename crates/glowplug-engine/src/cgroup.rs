@@ -232,10 +232,12 @@ impl Group {
         (!self.folders.is_empty()).then(|| Killer(self.folders.clone()))
     }
 
-    /// The files by which a process joins.
+    /// The files by which a process of one thread joins. Version 1 has one for threads, where joining does not wait for the
+    /// whole host's processes to hold still, which takes milliseconds.
     pub(crate) fn entrances(&self) -> Result<Vec<OwnedFd>> {
         let open = |folder: &Utf8PathBuf| -> Result<OwnedFd> {
-            let file = fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?;
+            let writing = |name: &str| fs::OpenOptions::new().write(true).open(folder.join(name));
+            let file = writing("tasks").or_else(|_| writing("cgroup.procs"))?;
             Ok(file.into_parts().0.into())
         };
         self.folders.iter().map(open).collect()

@@ -22,7 +22,7 @@ use crate::payload::{
 use crate::process::{Making, Process, broken};
 use crate::snapshot::{ISOLATION, RESTORE_TIMEOUT, Said, Template};
 use crate::sources::sources;
-use crate::spec::{Cpu, EnvironmentSpec};
+use crate::spec::{Cpu, EnvironmentSpec, Identity};
 use crate::variables::{function_arn, trace_id};
 use crate::view::{self, Sources};
 use crate::workshop::Room;
@@ -38,6 +38,8 @@ pub struct Environment {
     template: Option<Arc<Template>>,
     /// What its process says that is to be forked.
     pub(crate) said: Said,
+    /// A fork that waits for the word to go on.
+    waiting: Option<Process>,
     pub(crate) engine: Arc<Inner>,
     pub(crate) spec: EnvironmentSpec,
     sources: Sources,
@@ -134,34 +136,43 @@ pub(crate) struct Run {
 impl Environment {
     /// Makes one and runs its init.
     pub(crate) fn start(engine: &Arc<Inner>, spec: &EnvironmentSpec) -> Result<(Self, Init)> {
-        Self::make(engine, spec, engine.workshop.room()?, None, INIT_TIMEOUT)
+        Self::make(engine, spec, engine.workshop.room()?)?.initialised(INIT_TIMEOUT)
     }
 
-    /// Makes one whose processes are forks, and restores it.
-    pub(crate) fn fork(
-        engine: &Arc<Inner>,
-        spec: &EnvironmentSpec,
-        template: &Arc<Template>,
-    ) -> Result<(Self, Init)> {
-        let room = engine.workshop.room_in(&template.folder())?;
-        Self::make(engine, spec, room, Some(Arc::clone(template)), RESTORE_TIMEOUT)
+    fn initialised(mut self, limit: Duration) -> Result<(Self, Init)> {
+        let run = self.run_init(limit, true)?;
+        self.told = self.output.len();
+        Ok((self, run.init))
     }
 
-    fn make(
-        engine: &Arc<Inner>,
-        spec: &EnvironmentSpec,
-        room: Room,
-        template: Option<Arc<Template>>,
-        limit: Duration,
-    ) -> Result<(Self, Init)> {
+    /// Keeps a fork until the environment is needed.
+    pub(crate) fn wait_to_go(&mut self, process: Process) {
+        self.waiting = Some(process);
+    }
+
+    /// Whether it has such a fork, and that lives.
+    pub(crate) fn is_ready_to_go(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|process| process.exchange.ending().is_none())
+    }
+
+    /// Has the fork go on, as an environment with this identity, whose processes are all forks of the template.
+    pub(crate) fn restore(mut self, identity: Identity, template: &Arc<Template>) -> Result<(Self, Init)> {
+        self.spec.identity = identity;
+        self.template = Some(Arc::clone(template));
+        self.initialised(RESTORE_TIMEOUT)
+    }
+
+    /// Makes one without a process.
+    pub(crate) fn make(engine: &Arc<Inner>, spec: &EnvironmentSpec, room: Room) -> Result<Self> {
         let sources = sources(engine, &room, spec)?;
         let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
-        let mut environment = Self {
+        Ok(Self {
             process: None,
             group,
             room,
-            template,
+            template: None,
             said: Said::default(),
+            waiting: None,
             engine: Arc::clone(engine),
             spec: spec.clone(),
             sources,
@@ -171,10 +182,7 @@ impl Environment {
             peak_memory_kib: 0,
             frozen: false,
             _counted: Counted::new(&engine.environments),
-        };
-        let run = environment.run_init(limit, true)?;
-        environment.told = environment.output.len();
-        Ok((environment, run.init))
+        })
     }
 
     /// Gives the function one event and waits for what becomes of it.
@@ -261,10 +269,12 @@ impl Environment {
         let share = share(self.spec.cpu, self.spec.memory_mb);
         self.group
             .set_cpu(share.map(|share| if boosted && self.boosts() { share.max(1.0) } else { share }))?;
-        let process = match self.template.clone() {
-            Some(template) => template.process(self)?,
-            None => self.launch()?,
+        let mut process = match (self.waiting.take(), self.template.clone()) {
+            (Some(fork), _) => fork,
+            (None, Some(template)) => template.process(self)?,
+            (None, None) => self.launch()?,
         };
+        process.go();
         let mut end = process.exchange.wait_init(deadline).map(|end| self.own_entrypoint(end, &process));
         if let Some(InitEnd::Snapshot(said)) = &end {
             self.said = serde_json::from_slice(said).unwrap_or_default();

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::api::Server;
 use crate::cgroup::Killer;
-use crate::clock::{Stamp, epoch, monotonic_ns, peak_memory_kib};
+use crate::clock::{Stamp, epoch, peak_memory_kib};
 use crate::environment::Environment;
 use crate::exchange::Exchange;
-use crate::forks::{Forks, pair};
+use crate::forks::{Born, Forks, pair};
 use crate::guard::{Guard, Ports, Routes, RuntimePort};
 use crate::launch::steps::{Step, c_string};
 use crate::launch::{Isolation, Keeper, Launch, Program, launch};
@@ -85,6 +85,8 @@ pub(crate) struct Process {
     /// Where forks of it are asked for, and where these find their own Runtime APIs.
     pub(crate) forks: Option<Arc<Forks>>,
     routes: Arc<Routes>,
+    /// A fork that waits for the word to go on.
+    born: Option<Born>,
     _server: Server,
     _port: RuntimePort,
 }
@@ -152,6 +154,7 @@ impl Process {
             pid,
             forks: forks.map(|forks| Arc::new(Forks::new(forks))),
             routes,
+            born: None,
             _server: server,
             _port: port,
         })
@@ -171,8 +174,6 @@ impl Process {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from)?;
         rustix::io::ioctl_fionbio(&reader, true).map_err(std::io::Error::from)?;
         let started = Started::default();
-        let now = Stamp { at_ns: monotonic_ns(), cpu_ns: Some(0) };
-        *started.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         let born = forks.fork(temporary, &writer, &environment.group.entrances()?)?;
         let (pid, inner_pid) = (born.pid, born.inner_pid);
         exchange.set_pid(pid);
@@ -189,6 +190,7 @@ impl Process {
             pid,
             forks: None,
             routes: Arc::default(),
+            born: Some(born),
             _server: server,
             _port: port,
         };
@@ -196,8 +198,15 @@ impl Process {
         let watched =
             rustix::process::pidfd_open(watched, PidfdFlags::empty()).map_err(std::io::Error::from)?;
         process.supervisor = Some(watch_fork(watched, inner_pid, pipe, exchange, Arc::clone(forks))?);
-        born.go();
         Ok(process)
+    }
+
+    /// Has a fork go on that waits. What it did before is not the function's.
+    pub(crate) fn go(&mut self) {
+        if let Some(born) = self.born.take() {
+            *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.exchange.stamp());
+            born.go();
+        }
     }
 
     /// When the interpreter was executed; now, if that was not seen.

@@ -5,7 +5,7 @@
 //! goes on. It knows only the address of the Runtime API that it was initialised with: its connections there are led to
 //! its own ([`crate::guard`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use glowplug_core::{Error, Result};
@@ -20,12 +20,20 @@ use crate::process::{Process, broken};
 use crate::spec::{EnvironmentSpec, Identity, Initialization, SnapshotSpec};
 use crate::view;
 
+/// Forks that are kept ready: a fork takes as long as its restore does.
+const SPARES: usize = 2;
+
+/// How long new ones wait, so that the one that was given away has the processors.
+const AFTER: Duration = Duration::from_millis(100);
+
 /// Restoring with its hooks may take 10 s ("Lambda SnapStart" in the developer guide).
 pub(crate) const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An initialised process, and its forks as long as there are any.
 #[derive(Debug)]
 pub struct Template {
+    /// Forks that wait for somebody who needs one.
+    spares: Mutex<Vec<Environment>>,
     environment: Environment,
     forks: Arc<Forks>,
     notes: Vec<String>,
@@ -79,7 +87,10 @@ impl Engine {
         let forks = environment.process.as_ref().and_then(|process| process.forks.clone());
         let started = match forks {
             Some(forks) if said.ready => {
-                Started::Template(Arc::new(Template { environment, forks, notes: said.notes }))
+                let spares = Mutex::default();
+                let template = Arc::new(Template { spares, environment, forks, notes: said.notes });
+                template.refill(self.handle(), Duration::ZERO);
+                Started::Template(template)
             }
             _ => Started::Alone { environment: Box::new(environment), reasons: said.refused },
         };
@@ -123,13 +134,41 @@ impl Template {
     /// The process is gone, or the host has no room for another.
     pub fn fork(self: &Arc<Self>, identity: Identity) -> Result<(Environment, Init)> {
         let identity = Identity { initialization: Initialization::SnapStart, ..identity };
-        let spec = EnvironmentSpec { identity, snapshot: None, ..self.environment.spec.clone() };
-        Environment::fork(&self.environment.engine, &spec, self)
+        let spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = match spare {
+            Some(spare) if spare.is_ready_to_go() => spare,
+            _ => self.spare()?,
+        };
+        let restored = spare.restore(identity, self);
+        self.refill(self.environment.engine.runtime(), AFTER);
+        restored
     }
 
-    /// Where the folders of its forks are.
-    pub(crate) fn folder(&self) -> camino::Utf8PathBuf {
-        self.environment.room.forks()
+    /// A fork that waits.
+    fn spare(&self) -> Result<Environment> {
+        let engine = &self.environment.engine;
+        let room = engine.workshop.room_in(&self.environment.room.forks())?;
+        let spec = EnvironmentSpec { snapshot: None, ..self.environment.spec.clone() };
+        let mut spare = Environment::make(engine, &spec, room)?;
+        spare.wait_to_go(self.process(&spare)?);
+        Ok(spare)
+    }
+
+    /// Makes forks that wait, in a while, where there are too few.
+    fn refill(self: &Arc<Self>, runtime: &tokio::runtime::Handle, after: Duration) {
+        let template = Arc::downgrade(self);
+        runtime.spawn_blocking(move || {
+            std::thread::sleep(after);
+            while let Some(template) = template.upgrade() {
+                let count = template.spares.lock().unwrap_or_else(PoisonError::into_inner).len();
+                if count >= SPARES || template.environment.engine.go_on().is_err() {
+                    return;
+                }
+                // Without one, the next environment waits for its own fork and says what is wrong.
+                let Ok(spare) = template.spare() else { return };
+                template.spares.lock().unwrap_or_else(PoisonError::into_inner).push(spare);
+            }
+        });
     }
 
     /// Makes a process for an environment.
