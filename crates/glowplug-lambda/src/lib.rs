@@ -23,6 +23,7 @@ mod journal;
 mod keeper;
 mod model;
 mod names;
+mod policy;
 mod pool;
 mod service;
 mod store;

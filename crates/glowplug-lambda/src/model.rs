@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::names::qualified_arn;
+use crate::policy::Policy;
 
 /// Everything that an account holds of one function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub(crate) struct Record {
     /// Addresses over HTTP, by `$LATEST` or alias.
     #[serde(default)]
     pub(crate) urls: BTreeMap<String, Url>,
+    /// Who may use it, by `$LATEST` for the function itself, version number or alias; none of them is empty.
+    #[serde(default)]
+    pub(crate) policies: BTreeMap<String, Policy>,
 }
 
 /// An address of a function over HTTP.
@@ -169,6 +173,11 @@ pub(crate) struct LayerVersion {
     pub(crate) architectures: Vec<String>,
     pub(crate) license: Option<String>,
     pub(crate) created: String,
+    /// Who may use it.
+    #[serde(default)]
+    pub(crate) policy: Policy,
+    #[serde(default)]
+    pub(crate) policy_revision: String,
 }
 
 /// A name for a version, or for two of them by weight.
@@ -200,6 +209,7 @@ impl Record {
             tags,
             events: BTreeMap::new(),
             urls: BTreeMap::new(),
+            policies: BTreeMap::new(),
         }
     }
 
@@ -226,11 +236,18 @@ impl Record {
         self.version(&alias.version)
     }
 
+    /// The revision of `$LATEST`, of a version, or of an alias itself.
+    pub(crate) fn revision(&self, qualifier: &str) -> Option<&str> {
+        let alias = self.aliases.get(qualifier).map(|alias| alias.revision.as_str());
+        alias.or_else(|| self.version(qualifier).map(|configuration| configuration.revision.as_str()))
+    }
+
     /// Removes what hangs on a version or an alias that is gone.
     pub(crate) fn forget(&mut self, qualifier: &str) {
         self.provisioned.remove(qualifier);
         self.events.remove(qualifier);
         self.urls.remove(qualifier);
+        self.policies.remove(qualifier);
     }
 
     /// Environments of a version that are to be ready, whatever qualifier asks for them.

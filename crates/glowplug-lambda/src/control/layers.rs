@@ -7,7 +7,8 @@ use super::{body, functions, page};
 use crate::error::ApiError;
 use crate::model::{LayerVersion, Layers, base64_of_hex};
 use crate::names::{is_word, layer_arn};
-use crate::service::Service;
+use crate::policy::Policy;
+use crate::service::{Service, State};
 use crate::time;
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,6 +58,8 @@ impl Service {
             architectures: input.compatible_architectures,
             license: input.license_info,
             created: time::modified(time::now()),
+            policy: Policy::default(),
+            policy_revision: String::new(),
         };
         let mut changed = layers.clone();
         changed.next += 1;
@@ -70,11 +73,8 @@ impl Service {
     /// `GetLayerVersion`.
     pub(crate) fn get_layer(&self, name: &str, version: &str) -> Result<Value, ApiError> {
         let state = self.lock();
-        let number = version.parse().ok();
-        let found =
-            state.layers.get(name).zip(number).and_then(|(layers, number)| layers.versions.get(&number));
-        let found = found.zip(number).ok_or_else(|| missing(name, version))?;
-        Ok(self.shown_layer(name, found.1, found.0))
+        let (number, layer) = found(&state, name, version)?;
+        Ok(self.shown_layer(name, number, layer))
     }
 
     /// `GetLayerVersionByArn`.
@@ -128,6 +128,24 @@ impl Service {
         )
     }
 
+    /// Changes a version of a layer under the lock, and writes it down.
+    pub(super) fn change_layer<T>(
+        &self,
+        name: &str,
+        version: &str,
+        change: impl FnOnce(&mut LayerVersion) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut state = self.lock();
+        let (number, layer) = found(&state, name, version)?;
+        let mut changed = layer.clone();
+        let value = change(&mut changed)?;
+        let mut layers = state.layers.get(name).cloned().unwrap_or_default();
+        layers.versions.insert(number, changed);
+        self.0.store.put_layers(name, &layers)?;
+        state.layers.insert(name.to_owned(), layers);
+        Ok(value)
+    }
+
     fn shown_layer(&self, name: &str, number: u64, version: &LayerVersion) -> Value {
         let mut shown = shown_item(name, number, version);
         shown["LayerArn"] = json!(layer_arn(name, None));
@@ -158,6 +176,17 @@ fn shown_item(name: &str, number: u64, version: &LayerVersion) -> Value {
         shown["LicenseInfo"] = json!(license);
     }
     shown
+}
+
+/// A version of a layer with its number.
+pub(super) fn found<'s>(
+    state: &'s State,
+    name: &str,
+    version: &str,
+) -> Result<(u64, &'s LayerVersion), ApiError> {
+    let number: Option<u64> = version.parse().ok();
+    let layer = number.and_then(|number| Some((number, state.layers.get(name)?.versions.get(&number)?)));
+    layer.ok_or_else(|| missing(name, version))
 }
 
 fn missing(name: &str, version: &str) -> ApiError {

@@ -6,6 +6,7 @@ mod concurrency;
 mod events;
 mod functions;
 mod layers;
+mod permissions;
 mod urls;
 mod versions;
 

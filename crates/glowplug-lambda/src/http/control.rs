@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Asked, Reply, reply};
 use crate::error::{ApiError, Code};
+use crate::names::layer_name;
 use crate::service::Service;
 
 /// The operations of the control API.
@@ -55,6 +56,16 @@ pub(super) fn control(asked: &Asked, service: &Service) -> Result<Reply, ApiErro
         }
         (m, ["2015-03-31", "functions", name, "aliases", alias]) if m == delete => {
             service.delete_alias(&asked.named(name)?, alias)?;
+            (204, Value::Null)
+        }
+        (m, ["2015-03-31", "functions", name, "policy"]) if m == get => {
+            (200, service.get_policy(&asked.named(name)?)?)
+        }
+        (m, ["2015-03-31", "functions", name, "policy"]) if m == post => {
+            (201, service.add_permission(&asked.named(name)?, body)?)
+        }
+        (m, ["2015-03-31", "functions", name, "policy", id]) if m == delete => {
+            service.remove_permission(&asked.named(name)?, id, asked.query("RevisionId"))?;
             (204, Value::Null)
         }
         (m, ["2017-10-31", "functions", name, "concurrency"]) if m == put => {
@@ -112,23 +123,7 @@ pub(super) fn control(asked: &Asked, service: &Service) -> Result<Reply, ApiErro
         (m, ["2021-10-31", "functions", name, "urls"]) if m == get => {
             (200, service.list_urls(&asked.named(name)?, marker, most)?)
         }
-        (m, ["2018-10-31", "layers"]) if m == get => match asked.query("find") {
-            Some("LayerVersion") => (200, service.get_layer_by_arn(asked.query("Arn").unwrap_or_default())?),
-            _ => (200, service.list_layers(marker, most)?),
-        },
-        (m, ["2018-10-31", "layers", name, "versions"]) if m == post => {
-            (201, service.publish_layer(name, body)?)
-        }
-        (m, ["2018-10-31", "layers", name, "versions"]) if m == get => {
-            (200, service.list_layer_versions(name, marker, most)?)
-        }
-        (m, ["2018-10-31", "layers", name, "versions", version]) if m == get => {
-            (200, service.get_layer(name, version)?)
-        }
-        (m, ["2018-10-31", "layers", name, "versions", version]) if m == delete => {
-            service.delete_layer(name, version)?;
-            (204, Value::Null)
-        }
+        (_, ["2018-10-31", "layers", rest @ ..]) => layers(asked, service, rest)?,
         // Nothing of these is kept: that there is none is what a client can be told.
         (m, ["2015-03-31", "event-source-mappings"]) if m == get => (200, json!({"EventSourceMappings": []})),
         (m, ["2021-07-20", "functions", name, "runtime-management-config"]) if m == get => {
@@ -147,11 +142,49 @@ pub(super) fn control(asked: &Asked, service: &Service) -> Result<Reply, ApiErro
             service.untag(arn, &keys.collect::<Vec<_>>())?;
             (204, Value::Null)
         }
-        _ => return Err(ApiError::new(Code::UnknownOperation, "This operation is not served here.")),
+        _ => return Err(unknown()),
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     Ok(match value {
         Value::Null => reply(status, None, Vec::new()),
         value => reply(status, Some("application/json"), value.to_string().into_bytes()),
     })
+}
+
+/// Those of layers; `path` is what follows `layers`.
+fn layers(asked: &Asked, service: &Service, path: &[&str]) -> Result<(u16, Value), ApiError> {
+    let (get, post, delete) = (&Method::GET, &Method::POST, &Method::DELETE);
+    let (marker, most) = asked.page();
+    let body = asked.body.as_ref();
+    let revision = asked.query("RevisionId");
+    Ok(match (&asked.method, path) {
+        (m, []) if m == get => match asked.query("find") {
+            Some("LayerVersion") => (200, service.get_layer_by_arn(asked.query("Arn").unwrap_or_default())?),
+            _ => (200, service.list_layers(marker, most)?),
+        },
+        (m, [name, "versions"]) if m == post => (201, service.publish_layer(layer_name(name), body)?),
+        (m, [name, "versions"]) if m == get => {
+            (200, service.list_layer_versions(layer_name(name), marker, most)?)
+        }
+        (m, [name, "versions", version]) if m == get => (200, service.get_layer(layer_name(name), version)?),
+        (m, [name, "versions", version]) if m == delete => {
+            service.delete_layer(layer_name(name), version)?;
+            (204, Value::Null)
+        }
+        (m, [name, "versions", version, "policy"]) if m == get => {
+            (200, service.get_layer_policy(layer_name(name), version)?)
+        }
+        (m, [name, "versions", version, "policy"]) if m == post => {
+            (201, service.add_layer_permission(layer_name(name), version, revision, body)?)
+        }
+        (m, [name, "versions", version, "policy", id]) if m == delete => {
+            service.remove_layer_permission(layer_name(name), version, id, revision)?;
+            (204, Value::Null)
+        }
+        _ => return Err(unknown()),
+    })
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(Code::UnknownOperation, "This operation is not served here.")
 }

@@ -58,6 +58,11 @@ fn accepted_events_run_or_go_to_their_destination() {
 }
 
 #[test]
+fn permissions_are_kept_and_shown() {
+    scenario("permissions");
+}
+
+#[test]
 fn layers_are_published_and_used() {
     scenario("layers");
 }
