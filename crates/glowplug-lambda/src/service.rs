@@ -13,7 +13,7 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
 
 use crate::error::ApiError;
 use crate::events::Event;
-use crate::model::{Code, Configuration, Layers, Logging, Record};
+use crate::model::{Code, Configuration, Layers, Record};
 use crate::names::Named;
 use crate::pool::Pool;
 use crate::store::Store;
@@ -241,22 +241,17 @@ impl Service {
     /// Adds a function of the file system, or puts its new files in the place of the old ones.
     pub fn add(&self, function: LocalFunction) {
         let configuration = Configuration {
-            function_name: function.name.clone(),
-            version: LATEST.to_owned(),
             runtime: format!("python{}", function.python),
             role: format!("arn:aws:iam::{}:role/local", glowplug_engine::ACCOUNT),
             handler: function.handler,
-            description: String::new(),
             timeout_s: function.timeout_s,
             memory_mb: function.memory_mb,
             environment: function.environment,
             architecture: function.architecture.to_string(),
-            ephemeral_mb: 512,
-            logging: Logging::default(),
             code: Code { sha256: function.digest.clone(), bytes: function.bytes },
-            layers: Vec::new(),
             last_modified: time::modified(time::now()),
             revision: glowplug_engine::uuid(),
+            ..Configuration::new(function.name.clone())
         };
         let LocalFunction { name, tree, layers, digest, keeps, .. } = function;
         let mut state = self.lock();

@@ -45,7 +45,7 @@ impl Service {
         let code = functions::CodeInput {
             zip_file: input.content.zip_file,
             s3_bucket: input.content.s3_bucket,
-            image_uri: None,
+            ..functions::CodeInput::default()
         };
         let code = self.keep(&code)?;
         let mut state = self.lock();

@@ -7,6 +7,7 @@ mod events;
 mod functions;
 mod layers;
 mod permissions;
+mod settings;
 mod urls;
 mod versions;
 

@@ -58,6 +58,16 @@ fn accepted_events_run_or_go_to_their_destination() {
 }
 
 #[test]
+fn settings_work_are_kept_or_are_refused() {
+    scenario("settings");
+}
+
+#[test]
+fn the_ends_of_asynchronous_invokes_are_told() {
+    scenario("destinations");
+}
+
+#[test]
 fn permissions_are_kept_and_shown() {
     scenario("permissions");
 }
