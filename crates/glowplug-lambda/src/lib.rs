@@ -26,8 +26,10 @@ mod names;
 mod policy;
 mod pool;
 mod service;
+mod signature;
 mod store;
 mod time;
 
 pub use http::Server;
 pub use service::{ACCOUNT_CONCURRENCY, Bill, LocalFunction, Log, Options, RuntimeFolder, Runtimes, Service};
+pub use signature::Credentials;

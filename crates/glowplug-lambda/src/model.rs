@@ -37,7 +37,7 @@ pub(crate) struct Record {
 /// An address of a function over HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Url {
-    /// Whether requests must be signed. That they are is asked for, not checked: there are no keys here.
+    /// Whether requests must be signed.
     pub(crate) signed: bool,
     /// `RESPONSE_STREAM` in place of `BUFFERED`.
     pub(crate) streams: bool,

@@ -16,6 +16,7 @@ use crate::events::Event;
 use crate::model::{Code, Configuration, Layers, Record};
 use crate::names::Named;
 use crate::pool::Pool;
+use crate::signature::Credentials;
 use crate::store::Store;
 use crate::time;
 
@@ -57,6 +58,8 @@ pub struct Options {
     pub cpu: Cpu,
     /// What they may reach.
     pub network: Network,
+    /// Whose signatures function URLs accept, beside those of functions themselves.
+    pub credentials: Option<Credentials>,
 }
 
 /// A function of the file system, which is there as long as the program runs.
@@ -280,6 +283,11 @@ impl Service {
     /// Where the service is reached.
     pub(crate) fn endpoint(&self) -> String {
         self.0.address.get().map_or_else(String::new, |address| format!("http://{address}"))
+    }
+
+    /// Everybody whose signatures are accepted.
+    pub(crate) fn credentials(&self) -> Vec<Credentials> {
+        std::iter::once(Credentials::of_functions()).chain(self.0.options.credentials.clone()).collect()
     }
 
     /// Names of all functions.

@@ -263,7 +263,7 @@ const EMULATOR_PORT: u16 = 8080;
 
 impl Serve {
     /// Reads the options of `serve`.
-    pub(crate) fn new(args: ServeArgs, common: &Common) -> Self {
+    pub(crate) fn new(args: ServeArgs, common: &Common, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let ServeArgs { path, port, idle, concurrency, state, watch, price, rie, common: _ } = args;
         Self {
             paths: path,
@@ -279,6 +279,7 @@ impl Serve {
                 concurrency,
                 cpu: common.cpu,
                 network: glowplug_engine::Network::Allow,
+                credentials: credentials(variable),
             },
             watch,
             price,
@@ -286,6 +287,16 @@ impl Serve {
             rie,
         }
     }
+}
+
+/// The user's own keys, where the environment has them, as AWS's tools name them.
+fn credentials(variable: &dyn Fn(&str) -> Option<String>) -> Option<glowplug_lambda::Credentials> {
+    let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+    Some(glowplug_lambda::Credentials {
+        key_id: filled("AWS_ACCESS_KEY_ID")?,
+        secret: filled("AWS_SECRET_ACCESS_KEY")?,
+        token: filled("AWS_SESSION_TOKEN"),
+    })
 }
 
 #[cfg(test)]

@@ -107,6 +107,11 @@ fn functions_have_addresses_over_http() {
 }
 
 #[test]
+fn addresses_that_ask_for_signatures_check_them() {
+    scenario("signed_urls");
+}
+
+#[test]
 fn payloads_are_those_of_awss_own_emulator() {
     let folder = glowplug_test::wheel(glowplug_test::newest(), "aws-sam-cli");
     let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };

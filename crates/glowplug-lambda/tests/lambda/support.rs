@@ -8,7 +8,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::PythonVersion;
 use glowplug_engine::{Cpu, Engine, Network};
-use glowplug_lambda::{ACCOUNT_CONCURRENCY, Options, RuntimeFolder, Server, Service};
+use glowplug_lambda::{ACCOUNT_CONCURRENCY, Credentials, Options, RuntimeFolder, Server, Service};
 use glowplug_test::Client;
 use tempfile::TempDir;
 
@@ -48,6 +48,11 @@ impl Running {
             concurrency,
             cpu: Cpu::Unlimited,
             network: Network::Allow,
+            credentials: Some(Credentials {
+                key_id: "AKIDUSER".to_owned(),
+                secret: "secret".to_owned(),
+                token: None,
+            }),
         };
         let service = Service::open(
             Engine::new().unwrap(),
