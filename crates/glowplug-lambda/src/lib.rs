@@ -14,6 +14,7 @@
 //! Invariants: what a client was told to exist is on the disk; an accepted asynchronous event is run, or sent to its
 //! destination, also after a crash; no more invokes run at once than the account and the function may have.
 
+mod changes;
 mod control;
 mod error;
 mod events;

@@ -171,6 +171,8 @@ pub(crate) struct Inner {
     /// Where the store is, if it ends with the program.
     _temporary: Option<tempfile::TempDir>,
     state: Mutex<State>,
+    /// Orders changes; never waited for by who holds the state.
+    pub(crate) turn: Mutex<()>,
     /// Where the server listens.
     address: OnceLock<SocketAddr>,
     /// The end has come.
@@ -232,8 +234,18 @@ impl Service {
         let state = Mutex::new(State { functions, layers, waiting, ..State::default() });
         let address = OnceLock::new();
         let stopping = AtomicBool::new(false);
-        let inner =
-            Inner { engine, options, runtimes, log, store, _temporary: temporary, state, address, stopping };
+        let inner = Inner {
+            engine,
+            options,
+            runtimes,
+            log,
+            store,
+            _temporary: temporary,
+            state,
+            turn: Mutex::default(),
+            address,
+            stopping,
+        };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -257,6 +269,7 @@ impl Service {
             ..Configuration::new(function.name.clone())
         };
         let LocalFunction { name, tree, layers, digest, keeps, .. } = function;
+        let turn = self.turn();
         let mut state = self.lock();
         state.local.insert((name.clone(), digest), Files { tree, layers, keeps: Some(keeps) });
         match state.functions.get_mut(&name) {
@@ -271,6 +284,7 @@ impl Service {
         let used = functions.get(&name).map(Record::codes).unwrap_or_default();
         local.retain(|(function, digest), _| *function != name || used.contains(digest.as_str()));
         drop(state);
+        drop(turn);
         self.end(retired);
     }
 
@@ -309,28 +323,6 @@ impl Service {
         bill.invokes += 1;
         bill.billed_ms += billed_ms;
         bill.usd += USD_PER_REQUEST + gb_seconds * price;
-    }
-
-    /// Changes a function under the lock, writes it down, and ends environments of the version that `retires` names.
-    pub(crate) fn change<T>(
-        &self,
-        named: &Named,
-        retires: Option<&str>,
-        change: impl FnOnce(&mut Record) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        let mut state = self.lock();
-        let record = state.functions.get(&named.function).ok_or_else(|| named.unqualified_not_found())?;
-        let mut changed = record.clone();
-        let value = change(&mut changed)?;
-        // Functions of the file system come from there.
-        if !state.local.contains_key(&(named.function.clone(), changed.latest.code.sha256.clone())) {
-            self.0.store.put(&named.function, Some(&changed))?;
-        }
-        state.functions.insert(named.function.clone(), changed);
-        let retired = retires.map(|version| state.retire(&named.function, Some(version))).unwrap_or_default();
-        drop(state);
-        self.end(retired);
-        Ok(value)
     }
 
     /// Looks at a function.
@@ -486,6 +478,11 @@ impl State {
     pub(crate) fn reserved_total(&self, but: Option<&str>) -> u32 {
         let others = self.functions.iter().filter(|(name, _)| Some(name.as_str()) != but);
         others.filter_map(|(_, record)| record.reserved).sum()
+    }
+
+    /// Whether what a function runs as `$LATEST` comes from the file system.
+    pub(crate) fn is_local(&self, function: &str, record: &Record) -> bool {
+        self.local.contains_key(&(function.to_owned(), record.latest.code.sha256.clone()))
     }
 
     /// Takes out the environments of a version, or of all: they end when they are dropped, or come back.

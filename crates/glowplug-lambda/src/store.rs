@@ -99,6 +99,12 @@ impl Store {
         self.write(EVENTS, id, event)
     }
 
+    /// Keeps all others from writing, as a slow disk does.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> redb::WriteTransaction {
+        self.database.begin_write().unwrap()
+    }
+
     fn all<T: DeserializeOwned>(&self, table: Table) -> Result<BTreeMap<String, T>> {
         let transaction = self.database.begin_read().map_err(failed)?;
         let table = transaction.open_table(table).map_err(failed)?;

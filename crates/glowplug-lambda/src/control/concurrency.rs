@@ -34,15 +34,15 @@ impl Service {
         let wanted = input
             .reserved_concurrent_executions
             .ok_or_else(|| ApiError::constraint("null", "reservedConcurrentExecutions", "not be null"))?;
-        let others = self.lock().reserved_total(Some(&named.function));
         let account = self.0.options.concurrency;
         let minimum = UNRESERVED_MINIMUM.min(account);
-        if wanted.saturating_add(others).saturating_add(minimum) > account {
-            return Err(ApiError::invalid(format!(
-                "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{minimum}]."
-            )));
-        }
         self.change(named, None, |record| {
+            let others = self.lock().reserved_total(Some(&named.function));
+            if wanted.saturating_add(others).saturating_add(minimum) > account {
+                return Err(ApiError::invalid(format!(
+                    "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{minimum}]."
+                )));
+            }
             let provisioned = record.provisioned_total();
             if wanted < provisioned {
                 return Err(ApiError::invalid(format!(

@@ -92,12 +92,12 @@ impl Service {
         if input.publish {
             configuration = record.publish(None);
         }
-        let mut state = self.lock();
-        if state.functions.contains_key(&named.function) {
+        let turn = self.turn();
+        // Somebody else may have been quicker.
+        if self.lock().functions.contains_key(&named.function) {
             return Err(exists());
         }
-        self.0.store.put(&named.function, Some(&record))?;
-        state.functions.insert(named.function, record);
+        drop(turn.put(&named.function, Some(record))?);
         Ok(configuration.shown(input.publish))
     }
 
@@ -219,14 +219,12 @@ impl Service {
                 Ok(())
             });
         }
-        let mut state = self.lock();
-        if !state.functions.contains_key(&named.function) {
-            return Err(named.unqualified_not_found());
-        }
-        self.0.store.put(&named.function, None)?;
-        state.functions.remove(&named.function);
+        let turn = self.turn();
+        self.look(named, |_| Ok(()))?;
+        let mut state = turn.put(&named.function, None)?;
         let retired = state.retire(&named.function, None);
         drop(state);
+        drop(turn);
         self.end(retired);
         Ok(())
     }

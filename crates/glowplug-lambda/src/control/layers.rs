@@ -48,8 +48,8 @@ impl Service {
             ..functions::CodeInput::default()
         };
         let code = self.keep(&code)?;
-        let mut state = self.lock();
-        let layers = state.layers.entry(name.to_owned()).or_default();
+        let turn = self.turn();
+        let mut layers = self.lock().layers.get(name).cloned().unwrap_or_default();
         let number = layers.next;
         let version = LayerVersion {
             code,
@@ -61,12 +61,10 @@ impl Service {
             policy: Policy::default(),
             policy_revision: String::new(),
         };
-        let mut changed = layers.clone();
-        changed.next += 1;
-        changed.versions.insert(number, version);
-        self.0.store.put_layers(name, &changed)?;
-        let shown = self.shown_layer(name, number, &changed.versions[&number]);
-        state.layers.insert(name.to_owned(), changed);
+        let shown = self.shown_layer(name, number, &version);
+        layers.next += 1;
+        layers.versions.insert(number, version);
+        turn.put_layers(name, layers)?;
         Ok(shown)
     }
 
@@ -86,15 +84,12 @@ impl Service {
 
     /// `DeleteLayerVersion`; functions that use it go on, and one that is not there is deleted too.
     pub(crate) fn delete_layer(&self, name: &str, version: &str) -> Result<(), ApiError> {
-        let mut state = self.lock();
-        let Some(layers) = state.layers.get(name) else { return Ok(()) };
-        let mut changed = layers.clone();
+        let turn = self.turn();
+        let Some(mut layers) = self.lock().layers.get(name).cloned() else { return Ok(()) };
         if let Ok(number) = version.parse::<u64>() {
-            changed.versions.remove(&number);
+            layers.versions.remove(&number);
         }
-        self.0.store.put_layers(name, &changed)?;
-        state.layers.insert(name.to_owned(), changed);
-        Ok(())
+        turn.put_layers(name, layers)
     }
 
     /// `ListLayers`: the latest version of each.
@@ -128,21 +123,19 @@ impl Service {
         )
     }
 
-    /// Changes a version of a layer under the lock, and writes it down.
+    /// Changes a version of a layer.
     pub(super) fn change_layer<T>(
         &self,
         name: &str,
         version: &str,
         change: impl FnOnce(&mut LayerVersion) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let mut state = self.lock();
-        let (number, layer) = found(&state, name, version)?;
-        let mut changed = layer.clone();
-        let value = change(&mut changed)?;
-        let mut layers = state.layers.get(name).cloned().unwrap_or_default();
-        layers.versions.insert(number, changed);
-        self.0.store.put_layers(name, &layers)?;
-        state.layers.insert(name.to_owned(), layers);
+        let turn = self.turn();
+        let number = found(&self.lock(), name, version)?.0;
+        let mut layers = self.lock().layers.get(name).cloned().unwrap_or_default();
+        let layer = layers.versions.get_mut(&number).ok_or_else(|| missing(name, version))?;
+        let value = change(layer)?;
+        turn.put_layers(name, layers)?;
         Ok(value)
     }
 
