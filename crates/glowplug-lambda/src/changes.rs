@@ -52,10 +52,11 @@ impl Turn<'_> {
         record: Option<Record>,
     ) -> Result<MutexGuard<'_, State>, ApiError> {
         let Service(inner) = self.service;
-        // Functions of the file system come from there.
-        let is_local = record.as_ref().is_some_and(|record| self.service.lock().is_local(function, record));
-        if !is_local {
-            inner.store.put(function, record.as_ref())?;
+        match &record {
+            Some(record) if self.service.lock().local_files(&record.latest).is_some() => {
+                inner.store.put_local(function, record)?;
+            }
+            record => inner.store.put(function, record.as_ref())?,
         }
         let mut state = self.service.lock();
         match record {

@@ -18,6 +18,7 @@ mod changes;
 mod control;
 mod error;
 mod events;
+mod folder;
 mod http;
 mod invoke;
 mod journal;

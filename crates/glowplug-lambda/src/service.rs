@@ -134,9 +134,9 @@ const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
 
 /// Files of a version.
 #[derive(Debug, Clone)]
-struct Files {
-    tree: Utf8PathBuf,
-    layers: Vec<Utf8PathBuf>,
+pub(crate) struct Files {
+    pub(crate) tree: Utf8PathBuf,
+    pub(crate) layers: Vec<Utf8PathBuf>,
     keeps: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -144,6 +144,8 @@ struct Files {
 pub(crate) struct State {
     pub(crate) functions: BTreeMap<String, Record>,
     pub(crate) layers: BTreeMap<String, Layers>,
+    /// What is known of functions that were given as paths in an earlier life, until they are given again.
+    remembered: BTreeMap<String, Record>,
     /// Functions of the file system, by their names and the hashes of their files.
     local: BTreeMap<(String, String), Files>,
     /// Function and version → its environments.
@@ -228,10 +230,12 @@ impl Service {
         let layers = store.layers()?;
         let versions = layers.values().flat_map(|layers| layers.versions.values());
         let of_layers = versions.map(|version| version.code.sha256.as_str());
-        let used: BTreeSet<&str> = functions.values().flat_map(Record::codes).chain(of_layers).collect();
+        let remembered = store.local_functions()?;
+        let records = functions.values().chain(remembered.values());
+        let used: BTreeSet<&str> = records.flat_map(Record::codes).chain(of_layers).collect();
         store.remove_unused(&used)?;
         let waiting = store.events()?;
-        let state = Mutex::new(State { functions, layers, waiting, ..State::default() });
+        let state = Mutex::new(State { functions, layers, remembered, waiting, ..State::default() });
         let address = OnceLock::new();
         let stopping = AtomicBool::new(false);
         let inner = Inner {
@@ -272,17 +276,16 @@ impl Service {
         let turn = self.turn();
         let mut state = self.lock();
         state.local.insert((name.clone(), digest), Files { tree, layers, keeps: Some(keeps) });
-        match state.functions.get_mut(&name) {
-            Some(record) => record.latest = configuration,
-            None => {
-                state.functions.insert(name.clone(), Record::new(configuration, BTreeMap::new()));
-            }
-        }
+        // What is served no more lives as long as its environments do; versions have their copies.
+        let served = configuration.code.sha256.clone();
+        state.local.retain(|(function, digest), _| *function != name || *digest == served);
+        let known = state.remembered.remove(&name).or_else(|| state.functions.remove(&name));
+        let record = match known {
+            Some(known) => Record { latest: configuration, ..known },
+            None => Record::new(configuration, BTreeMap::new()),
+        };
+        state.functions.insert(name.clone(), record);
         let retired = state.retire(&name, Some(LATEST));
-        // What no version runs any more lives as long as its environments do.
-        let State { functions, local, .. } = &mut *state;
-        let used = functions.get(&name).map(Record::codes).unwrap_or_default();
-        local.retain(|(function, digest), _| *function != name || used.contains(digest.as_str()));
         drop(state);
         drop(turn);
         self.end(retired);
@@ -383,11 +386,10 @@ impl Service {
         &self,
         configuration: &Configuration,
     ) -> Result<(EnvironmentSpec, Option<Arc<dyn Any + Send + Sync>>), ApiError> {
-        let key = (configuration.function_name.clone(), configuration.code.sha256.clone());
-        let local = self.lock().local.get(&key).cloned();
+        let local = self.lock().local_files(configuration).cloned();
         let mut files = local.unwrap_or_else(|| Files {
             tree: self.0.store.tree(&configuration.code),
-            layers: Vec::new(),
+            layers: self.0.store.layers_of_tree(&configuration.code),
             keeps: None,
         });
         files.layers.extend(configuration.layers.iter().map(|layer| self.0.store.tree(&layer.code)));
@@ -480,9 +482,10 @@ impl State {
         others.filter_map(|(_, record)| record.reserved).sum()
     }
 
-    /// Whether what a function runs as `$LATEST` comes from the file system.
-    pub(crate) fn is_local(&self, function: &str, record: &Record) -> bool {
-        self.local.contains_key(&(function.to_owned(), record.latest.code.sha256.clone()))
+    /// The files of a version, if they are those of a path.
+    pub(crate) fn local_files(&self, configuration: &Configuration) -> Option<&Files> {
+        let Configuration { function_name, code, .. } = configuration;
+        self.local.get(&(function_name.clone(), code.sha256.clone()))
     }
 
     /// Takes out the environments of a version, or of all: they end when they are dropped, or come back.
