@@ -28,3 +28,4 @@ pub use model::{
     Event, Function, Interpreter, LoadOptions, Network, PackageConfig, Runtime, Tree, VerifyConfig,
 };
 pub use runtime::runtime;
+pub use user_files::never_ships;
