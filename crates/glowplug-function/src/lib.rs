@@ -9,6 +9,7 @@ mod archive;
 mod assemble;
 mod dependencies;
 mod elf;
+mod emulated;
 mod interpreter;
 mod listing;
 mod load;
@@ -23,6 +24,7 @@ mod user_files;
 mod uv;
 
 pub use assemble::assemble;
+pub use emulated::Emulated;
 pub use load::load;
 pub use model::{
     Event, Function, Interpreter, LoadOptions, Network, PackageConfig, Runtime, Tree, VerifyConfig,

@@ -10,7 +10,7 @@ use glowplug_cli::{
     TrimLevel,
 };
 use glowplug_core::{Cache, Error, Result};
-use glowplug_function::LoadOptions;
+use glowplug_function::{Emulated, LoadOptions};
 use glowplug_optimize::{self as optimize, BuildOptions, PlanSource, TraceOptions};
 use glowplug_report::TraceOrder;
 
@@ -144,6 +144,7 @@ impl Build {
                 out: Some(out.clone()),
                 keep,
                 events: Vec::new(),
+                emulated: Emulated::default(),
             },
             options: BuildOptions {
                 out,
@@ -221,6 +222,7 @@ impl Trace {
                 out: None,
                 keep: Vec::new(),
                 events: event,
+                emulated: Emulated::default(),
             },
             options: TraceOptions {
                 python: common.python.clone(),
@@ -263,14 +265,23 @@ const EMULATOR_PORT: u16 = 8080;
 
 impl Serve {
     /// Reads the options of `serve`.
-    pub(crate) fn new(args: ServeArgs, common: &Common, variable: &dyn Fn(&str) -> Option<String>) -> Self {
+    ///
+    /// # Errors
+    /// Usage: with `--rie`, a variable of the emulator's is no number where it has to be one.
+    pub(crate) fn new(
+        args: ServeArgs,
+        common: &Common,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         let ServeArgs { path, port, idle, concurrency, state, watch, price, rie, common: _ } = args;
-        Self {
+        let emulated = if rie { Emulated::new(variable)? } else { Emulated::default() };
+        Ok(Self {
             paths: path,
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
                 memory_mb: common.memory_mb,
+                emulated,
                 ..LoadOptions::default()
             },
             options: glowplug_lambda::Options {
@@ -285,7 +296,7 @@ impl Serve {
             price,
             port: port.unwrap_or(if rie { EMULATOR_PORT } else { PORT }),
             rie,
-        }
+        })
     }
 }
 

@@ -30,7 +30,7 @@ const WATCH: Duration = Duration::from_millis(300);
 
 /// Serves until the user stops it.
 pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
-    let settings = Settings::new(args, &console.common, &|name| std::env::var(name).ok());
+    let settings = Settings::new(args, &console.common, &|name| std::env::var(name).ok())?;
     let functions: Vec<Function> =
         settings.paths.iter().map(|path| load(console, path, &settings.load)).collect::<Result<_>>()?;
     if settings.rie && functions.len() != 1 {
