@@ -13,6 +13,7 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network};
 
 use crate::error::ApiError;
 use crate::events::Event;
+use crate::history::History;
 use crate::model::{Code, Configuration, Layers, Record};
 use crate::names::Named;
 use crate::pool::Pool;
@@ -115,23 +116,6 @@ impl LocalFunction {
     }
 }
 
-/// What the invokes of a function would be billed, provisioned concurrency and free tier apart.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Bill {
-    /// How many there were.
-    pub invokes: u64,
-    /// Billed duration in ms, all together.
-    pub billed_ms: u64,
-    /// US dollars.
-    pub usd: f64,
-}
-
-/// Prices in US dollars in us-east-1, of the first tier ("AWS Lambda Pricing", as of 2026-11): a request, and a second
-/// of a GB on x86_64 and on arm64.
-const USD_PER_REQUEST: f64 = 0.20 / 1e6;
-const USD_PER_GB_SECOND: f64 = 0.000_016_666_7;
-const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
-
 /// Files of a version.
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
@@ -154,8 +138,6 @@ pub(crate) struct State {
     pub(crate) busy: BTreeMap<String, u32>,
     /// Configurations for which no environment could be made ahead, by their revisions, and why.
     pub(crate) unready: BTreeMap<String, String>,
-    /// Function → what its invokes are billed.
-    bills: BTreeMap<String, Bill>,
     /// Accepted events that wait, by request id.
     pub(crate) waiting: BTreeMap<String, Event>,
 }
@@ -173,6 +155,7 @@ pub(crate) struct Inner {
     /// Where the store is, if it ends with the program.
     _temporary: Option<tempfile::TempDir>,
     state: Mutex<State>,
+    pub(crate) history: Mutex<History>,
     /// Orders changes; never waited for by who holds the state.
     pub(crate) turn: Mutex<()>,
     /// Where the server listens.
@@ -246,6 +229,7 @@ impl Service {
             store,
             _temporary: temporary,
             state,
+            history: Mutex::default(),
             turn: Mutex::default(),
             address,
             stopping,
@@ -312,22 +296,6 @@ impl Service {
         self.lock().functions.keys().cloned().collect()
     }
 
-    /// What all invokes so far would be billed, by function.
-    pub fn bills(&self) -> BTreeMap<String, Bill> {
-        self.lock().bills.clone()
-    }
-
-    pub(crate) fn bill(&self, configuration: &Configuration, billed_ms: u64) {
-        let arm = configuration.architecture == Architecture::Arm64.to_string();
-        let price = if arm { USD_PER_GB_SECOND_ARM } else { USD_PER_GB_SECOND };
-        let gb_seconds = f64::from(configuration.memory_mb) / 1024.0 * billed_ms as f64 / 1000.0;
-        let mut state = self.lock();
-        let bill = state.bills.entry(configuration.function_name.clone()).or_default();
-        bill.invokes += 1;
-        bill.billed_ms += billed_ms;
-        bill.usd += USD_PER_REQUEST + gb_seconds * price;
-    }
-
     /// Looks at a function.
     pub(crate) fn look<T>(
         &self,
@@ -353,7 +321,8 @@ impl Service {
         let chance = glowplug_engine::random_share();
         let configuration =
             record.resolve(named.qualifier.as_deref(), chance).ok_or_else(|| named.not_found())?.clone();
-        state.check_room(&named.function, self.0.options.concurrency)?;
+        let room = state.check_room(&named.function, self.0.options.concurrency);
+        room.inspect_err(|_| self.throttled(&named.function))?;
         *state.busy.entry(named.function.clone()).or_insert(0) += 1;
         let key = (configuration.function_name.clone(), configuration.version.clone());
         let pool = state.pools.get(&key).cloned();
@@ -460,7 +429,7 @@ impl State {
     /// # Errors
     /// 429 with the reason.
     fn check_room(&self, function: &str, account: u32) -> Result<(), ApiError> {
-        let busy = |name: &str| self.busy.get(name).copied().unwrap_or(0);
+        let busy = |name: &str| self.busy_of(name);
         let reserved = self.functions.get(function).and_then(|record| record.reserved);
         if let Some(reserved) = reserved {
             if busy(function) >= reserved {
@@ -474,6 +443,11 @@ impl State {
             return Err(ApiError::throttled("ConcurrentInvocationLimitExceeded"));
         }
         Ok(())
+    }
+
+    /// Invokes of a function that run now.
+    pub(crate) fn busy_of(&self, function: &str) -> u32 {
+        self.busy.get(function).copied().unwrap_or(0)
     }
 
     /// Concurrency that functions have for themselves, one apart.

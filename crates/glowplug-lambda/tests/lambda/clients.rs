@@ -129,6 +129,11 @@ fn payloads_are_those_of_awss_own_emulator() {
 }
 
 #[test]
+fn people_see_what_goes_on() {
+    scenario("status");
+}
+
+#[test]
 fn the_aws_command_line_is_served() {
     scenario("command_line");
 }
