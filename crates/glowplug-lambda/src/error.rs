@@ -28,6 +28,7 @@ pub(crate) enum Code {
     TooManyRequests,
     Service,
     UnknownOperation,
+    AccessDenied,
 }
 
 impl Code {
@@ -47,6 +48,7 @@ impl Code {
             Self::RequestTooLarge => (413, "RequestTooLargeException", "message"),
             Self::TooManyRequests => (429, "TooManyRequestsException", "message"),
             Self::Service => (500, "ServiceException", "Message"),
+            Self::AccessDenied => (403, "AccessDeniedException", "Message"),
             Self::UnknownOperation => (404, "UnknownOperationException", "message"),
         }
     }

@@ -5,6 +5,7 @@
 mod control;
 mod event_stream;
 mod invoke;
+mod origin;
 mod page;
 mod url;
 
@@ -162,6 +163,7 @@ async fn answer(asked: Asked, service: Service, emulates: Option<String>) -> Res
     if let Some(page) = page::answer(&asked, &service) {
         return Ok(page);
     }
+    origin::check(&asked)?;
     let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
     match (&asked.method, path.as_slice()) {
         (&Method::POST, path) if path == EMULATOR && emulates.is_some() => {

@@ -43,7 +43,7 @@ pub(super) fn answer(asked: &Asked, service: &Service) -> Option<Reply> {
 }
 
 /// Whether a `Host` header names this machine itself, and not only an address that leads to it.
-pub(super) fn is_here(host: &str) -> bool {
+fn is_here(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

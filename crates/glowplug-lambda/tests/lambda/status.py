@@ -37,15 +37,21 @@ def status(client, endpoint):
     assert (code, headers["content-type"]) == (200, "text/html; charset=utf-8") and b"glowplug serve" in body
     # Nobody else may show it in a frame, or read it.
     assert "frame-ancestors 'none'" in headers["content-security-policy"] and "access-control-allow-origin" not in headers
+    # Nor may a page have a visitor's browser change something here, or call a function.
+    for origin in ["https://evil.example", "null", endpoint.replace("127.0.0.1", "evil.example")]:
+        invoke = "/2015-03-31/functions/f/invocations"
+        assert ask(endpoint, invoke, method="POST", headers={"Origin": origin})[0] == 403, origin
+    assert ask(endpoint, "/2015-03-31/functions", headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert ask(endpoint, "/2015-03-31/functions", headers={"Sec-Fetch-Site": "none"})[0] == 200, "somebody at the address bar"
     for path in ["/", "/_glowplug/status"]:
         assert ask(endpoint, path, host="evil.example")[0] == 404
         assert ask(endpoint, path, method="POST")[0] == 404
 
 
-def ask(endpoint, path, method="GET", host=None):
+def ask(endpoint, path, method="GET", host=None, headers=()):
     """Status, headers by their names in lower case, body."""
     there = urllib.parse.urlsplit(endpoint).netloc
     connection = http.client.HTTPConnection(there)
-    connection.request(method, path, headers={"Host": host or there})
+    connection.request(method, path, headers={"Host": host or there, **dict(headers)})
     answer = connection.getresponse()
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
