@@ -111,7 +111,7 @@ fn what_is_not_served_is_said() {
     for (method, path) in [
         ("POST", "/2015-03-31/event-source-mappings"),
         ("POST", "/"),
-        ("GET", "/2020-06-30/functions/f/code-signing-config"),
+        ("GET", "/2024-08-31/functions/f/recursion-config"),
     ] {
         let (status, body) = ask(method, &running, path, &Value::Null);
         assert_eq!((status, &body["message"]), (404, &json!("This operation is not served here.")), "{path}");

@@ -87,6 +87,8 @@ def refused_by_name(client):
     ]:
         message = refused(lambda: create(client, "h", APP, **{member: value}), INVALID)
         assert message.startswith(member + ": "), message
+    # Terraform asks for it of every function.
+    assert client.get_function_code_signing_config(FunctionName="g")["CodeSigningConfigArn"] == ""
     assert create(client, "h", APP, ImageConfig={})["FunctionName"] == "h", "nothing is asked for"
     refused(lambda: client.update_function_code(FunctionName="h", ImageUri="i"), INVALID)
     long = dict(FunctionName="h", Description="x" * 257)
