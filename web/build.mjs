@@ -1,4 +1,4 @@
-// Bundles src/ into the one page that glowplug-report embeds. `--check` says whether the checked-in page is current.
+// Bundles src/ into the two pages that crates embed, one file each. `--check` says whether the checked-in pages are current.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -6,7 +6,12 @@ import path from "node:path";
 import * as esbuild from "esbuild";
 
 const folder = path.dirname(fileURLToPath(import.meta.url));
-const asset = path.join(folder, "../crates/glowplug-report/assets/page.html");
+
+/** The pages: where each goes, and what it is made of. */
+const PAGES = [
+  { asset: "crates/glowplug-report/assets/page.html", script: "src/main.js", style: "src/page.css", template: "src/template.html" },
+  { asset: "crates/glowplug-lambda/assets/status.html", script: "src/status/main.js", style: "src/status/status.css", template: "src/status/status.html" },
+];
 
 /** One bundled file as text: scripts or styles, by the name of `entry`. */
 async function bundle(entry) {
@@ -45,27 +50,30 @@ async function licences(inputs) {
   return blocks.join("\n\n").replaceAll("--", "- -");
 }
 
-/** The whole page, with its placeholders for title and data left in. */
-async function page() {
-  const script = await bundle("src/main.js");
-  const style = await bundle("src/page.css");
-  const template = await readFile(path.join(folder, "src/template.html"), "utf8");
-  const parts = {
+/** A whole page, with the placeholders of what the program fills in left in. */
+async function page(parts) {
+  const script = await bundle(parts.script);
+  const style = await bundle(parts.style);
+  const template = await readFile(path.join(folder, parts.template), "utf8");
+  const filled = {
     LICENCES: await licences([...script.inputs, ...style.inputs]),
     STYLE: style.text,
     SCRIPT: script.text,
   };
-  return template.replace(/\{\{(LICENCES|STYLE|SCRIPT)\}\}/g, (_, name) => parts[name]);
+  return template.replace(/\{\{(LICENCES|STYLE|SCRIPT)\}\}/g, (_, name) => filled[name]);
 }
 
-const made = await page();
-if (process.argv.includes("--check")) {
-  const present = await readFile(asset, "utf8").catch(() => "");
-  if (present !== made) {
-    console.error("crates/glowplug-report/assets/page.html is not what web/src makes: run `npm run build` in web/");
-    process.exitCode = 1;
+for (const parts of PAGES) {
+  const asset = path.join(folder, "..", parts.asset);
+  const made = await page(parts);
+  if (process.argv.includes("--check")) {
+    const present = await readFile(asset, "utf8").catch(() => "");
+    if (present !== made) {
+      console.error(`${parts.asset} is not what web/src makes: run \`npm run build\` in web/`);
+      process.exitCode = 1;
+    }
+  } else {
+    await writeFile(asset, made);
+    console.log(`${path.basename(asset)}: ${(made.length / 1000).toFixed(0)} kB`);
   }
-} else {
-  await writeFile(asset, made);
-  console.log(`page.html: ${(made.length / 1000).toFixed(0)} kB`);
 }

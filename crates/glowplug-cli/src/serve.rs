@@ -76,7 +76,8 @@ pub struct ServeArgs {
     #[arg(long)]
     pub price: bool,
 
-    /// Answer where AWS's runtime interface emulator does, for one function: its port, its path
+    /// Answer where AWS's runtime interface emulator does, for one function: its port, its path, and its variables over the
+    /// configuration
     #[arg(long)]
     pub rie: bool,
 

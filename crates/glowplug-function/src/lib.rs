@@ -9,6 +9,7 @@ mod archive;
 mod assemble;
 mod dependencies;
 mod elf;
+mod emulated;
 mod interpreter;
 mod listing;
 mod load;
@@ -23,8 +24,10 @@ mod user_files;
 mod uv;
 
 pub use assemble::assemble;
+pub use emulated::Emulated;
 pub use load::load;
 pub use model::{
     Event, Function, Interpreter, LoadOptions, Network, PackageConfig, Runtime, Tree, VerifyConfig,
 };
 pub use runtime::runtime;
+pub use user_files::never_ships;

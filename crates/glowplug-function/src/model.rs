@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8PathBuf;
 use glowplug_core::{Architecture, PythonVersion};
 
+use crate::emulated::Emulated;
+
 /// What the command line says about the function, over what its files say.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -20,6 +22,8 @@ pub struct LoadOptions {
     pub keep: Vec<String>,
     /// `--event` files, which replace the configured ones.
     pub events: Vec<Utf8PathBuf>,
+    /// With `--rie`, what the environment says in the place of the configuration.
+    pub emulated: Emulated,
 }
 
 /// Everything that is known about a function before anything is installed.

@@ -149,11 +149,17 @@ impl Selection<'_> {
     /// Whether the file or folder at `path`, relative, stays behind.
     fn skips(&self, path: &Utf8Path) -> bool {
         let name = path.file_name().unwrap_or_default();
-        NEVER.contains(&name)
-            || self.excluded.contains(path)
+        self.excluded.contains(path)
             || (name == "__pycache__" && !self.built)
-            || [OUTPUT_MARKER, "pyvenv.cfg"].iter().any(|mark| self.folder.join(path).join(mark).is_file())
+            || never_ships(&self.folder.join(path))
     }
+}
+
+/// Whether a file or folder is no part of a function, wherever it is: what tools keep for themselves, a virtual
+/// environment, what a build wrote.
+pub fn never_ships(path: &Utf8Path) -> bool {
+    NEVER.contains(&path.file_name().unwrap_or_default())
+        || [OUTPUT_MARKER, "pyvenv.cfg"].iter().any(|mark| path.join(mark).is_file())
 }
 
 fn too_much(folder: &Utf8Path) -> Error {

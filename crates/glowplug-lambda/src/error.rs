@@ -23,10 +23,12 @@ pub(crate) enum Code {
     Validation,
     ResourceConflict,
     PreconditionFailed,
+    PolicyLengthExceeded,
     RequestTooLarge,
     TooManyRequests,
     Service,
     UnknownOperation,
+    AccessDenied,
 }
 
 impl Code {
@@ -42,9 +44,11 @@ impl Code {
             Self::Validation => (400, "ValidationException", "message"),
             Self::ResourceConflict => (409, "ResourceConflictException", "message"),
             Self::PreconditionFailed => (412, "PreconditionFailedException", "message"),
+            Self::PolicyLengthExceeded => (400, "PolicyLengthExceededException", "message"),
             Self::RequestTooLarge => (413, "RequestTooLargeException", "message"),
             Self::TooManyRequests => (429, "TooManyRequestsException", "message"),
             Self::Service => (500, "ServiceException", "Message"),
+            Self::AccessDenied => (403, "AccessDeniedException", "Message"),
             Self::UnknownOperation => (404, "UnknownOperationException", "message"),
         }
     }

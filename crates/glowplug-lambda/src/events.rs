@@ -1,5 +1,5 @@
 //! Asynchronous invokes: accepted once they are on the disk, run until they succeed, tried again as Lambda does, and in
-//! the end sent to where the function's failures go.
+//! the end told to the function's destinations and its dead letter target.
 
 use std::time::Duration;
 
@@ -23,8 +23,11 @@ const PAUSES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(2)];
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
-/// How long after its acceptance a failure is still told to a destination that does not take it.
+/// How long after its acceptance the end of an event is still told to a destination that does not take it.
 const TELLING: Duration = Duration::from_hours(12);
+
+/// What a destination begins with that is a file.
+pub(crate) const FILE: &str = "file:///";
 
 /// An accepted event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,11 +47,31 @@ pub(crate) struct Event {
     accepted_ms: u64,
     /// When it runs next, in ms since 1970.
     pub(crate) due_ms: u64,
-    /// What became of failures when it was accepted.
+    /// What was to become of it when it was accepted.
     configuration: EventConfiguration,
-    /// It has failed for good, and this is to be told.
-    failure: Option<Value>,
+    /// The dead letter target, if there is one that is served here.
+    #[serde(default)]
+    dead_letter: Option<String>,
+    /// It has come to its end.
+    #[serde(default)]
+    ended: bool,
+    /// What is still to be told of that.
+    #[serde(default)]
+    letters: Vec<Letter>,
 }
+
+/// A record on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Letter {
+    /// A function's ARN, or `file:///PATH`.
+    destination: String,
+    record: Value,
+    /// It is a message of a queue: a function gets it as queues give them.
+    queued: bool,
+}
+
+/// The condition in the record of an event that succeeded.
+const SUCCESS: &str = "Success";
 
 /// What becomes of an event after a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +102,9 @@ impl Service {
             accepted_ms: now,
             due_ms: now,
             configuration: self.event_configuration(named),
-            failure: None,
+            dead_letter: self.dead_letter(named),
+            ended: false,
+            letters: Vec::new(),
         };
         self.0.store.put_event(&event.request_id, Some(&event))?;
         let id = event.request_id.clone();
@@ -99,7 +124,7 @@ impl Service {
     /// Runs an event once and sees to what comes after.
     pub(crate) async fn run_event(&self, event: Event) {
         let mut result = Err(ApiError::new(Code::Service, "the event was not run"));
-        if event.failure.is_none() {
+        if !event.ended {
             match event.call() {
                 Ok(call) => {
                     let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -121,18 +146,25 @@ impl Service {
     /// Writes down what becomes of an event after a try. What the disk does not take stays as it was there: the event runs
     /// again when the program starts anew.
     fn follow_up(&self, mut event: Event, result: &Result<Answer, ApiError>) {
-        if event.failure.is_none() {
+        if !event.ended {
             let configuration = event.configuration.clone();
-            match event.after(result, &configuration, now_ms()) {
-                Next::Done => {}
+            let condition = match event.after(result, &configuration, now_ms()) {
                 Next::Again(due_ms) => return self.put_off(event, due_ms),
-                Next::Failed(condition) => event.failure = Some(event.told_failure(condition, result)),
-            }
+                Next::Done => SUCCESS,
+                Next::Failed(condition) => condition,
+            };
+            event.ended = true;
+            event.letters = event.letters_of(condition, result);
         }
-        if let (Some(failure), Some(destination)) =
-            (event.failure.clone(), event.configuration.on_failure.clone())
-            && let Err(error) = self.send(&destination, &failure)
-        {
+        let mut error = None;
+        event.letters.retain(|letter| match self.send(letter) {
+            Ok(()) => false,
+            Err(failed) => {
+                error = Some(failed);
+                true
+            }
+        });
+        if let Some(error) = error {
             let now = now_ms();
             if now < event.accepted_ms + TELLING.as_millis() as u64 {
                 return self.put_off(event, now + LONGEST_BACKOFF.as_millis() as u64);
@@ -155,8 +187,17 @@ impl Service {
         found.cloned().unwrap_or_default()
     }
 
-    /// Sends a record of a failure to a file, a line each, or to a function.
-    fn send(&self, destination: &str, record: &Value) -> Result<()> {
+    /// Where events that fail for good go, if it is a place that is served here.
+    fn dead_letter(&self, named: &Named) -> Option<String> {
+        let state = self.lock();
+        let record = state.functions.get(&named.function)?;
+        let target = record.resolve(named.qualifier.as_deref(), 1.0)?.dead_letter.clone();
+        target.filter(|target| target.starts_with(FILE) || Named::parse(target, None).is_ok())
+    }
+
+    /// Sends a record to a file, a line each, or to a function.
+    fn send(&self, letter: &Letter) -> Result<()> {
+        let Letter { destination, record, queued } = letter;
         if let Some(path) = destination.strip_prefix("file://") {
             use std::io::Write as _;
             let mut file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
@@ -165,14 +206,15 @@ impl Service {
             return Ok(());
         }
         let named = Named::parse(destination, None).map_err(|error| unsent(destination, &error))?;
-        let body = record.to_string().into_bytes().into();
+        let event = if *queued { json!({"Records": [record]}) } else { record.clone() };
+        let body = event.to_string().into_bytes().into();
         let call = Call::new(named, body);
         self.accept(&call).map(|_| ()).map_err(|error| unsent(destination, &error))
     }
 }
 
 fn unsent(destination: &str, error: &ApiError) -> Error {
-    Error::input("cannot send a failed event to its destination").cause(&error.message).place(destination)
+    Error::input("cannot tell a destination of an event").cause(&error.message).place(destination)
 }
 
 fn now_ms() -> u64 {
@@ -223,11 +265,28 @@ impl Event {
         Next::Again(due)
     }
 
-    /// The record of a failure ("Asynchronous invocation record" in the developer guide).
-    fn told_failure(&self, condition: &str, result: &Result<Answer, ApiError>) -> Value {
-        let payload = base64::engine::general_purpose::STANDARD.decode(&self.payload).unwrap_or_default();
-        let json_of = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    /// What is told of its end, and to whom.
+    fn letters_of(&self, condition: &str, result: &Result<Answer, ApiError>) -> Vec<Letter> {
+        let succeeded = condition == SUCCESS;
+        let destination =
+            if succeeded { &self.configuration.on_success } else { &self.configuration.on_failure };
+        let record = destination.as_ref().map(|destination| Letter {
+            destination: destination.clone(),
+            record: self.record(condition, result),
+            queued: false,
+        });
+        let dead = self.dead_letter.as_ref().filter(|_| !succeeded).map(|target| Letter {
+            destination: target.clone(),
+            record: self.dead_letter_message(result),
+            queued: true,
+        });
+        record.into_iter().chain(dead).collect()
+    }
+
+    /// The record of an invoke ("Asynchronous invocation record" in the developer guide).
+    fn record(&self, condition: &str, result: &Result<Answer, ApiError>) -> Value {
         let named = Named { function: self.function.clone(), qualifier: self.qualifier.clone() };
+        let invokes = if condition == SUCCESS { self.attempts + 1 } else { self.attempts };
         let mut record = json!({
             "version": "1.0",
             "timestamp": time::logged(time::now()),
@@ -235,17 +294,52 @@ impl Event {
                 "requestId": self.request_id,
                 "functionArn": named.arn(),
                 "condition": condition,
-                "approximateInvokeCount": self.attempts,
+                "approximateInvokeCount": invokes,
             },
-            "requestPayload": json_of(&payload),
+            "requestPayload": json_of(&self.bytes()),
         });
         if let Ok(answer) = result {
-            record["responseContext"] =
-                json!({"statusCode": 200, "executedVersion": answer.version, "functionError": "Unhandled"});
+            record["responseContext"] = json!({"statusCode": 200, "executedVersion": answer.version});
+            if answer.failed {
+                record["responseContext"]["functionError"] = json!("Unhandled");
+            }
             record["responsePayload"] = json_of(&answer.payload);
         }
         record
     }
+
+    /// The message of a dead letter queue, as SQS gives messages to functions: the event, with what became of it
+    /// ("Dead-letter queues" in the developer guide).
+    fn dead_letter_message(&self, result: &Result<Answer, ApiError>) -> Value {
+        let (status, message) = match result {
+            Ok(answer) => {
+                let told = json_of(&answer.payload)["errorMessage"].as_str().map(str::to_owned);
+                (200, told.unwrap_or_default())
+            }
+            Err(error) => (error.code.status(), error.message.clone()),
+        };
+        let attribute = |kind: &str, value: &str| json!({"stringValue": value, "dataType": kind});
+        json!({
+            "messageId": glowplug_engine::uuid(),
+            "body": String::from_utf8_lossy(&self.bytes()),
+            "messageAttributes": {
+                "RequestID": attribute("String", &self.request_id),
+                "ErrorCode": attribute("Number", &status.to_string()),
+                // The first kilobyte of it (the same page).
+                "ErrorMessage": attribute("String", &message.chars().take(1024).collect::<String>()),
+            },
+            "eventSource": "aws:sqs",
+        })
+    }
+
+    /// Its payload.
+    fn bytes(&self) -> Vec<u8> {
+        base64::engine::general_purpose::STANDARD.decode(&self.payload).unwrap_or_default()
+    }
+}
+
+fn json_of(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -265,7 +359,9 @@ mod tests {
             accepted_ms: 1_000_000,
             due_ms: 1_000_000,
             configuration: EventConfiguration::default(),
-            failure: None,
+            dead_letter: None,
+            ended: false,
+            letters: Vec::new(),
         }
     }
 
@@ -308,10 +404,29 @@ mod tests {
         let mut event = event();
         let result = answer(true);
         event.after(&result, &EventConfiguration { retries: 0, ..Default::default() }, 1_000_000);
-        let record = event.told_failure("RetriesExhausted", &result);
+        let record = event.record("RetriesExhausted", &result);
         assert_eq!(record["requestContext"]["approximateInvokeCount"], 1);
         assert_eq!(record["requestPayload"], json!({"a": 1}));
         assert_eq!(record["responsePayload"], json!({"errorType": "E"}));
         assert_eq!(record["responseContext"]["functionError"], "Unhandled");
+    }
+
+    #[test]
+    fn the_end_of_an_event_is_told_to_those_whom_it_concerns() {
+        let mut event = event();
+        let told = |event: &Event, condition| {
+            let letters = event.letters_of(condition, &answer(condition != SUCCESS));
+            letters.into_iter().map(|letter| letter.destination).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&event, SUCCESS), Vec::<String>::new());
+        event.configuration.on_success = Some("good".to_owned());
+        event.configuration.on_failure = Some("bad".to_owned());
+        event.dead_letter = Some("dead".to_owned());
+        assert_eq!(told(&event, SUCCESS), ["good"]);
+        assert_eq!(told(&event, "RetriesExhausted"), ["bad", "dead"]);
+        let message = event.dead_letter_message(&Err(ApiError::not_found("gone")));
+        assert_eq!(message["body"], "{\"a\":1}");
+        assert_eq!(message["messageAttributes"]["ErrorCode"]["stringValue"], "404");
+        assert_eq!(message["messageAttributes"]["RequestID"]["stringValue"], "id");
     }
 }

@@ -163,7 +163,8 @@ impl Listener for Hearing {
             time: &time::logged(time::now()),
         }
         .journal();
-        self.service.bill(configuration, journal.billed_ms);
+        let init = self.cold.as_ref().map(|cold| &cold.init);
+        self.service.remember(configuration, init, &invocation, journal.billed_ms);
         if let Some((mut answer, answered)) = self.answer.take() {
             answer.log_tail = tail(&journal.text).to_vec();
             answered(Ok(answer));

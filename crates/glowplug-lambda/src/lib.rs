@@ -14,20 +14,28 @@
 //! Invariants: what a client was told to exist is on the disk; an accepted asynchronous event is run, or sent to its
 //! destination, also after a crash; no more invokes run at once than the account and the function may have.
 
+mod changes;
 mod control;
 mod error;
 mod events;
+mod folder;
+mod history;
 mod http;
 mod invoke;
 mod journal;
 mod keeper;
 mod model;
 mod names;
+mod policy;
 mod pool;
 mod service;
+mod signature;
+mod status;
 mod store;
 mod template;
 mod time;
 
+pub use history::Bill;
 pub use http::Server;
-pub use service::{ACCOUNT_CONCURRENCY, Bill, LocalFunction, Log, Options, RuntimeFolder, Runtimes, Service};
+pub use service::{ACCOUNT_CONCURRENCY, LocalFunction, Log, Options, RuntimeFolder, Runtimes, Service};
+pub use signature::Credentials;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::names::qualified_arn;
+use crate::policy::Policy;
 
 /// Runtimes for functions that bring their own `bootstrap`.
 pub(crate) const PROVIDED: [&str; 2] = ["provided.al2", "provided.al2023"];
@@ -37,12 +38,15 @@ pub(crate) struct Record {
     /// Addresses over HTTP, by `$LATEST` or alias.
     #[serde(default)]
     pub(crate) urls: BTreeMap<String, Url>,
+    /// Who may use it, by `$LATEST` for the function itself, version number or alias; none of them is empty.
+    #[serde(default)]
+    pub(crate) policies: BTreeMap<String, Policy>,
 }
 
 /// An address of a function over HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Url {
-    /// Whether requests must be signed. That they are is asked for, not checked: there are no keys here.
+    /// Whether requests must be signed.
     pub(crate) signed: bool,
     /// `RESPONSE_STREAM` in place of `BUFFERED`.
     pub(crate) streams: bool,
@@ -52,15 +56,18 @@ pub(crate) struct Url {
     pub(crate) last_modified: String,
 }
 
-/// What becomes of asynchronous invokes that fail.
+/// What becomes of asynchronous invokes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EventConfiguration {
     /// Times that a failed event is run again.
     pub(crate) retries: u32,
     /// How old an event may get, in seconds.
     pub(crate) age_s: u32,
-    /// A function's ARN, or `file:///PATH`.
+    /// Where the records of those go that failed for good: a function's ARN, or `file:///PATH`.
     pub(crate) on_failure: Option<String>,
+    /// And of those that succeeded.
+    #[serde(default)]
+    pub(crate) on_success: Option<String>,
     /// In seconds since 1970.
     pub(crate) last_modified_s: u64,
 }
@@ -68,7 +75,7 @@ pub(crate) struct EventConfiguration {
 impl Default for EventConfiguration {
     /// Lambda's own: two retries within six hours.
     fn default() -> Self {
-        Self { retries: 2, age_s: 21_600, on_failure: None, last_modified_s: 0 }
+        Self { retries: 2, age_s: 21_600, on_failure: None, on_success: None, last_modified_s: 0 }
     }
 }
 
@@ -96,9 +103,52 @@ pub(crate) struct Configuration {
     /// Later ones over earlier ones.
     #[serde(default)]
     pub(crate) layers: Vec<LayerUse>,
+    /// Whether requests are traced (`TracingConfig`: `Active` in place of `PassThrough`).
+    #[serde(default)]
+    pub(crate) traced: bool,
+    /// Whether published versions start from a snapshot (`SnapStart`: `PublishedVersions` in place of `None`); said of
+    /// `$LATEST`, it is so for what is published of it.
+    #[serde(default)]
+    pub(crate) snap_start: bool,
+    /// Where asynchronous events go that failed for good.
+    #[serde(default)]
+    pub(crate) dead_letter: Option<String>,
+    #[serde(default)]
+    pub(crate) on_aws: OnAws,
     /// ISO 8601 with milliseconds and the offset, as Lambda writes it.
     pub(crate) last_modified: String,
     pub(crate) revision: String,
+}
+
+/// What means something on AWS alone: kept and shown, so that what sets it goes on working.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct OnAws {
+    pub(crate) vpc: Option<Vpc>,
+    /// The key of the environment's variables.
+    pub(crate) kms_key: Option<String>,
+    /// The key of the zip.
+    pub(crate) source_key: Option<String>,
+    pub(crate) file_systems: Vec<FileSystem>,
+}
+
+/// `VpcConfig` of the service model.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Vpc {
+    pub(crate) subnet_ids: Vec<String>,
+    pub(crate) security_group_ids: Vec<String>,
+    ipv6_allowed_for_dual_stack: bool,
+}
+
+/// `FileSystemConfig` of the service model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct FileSystem {
+    arn: String,
+    local_mount_path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    s3_files_config: Option<Value>,
 }
 
 /// How a version logs.
@@ -110,12 +160,15 @@ pub(crate) struct Logging {
     pub(crate) application_level: Option<String>,
     /// The least level of the service's lines, for JSON.
     pub(crate) system_level: Option<String>,
+    /// The log group, where it is not the function's own.
+    #[serde(default)]
+    pub(crate) group: Option<String>,
 }
 
 impl Logging {
     /// `LoggingConfig` of the service model.
     fn shown(&self, function: &str) -> Value {
-        let group = format!("/aws/lambda/{function}");
+        let group = self.group.clone().unwrap_or_else(|| format!("/aws/lambda/{function}"));
         if !self.json {
             return json!({"LogFormat": "Text", "LogGroup": group});
         }
@@ -178,6 +231,11 @@ pub(crate) struct LayerVersion {
     pub(crate) architectures: Vec<String>,
     pub(crate) license: Option<String>,
     pub(crate) created: String,
+    /// Who may use it.
+    #[serde(default)]
+    pub(crate) policy: Policy,
+    #[serde(default)]
+    pub(crate) policy_revision: String,
 }
 
 /// A name for a version, or for two of them by weight.
@@ -209,6 +267,7 @@ impl Record {
             tags,
             events: BTreeMap::new(),
             urls: BTreeMap::new(),
+            policies: BTreeMap::new(),
         }
     }
 
@@ -235,11 +294,18 @@ impl Record {
         self.version(&alias.version)
     }
 
+    /// The revision of `$LATEST`, of a version, or of an alias itself.
+    pub(crate) fn revision(&self, qualifier: &str) -> Option<&str> {
+        let alias = self.aliases.get(qualifier).map(|alias| alias.revision.as_str());
+        alias.or_else(|| self.version(qualifier).map(|configuration| configuration.revision.as_str()))
+    }
+
     /// Removes what hangs on a version or an alias that is gone.
     pub(crate) fn forget(&mut self, qualifier: &str) {
         self.provisioned.remove(qualifier);
         self.events.remove(qualifier);
         self.urls.remove(qualifier);
+        self.policies.remove(qualifier);
     }
 
     /// Environments of a version that are to be ready, whatever qualifier asks for them.
@@ -263,6 +329,32 @@ impl Record {
 }
 
 impl Configuration {
+    /// `$LATEST` with what Lambda sets where nothing is said; runtime, role, handler and code are missing.
+    pub(crate) fn new(function_name: String) -> Self {
+        Self {
+            function_name,
+            version: LATEST.to_owned(),
+            runtime: String::new(),
+            role: String::new(),
+            handler: String::new(),
+            description: String::new(),
+            timeout_s: 3,
+            memory_mb: 128,
+            environment: BTreeMap::new(),
+            architecture: "x86_64".to_owned(),
+            ephemeral_mb: 512,
+            logging: Logging::default(),
+            code: Code { sha256: String::new(), bytes: 0 },
+            layers: Vec::new(),
+            traced: false,
+            snap_start: false,
+            dead_letter: None,
+            on_aws: OnAws::default(),
+            last_modified: String::new(),
+            revision: String::new(),
+        }
+    }
+
     /// Its code and that of its layers.
     fn codes(&self) -> impl Iterator<Item = &Code> {
         std::iter::once(&self.code).chain(self.layers.iter().map(|layer| &layer.code))
@@ -283,14 +375,17 @@ impl Configuration {
             "LastModified": self.last_modified,
             "CodeSha256": base64_of_hex(&self.code.sha256),
             "Version": self.version,
-            "TracingConfig": {"Mode": "PassThrough"},
+            "TracingConfig": {"Mode": if self.traced { "Active" } else { "PassThrough" }},
             "RevisionId": self.revision,
             "State": "Active",
             "LastUpdateStatus": "Successful",
             "PackageType": "Zip",
             "Architectures": [self.architecture],
             "EphemeralStorage": {"Size": self.ephemeral_mb},
-            "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+            "SnapStart": {
+                "ApplyOn": if self.snap_start { "PublishedVersions" } else { "None" },
+                "OptimizationStatus": if self.snap_start && self.version != LATEST { "On" } else { "Off" },
+            },
             "LoggingConfig": self.logging.shown(&self.function_name),
         });
         if !self.layers.is_empty() {
@@ -301,7 +396,25 @@ impl Configuration {
         if !self.environment.is_empty() {
             shown["Environment"] = json!({"Variables": self.environment});
         }
+        if let Some(target) = &self.dead_letter {
+            shown["DeadLetterConfig"] = json!({"TargetArn": target});
+        }
+        self.on_aws.show(&mut shown);
         shown
+    }
+}
+
+impl OnAws {
+    fn show(&self, shown: &mut Value) {
+        if let Some(vpc) = &self.vpc {
+            shown["VpcConfig"] = json!(vpc);
+        }
+        if let Some(key) = &self.kms_key {
+            shown["KMSKeyArn"] = json!(key);
+        }
+        if !self.file_systems.is_empty() {
+            shown["FileSystemConfigs"] = json!(self.file_systems);
+        }
     }
 }
 
@@ -337,22 +450,14 @@ pub(crate) mod tests {
 
     pub(crate) fn configuration(version: &str) -> Configuration {
         Configuration {
-            function_name: "report".to_owned(),
             version: version.to_owned(),
             runtime: "python3.12".to_owned(),
             role: "arn:aws:iam::123456789012:role/r".to_owned(),
             handler: "app.handler".to_owned(),
-            description: String::new(),
-            timeout_s: 3,
-            memory_mb: 128,
-            environment: BTreeMap::new(),
-            architecture: "x86_64".to_owned(),
-            ephemeral_mb: 512,
-            logging: Logging::default(),
             code: Code { sha256: "00ff".to_owned(), bytes: 2 },
-            layers: Vec::new(),
             last_modified: "2026-11-29T00:00:00.000+0000".to_owned(),
             revision: "r".to_owned(),
+            ..Configuration::new("report".to_owned())
         }
     }
 

@@ -81,6 +81,11 @@ pub(crate) fn layer_arn(name: &str, version: Option<u64>) -> String {
     }
 }
 
+/// The name of a layer that is written as one, or as an ARN.
+pub(crate) fn layer_name(text: &str) -> &str {
+    text.strip_prefix(&layer_arn("", None)).unwrap_or(text)
+}
+
 /// Whether a text can be the name of a function, a version or an alias.
 pub(crate) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

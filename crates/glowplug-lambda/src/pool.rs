@@ -232,6 +232,11 @@ impl Pool {
         self.returned.notify_waiters();
     }
 
+    /// How many wait for an event.
+    pub(crate) fn idle(&self) -> usize {
+        self.lock().idle.len()
+    }
+
     /// How many were made ahead of events and are there.
     pub(crate) fn provisioned(&self) -> u32 {
         self.lock().provisioned

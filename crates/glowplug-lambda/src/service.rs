@@ -13,9 +13,11 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network, S
 
 use crate::error::ApiError;
 use crate::events::Event;
-use crate::model::{self, Code, Configuration, Layers, Logging, Record};
+use crate::history::History;
+use crate::model::{self, Code, Configuration, Layers, Record};
 use crate::names::Named;
 use crate::pool::Pool;
+use crate::signature::Credentials;
 use crate::store::Store;
 use crate::time;
 
@@ -61,6 +63,8 @@ pub struct Options {
     pub private: Vec<Utf8PathBuf>,
     /// Whether environments are forked from an initialised one, and how that is made ready.
     pub snapshot: Option<SnapshotSpec>,
+    /// Whose signatures function URLs accept, beside those of functions themselves.
+    pub credentials: Option<Credentials>,
 }
 
 /// A function of the file system, which is there as long as the program runs.
@@ -119,33 +123,16 @@ impl LocalFunction {
     }
 }
 
-/// What the invokes of a function would be billed, provisioned concurrency and free tier apart.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Bill {
-    /// How many there were.
-    pub invokes: u64,
-    /// Billed duration in ms, all together.
-    pub billed_ms: u64,
-    /// US dollars.
-    pub usd: f64,
-}
-
 /// A function with this variable may use the service itself (`AWS_ENDPOINT_URL_LAMBDA` of the AWS SDKs and tools guide).
 const SERVICE_ENDPOINT: &str = "AWS_ENDPOINT_URL_LAMBDA";
 
-/// Prices in US dollars in us-east-1, of the first tier ("AWS Lambda Pricing", as of 2026-11): a request, and a second
-/// of a GB on x86_64 and on arm64.
-const USD_PER_REQUEST: f64 = 0.20 / 1e6;
-const USD_PER_GB_SECOND: f64 = 0.000_016_666_7;
-const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
-
 /// Files of a version.
 #[derive(Debug, Clone)]
-struct Files {
+pub(crate) struct Files {
     /// `None` where the store has them.
-    source: Option<Utf8PathBuf>,
-    tree: Utf8PathBuf,
-    layers: Vec<Utf8PathBuf>,
+    pub(crate) source: Option<Utf8PathBuf>,
+    pub(crate) tree: Utf8PathBuf,
+    pub(crate) layers: Vec<Utf8PathBuf>,
     keeps: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -153,6 +140,8 @@ struct Files {
 pub(crate) struct State {
     pub(crate) functions: BTreeMap<String, Record>,
     pub(crate) layers: BTreeMap<String, Layers>,
+    /// What is known of functions that were given as paths in an earlier life, until they are given again.
+    remembered: BTreeMap<String, Record>,
     /// Functions of the file system, by their names and the hashes of their files.
     local: BTreeMap<(String, String), Files>,
     /// Function and version → its environments.
@@ -163,8 +152,6 @@ pub(crate) struct State {
     pub(crate) unready: BTreeMap<String, String>,
     /// Revisions of configurations for which a snapshot was made, or tried to.
     pub(crate) prepared: BTreeSet<String>,
-    /// Function → what its invokes are billed.
-    bills: BTreeMap<String, Bill>,
     /// Accepted events that wait, by request id.
     pub(crate) waiting: BTreeMap<String, Event>,
 }
@@ -182,6 +169,9 @@ pub(crate) struct Inner {
     /// Where the store is, if it ends with the program.
     _temporary: Option<tempfile::TempDir>,
     state: Mutex<State>,
+    pub(crate) history: Mutex<History>,
+    /// Orders changes; never waited for by who holds the state.
+    pub(crate) turn: Mutex<()>,
     /// Where the server listens.
     address: OnceLock<SocketAddr>,
     /// The end has come.
@@ -237,14 +227,27 @@ impl Service {
         let layers = store.layers()?;
         let versions = layers.values().flat_map(|layers| layers.versions.values());
         let of_layers = versions.map(|version| version.code.sha256.as_str());
-        let used: BTreeSet<&str> = functions.values().flat_map(Record::codes).chain(of_layers).collect();
+        let remembered = store.local_functions()?;
+        let records = functions.values().chain(remembered.values());
+        let used: BTreeSet<&str> = records.flat_map(Record::codes).chain(of_layers).collect();
         store.remove_unused(&used)?;
         let waiting = store.events()?;
-        let state = Mutex::new(State { functions, layers, waiting, ..State::default() });
+        let state = Mutex::new(State { functions, layers, remembered, waiting, ..State::default() });
         let address = OnceLock::new();
         let stopping = AtomicBool::new(false);
-        let inner =
-            Inner { engine, options, runtimes, log, store, _temporary: temporary, state, address, stopping };
+        let inner = Inner {
+            engine,
+            options,
+            runtimes,
+            log,
+            store,
+            _temporary: temporary,
+            state,
+            history: Mutex::default(),
+            turn: Mutex::default(),
+            address,
+            stopping,
+        };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -255,40 +258,36 @@ impl Service {
     /// Adds a function of the file system, or puts its new files in the place of the old ones.
     pub fn add(&self, function: LocalFunction) {
         let configuration = Configuration {
-            function_name: function.name.clone(),
-            version: LATEST.to_owned(),
             runtime: format!("python{}", function.python),
             role: format!("arn:aws:iam::{}:role/local", glowplug_engine::ACCOUNT),
             handler: function.handler,
-            description: String::new(),
             timeout_s: function.timeout_s,
             memory_mb: function.memory_mb,
             environment: function.environment,
             architecture: function.architecture.to_string(),
-            ephemeral_mb: 512,
-            logging: Logging::default(),
             code: Code { sha256: function.digest.clone(), bytes: function.bytes },
-            layers: Vec::new(),
             last_modified: time::modified(time::now()),
             revision: glowplug_engine::uuid(),
+            ..Configuration::new(function.name.clone())
         };
         let LocalFunction { name, source, tree, layers, digest, keeps, .. } = function;
+        let turn = self.turn();
         let mut state = self.lock();
         state
             .local
             .insert((name.clone(), digest), Files { source: Some(source), tree, layers, keeps: Some(keeps) });
-        match state.functions.get_mut(&name) {
-            Some(record) => record.latest = configuration,
-            None => {
-                state.functions.insert(name.clone(), Record::new(configuration, BTreeMap::new()));
-            }
-        }
+        // What is served no more lives as long as its environments do; versions have their copies.
+        let served = configuration.code.sha256.clone();
+        state.local.retain(|(function, digest), _| *function != name || *digest == served);
+        let known = state.remembered.remove(&name).or_else(|| state.functions.remove(&name));
+        let record = match known {
+            Some(known) => Record { latest: configuration, ..known },
+            None => Record::new(configuration, BTreeMap::new()),
+        };
+        state.functions.insert(name.clone(), record);
         let retired = state.retire(&name, Some(LATEST));
-        // What no version runs any more lives as long as its environments do.
-        let State { functions, local, .. } = &mut *state;
-        let used = functions.get(&name).map(Record::codes).unwrap_or_default();
-        local.retain(|(function, digest), _| *function != name || used.contains(digest.as_str()));
         drop(state);
+        drop(turn);
         self.end(retired);
     }
 
@@ -304,47 +303,14 @@ impl Service {
         self.0.address.get().map_or_else(String::new, |address| format!("http://{address}"))
     }
 
+    /// Everybody whose signatures are accepted.
+    pub(crate) fn credentials(&self) -> Vec<Credentials> {
+        std::iter::once(Credentials::of_functions()).chain(self.0.options.credentials.clone()).collect()
+    }
+
     /// Names of all functions.
     pub fn functions(&self) -> Vec<String> {
         self.lock().functions.keys().cloned().collect()
-    }
-
-    /// What all invokes so far would be billed, by function.
-    pub fn bills(&self) -> BTreeMap<String, Bill> {
-        self.lock().bills.clone()
-    }
-
-    pub(crate) fn bill(&self, configuration: &Configuration, billed_ms: u64) {
-        let arm = configuration.architecture == Architecture::Arm64.to_string();
-        let price = if arm { USD_PER_GB_SECOND_ARM } else { USD_PER_GB_SECOND };
-        let gb_seconds = f64::from(configuration.memory_mb) / 1024.0 * billed_ms as f64 / 1000.0;
-        let mut state = self.lock();
-        let bill = state.bills.entry(configuration.function_name.clone()).or_default();
-        bill.invokes += 1;
-        bill.billed_ms += billed_ms;
-        bill.usd += USD_PER_REQUEST + gb_seconds * price;
-    }
-
-    /// Changes a function under the lock, writes it down, and ends environments of the version that `retires` names.
-    pub(crate) fn change<T>(
-        &self,
-        named: &Named,
-        retires: Option<&str>,
-        change: impl FnOnce(&mut Record) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        let mut state = self.lock();
-        let record = state.functions.get(&named.function).ok_or_else(|| named.unqualified_not_found())?;
-        let mut changed = record.clone();
-        let value = change(&mut changed)?;
-        // Functions of the file system come from there.
-        if !state.local.contains_key(&(named.function.clone(), changed.latest.code.sha256.clone())) {
-            self.0.store.put(&named.function, Some(&changed))?;
-        }
-        state.functions.insert(named.function.clone(), changed);
-        let retired = retires.map(|version| state.retire(&named.function, Some(version))).unwrap_or_default();
-        drop(state);
-        self.end(retired);
-        Ok(value)
     }
 
     /// Looks at a function.
@@ -372,7 +338,8 @@ impl Service {
         let chance = glowplug_engine::random_share();
         let configuration =
             record.resolve(named.qualifier.as_deref(), chance).ok_or_else(|| named.not_found())?.clone();
-        state.check_room(&named.function, self.0.options.concurrency)?;
+        let room = state.check_room(&named.function, self.0.options.concurrency);
+        room.inspect_err(|_| self.throttled(&named.function))?;
         *state.busy.entry(named.function.clone()).or_insert(0) += 1;
         let key = (configuration.function_name.clone(), configuration.version.clone());
         let pool = state.pools.get(&key).cloned();
@@ -406,12 +373,11 @@ impl Service {
         &self,
         configuration: &Configuration,
     ) -> Result<(EnvironmentSpec, Option<Arc<dyn Any + Send + Sync>>), ApiError> {
-        let key = (configuration.function_name.clone(), configuration.code.sha256.clone());
-        let local = self.lock().local.get(&key).cloned();
+        let local = self.lock().local_files(configuration).cloned();
         let mut files = local.unwrap_or_else(|| Files {
             source: None,
             tree: self.0.store.tree(&configuration.code),
-            layers: Vec::new(),
+            layers: self.0.store.layers_of_tree(&configuration.code),
             keeps: None,
         });
         files.layers.extend(configuration.layers.iter().map(|layer| self.0.store.tree(&layer.code)));
@@ -454,8 +420,9 @@ impl Service {
 
     /// Whether the environments of a configuration are forked from an initialised one.
     pub(crate) fn snapshot(&self, configuration: &Configuration) -> Option<SnapshotSpec> {
-        let python = model::python(&configuration.runtime).is_some();
-        self.0.options.snapshot.clone().filter(|_| python)
+        let published = configuration.snap_start && configuration.version != LATEST;
+        let wanted = self.0.options.snapshot.clone().or(published.then(SnapshotSpec::default));
+        wanted.filter(|_| model::python(&configuration.runtime).is_some())
     }
 
     /// What a function does not see: the account's own files, and other functions.
@@ -500,7 +467,7 @@ impl State {
     /// # Errors
     /// 429 with the reason.
     fn check_room(&self, function: &str, account: u32) -> Result<(), ApiError> {
-        let busy = |name: &str| self.busy.get(name).copied().unwrap_or(0);
+        let busy = |name: &str| self.busy_of(name);
         let reserved = self.functions.get(function).and_then(|record| record.reserved);
         if let Some(reserved) = reserved {
             if busy(function) >= reserved {
@@ -516,10 +483,21 @@ impl State {
         Ok(())
     }
 
+    /// Invokes of a function that run now.
+    pub(crate) fn busy_of(&self, function: &str) -> u32 {
+        self.busy.get(function).copied().unwrap_or(0)
+    }
+
     /// Concurrency that functions have for themselves, one apart.
     pub(crate) fn reserved_total(&self, but: Option<&str>) -> u32 {
         let others = self.functions.iter().filter(|(name, _)| Some(name.as_str()) != but);
         others.filter_map(|(_, record)| record.reserved).sum()
+    }
+
+    /// The files of a version, if they are those of a path.
+    pub(crate) fn local_files(&self, configuration: &Configuration) -> Option<&Files> {
+        let Configuration { function_name, code, .. } = configuration;
+        self.local.get(&(function_name.clone(), code.sha256.clone()))
     }
 
     /// Takes out the environments of a version, or of all: they end when they are dropped, or come back.

@@ -8,18 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Error, Result, format_hex};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::events::Event;
+use crate::folder;
 use crate::model::{Code, Layers, Record};
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
 /// Name of a function → its record, as JSON.
 const FUNCTIONS: Table = TableDefinition::new("functions/1");
+
+/// Name of a function that was given as a path → its record, as JSON. Its `$LATEST` is what it was when this was written;
+/// what counts is the path.
+const LOCAL: Table = TableDefinition::new("local/1");
 
 /// Request id → the event, as JSON.
 const EVENTS: Table = TableDefinition::new("events/1");
@@ -29,6 +34,9 @@ const LAYERS: Table = TableDefinition::new("layers/1");
 
 /// What the names of folders begin with that are being filled.
 const UNPACKING: &str = "unpacking-";
+
+/// The folder, beside the tree, of what lies over it.
+const LAYERS_OF_TREE: &str = "layers";
 
 /// The folder of one account.
 #[derive(Debug)]
@@ -55,6 +63,7 @@ impl Store {
         })?;
         let transaction = database.begin_write().map_err(failed)?;
         transaction.open_table(FUNCTIONS).map_err(failed)?;
+        transaction.open_table(LOCAL).map_err(failed)?;
         transaction.open_table(EVENTS).map_err(failed)?;
         transaction.open_table(LAYERS).map_err(failed)?;
         transaction.commit().map_err(failed)?;
@@ -72,6 +81,14 @@ impl Store {
     /// Surroundings: the database cannot be read, or was written by a newer version.
     pub(crate) fn functions(&self) -> Result<BTreeMap<String, Record>> {
         self.all(FUNCTIONS)
+    }
+
+    /// All functions that were ever given as paths, and changed.
+    ///
+    /// # Errors
+    /// As [`Self::functions`].
+    pub(crate) fn local_functions(&self) -> Result<BTreeMap<String, Record>> {
+        self.all(LOCAL)
     }
 
     /// All events that were accepted and are not done.
@@ -97,12 +114,27 @@ impl Store {
 
     /// Writes one function; `None` removes it. It is on the disk when this returns.
     pub(crate) fn put(&self, name: &str, record: Option<&Record>) -> Result<()> {
-        self.write(FUNCTIONS, name, record)
+        let transaction = self.database.begin_write().map_err(failed)?;
+        set(&transaction, FUNCTIONS, name, record)?;
+        // What was given as a path is made of something else now.
+        set::<Record>(&transaction, LOCAL, name, None)?;
+        transaction.commit().map_err(failed)
+    }
+
+    /// Writes one that was given as a path; a function of its name that was made through the API stays.
+    pub(crate) fn put_local(&self, name: &str, record: &Record) -> Result<()> {
+        self.write(LOCAL, name, Some(record))
     }
 
     /// Writes one event; `None` removes it. It is on the disk when this returns.
     pub(crate) fn put_event(&self, id: &str, event: Option<&Event>) -> Result<()> {
         self.write(EVENTS, id, event)
+    }
+
+    /// Keeps all others from writing, as a slow disk does.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> WriteTransaction {
+        self.database.begin_write().unwrap()
     }
 
     fn all<T: DeserializeOwned>(&self, table: Table) -> Result<BTreeMap<String, T>> {
@@ -118,18 +150,7 @@ impl Store {
 
     fn write<T: Serialize>(&self, table: Table, key: &str, value: Option<&T>) -> Result<()> {
         let transaction = self.database.begin_write().map_err(failed)?;
-        {
-            let mut table = transaction.open_table(table).map_err(failed)?;
-            match value {
-                Some(value) => {
-                    let text = serde_json::to_vec(value).map_err(failed)?;
-                    table.insert(key, text.as_slice()).map_err(failed)?;
-                }
-                None => {
-                    table.remove(key).map_err(failed)?;
-                }
-            }
-        }
+        set(&transaction, table, key, value)?;
         transaction.commit().map_err(failed)
     }
 
@@ -144,28 +165,62 @@ impl Store {
         if tree.exists() {
             return Ok(code);
         }
+        self.fill(&code, |folder| {
+            let (file, task) = (folder.join("code.zip"), folder.join("task"));
+            fs::write(&file, zip)?;
+            fs::create_dir(&task)?;
+            glowplug_package::unpack(&file, &task).map(|_| ())
+        })?;
+        Ok(code)
+    }
+
+    /// Keeps a copy of a folder, and of those that lie over it.
+    ///
+    /// # Errors
+    /// As [`folder::copy`].
+    pub(crate) fn keep_tree(&self, code: &Code, tree: &Utf8Path, layers: &[Utf8PathBuf]) -> Result<()> {
+        if self.tree(code).exists() {
+            return Ok(());
+        }
+        self.fill(code, |folder| {
+            folder::copy(tree, &folder.join("task"))?;
+            let kept = folder.join(LAYERS_OF_TREE);
+            fs::create_dir(&kept)?;
+            for (number, layer) in layers.iter().enumerate() {
+                folder::copy(layer, &kept.join(number.to_string()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Has the folder of some code filled, and there all at once.
+    fn fill(&self, code: &Code, fill: impl FnOnce(&Utf8Path) -> Result<()>) -> Result<()> {
         let work = tempfile::Builder::new().prefix(UNPACKING).tempdir_in(&self.code)?;
         let folder = Utf8Path::from_path(work.path())
             .ok_or_else(|| Error::surroundings("the state folder's path is not UTF-8"))?;
-        let (file, task) = (folder.join("code.zip"), folder.join("task"));
-        fs::write(&file, zip)?;
-        fs::create_dir(&task)?;
-        glowplug_package::unpack(&file, &task)?;
+        fill(folder)?;
         match fs::rename(folder, self.code.join(&code.sha256)) {
             Ok(()) => {
                 // The folder is where it belongs now.
                 let _ = work.keep();
             }
             // Somebody else was quicker.
-            Err(_) if tree.exists() => {}
+            Err(_) if self.tree(code).exists() => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(code)
+        Ok(())
     }
 
     /// The folder with the files of a zip.
     pub(crate) fn tree(&self, code: &Code) -> Utf8PathBuf {
         self.code.join(&code.sha256).join("task")
+    }
+
+    /// The folders that lie over it, where it was given as a path.
+    pub(crate) fn layers_of_tree(&self, code: &Code) -> Vec<Utf8PathBuf> {
+        let kept = self.code.join(&code.sha256).join(LAYERS_OF_TREE);
+        let count = fs::read_dir(&kept).map_or(0, Iterator::count);
+        (0..count).map(|number| kept.join(number.to_string())).collect()
     }
 
     /// The zip itself.
@@ -184,6 +239,25 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn set<T: Serialize>(
+    transaction: &WriteTransaction,
+    table: Table,
+    key: &str,
+    value: Option<&T>,
+) -> Result<()> {
+    let mut table = transaction.open_table(table).map_err(failed)?;
+    match value {
+        Some(value) => {
+            let text = serde_json::to_vec(value).map_err(failed)?;
+            table.insert(key, text.as_slice()).map_err(failed)?;
+        }
+        None => {
+            table.remove(key).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a name in the folder of code is one that we give: a hash, or what a killed program was unpacking.

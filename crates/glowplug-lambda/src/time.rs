@@ -32,6 +32,13 @@ pub(crate) fn common_log(at: Duration) -> String {
     )
 }
 
+/// `20261129T100000Z`, as signatures have it.
+pub(crate) fn basic(at: Duration) -> String {
+    let text = iso(Duration::from_secs(at.as_secs()));
+    let digits: String = text.chars().filter(|c| !"-:".contains(*c)).take("20261129T100000".len()).collect();
+    digits + "Z"
+}
+
 fn iso(at: Duration) -> String {
     let seconds = at.as_secs();
     let (year, month, day) = glowplug_core::civil_date(seconds / 86_400);
@@ -54,6 +61,7 @@ mod tests {
         let at = Duration::from_millis(1_000_000_000_123);
         assert_eq!(modified(at), "2001-09-09T01:46:40.123+0000");
         assert_eq!(logged(at), "2001-09-09T01:46:40.123Z");
+        assert_eq!(basic(at), "20010909T014640Z");
         assert_eq!(common_log(at), "09/Sep/2001:01:46:40 +0000");
     }
 }

@@ -10,7 +10,7 @@ use glowplug_cli::{
     TraceArgs, TrimLevel,
 };
 use glowplug_core::{Cache, Error, Result};
-use glowplug_function::LoadOptions;
+use glowplug_function::{Emulated, LoadOptions};
 use glowplug_optimize::{self as optimize, BuildOptions, PlanSource, TraceOptions};
 use glowplug_report::TraceOrder;
 
@@ -144,6 +144,7 @@ impl Build {
                 out: Some(out.clone()),
                 keep,
                 events: Vec::new(),
+                emulated: Emulated::default(),
             },
             options: BuildOptions {
                 out,
@@ -221,6 +222,7 @@ impl Trace {
                 out: None,
                 keep: Vec::new(),
                 events: event,
+                emulated: Emulated::default(),
             },
             options: TraceOptions {
                 python: common.python.clone(),
@@ -264,7 +266,14 @@ const EMULATOR_PORT: u16 = 8080;
 
 impl Serve {
     /// Reads the options of `serve`.
-    pub(crate) fn new(args: ServeArgs, common: &Common) -> Self {
+    ///
+    /// # Errors
+    /// Usage: with `--rie`, a variable of the emulator's is no number where it has to be one.
+    pub(crate) fn new(
+        args: ServeArgs,
+        common: &Common,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         let ServeArgs {
             path,
             port,
@@ -278,12 +287,14 @@ impl Serve {
             rie,
             common: _,
         } = args;
-        Self {
+        let emulated = if rie { Emulated::new(variable)? } else { Emulated::default() };
+        Ok(Self {
             paths: path,
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
                 memory_mb: common.memory_mb,
+                emulated,
                 ..LoadOptions::default()
             },
             options: glowplug_lambda::Options {
@@ -294,14 +305,25 @@ impl Serve {
                 network: glowplug_engine::Network::Allow,
                 snapshot: (start == Start::Snapshot).then(glowplug_engine::SnapshotSpec::default),
                 private: vec![common.cache.trees(), common.cache.bytecode(), common.cache.analysis()],
+                credentials: credentials(variable),
             },
             watch,
             price,
             port: port.unwrap_or(if rie { EMULATOR_PORT } else { PORT }),
             rie,
             warm_event,
-        }
+        })
     }
+}
+
+/// The user's own keys, where the environment has them, as AWS's tools name them.
+fn credentials(variable: &dyn Fn(&str) -> Option<String>) -> Option<glowplug_lambda::Credentials> {
+    let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+    Some(glowplug_lambda::Credentials {
+        key_id: filled("AWS_ACCESS_KEY_ID")?,
+        secret: filled("AWS_SECRET_ACCESS_KEY")?,
+        token: filled("AWS_SESSION_TOKEN"),
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use glowplug_core::{Architecture, Error, PythonVersion, Result};
 use super::config::{ConfigFile, Plain};
 use super::source::Source;
 use super::{Found, defaults, events, handler};
-use crate::{Event, Function, LoadOptions, Network, PackageConfig, VerifyConfig, interpreter};
+use crate::{Event, Function, LoadOptions, Network, PackageConfig, VerifyConfig, emulated, interpreter};
 
 /// Lambda's range of memory sizes in MB, and what a function without one gets.
 const MEMORY_MB: (u32, u32, u32) = (128, 10_240, 128);
@@ -82,14 +82,18 @@ impl Merger<'_> {
     }
 
     fn name(&self) -> Result<String> {
-        if let Some((file, name)) = self.config().and_then(|file| Some((file, file.config.name.as_ref()?))) {
-            let text = name.get_ref();
+        let configured = self.config().and_then(|file| Some((file, file.config.name.as_ref()?)));
+        let given = match (&self.options.emulated.name, configured) {
+            (Some(name), _) => Some((name, emulated::NAME.to_owned())),
+            (None, configured) => configured.map(|(file, name)| (name.get_ref(), file.place(name))),
+        };
+        if let Some((text, place)) = given {
             let fits = !text.is_empty()
                 && text.len() <= defaults::LONGEST_NAME
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
             if !fits {
                 return Err(Error::input(format!("`{text}` is not a name that Lambda takes"))
-                    .place(file.place(name))
+                    .place(place)
                     .hint(format!("use up to {} letters, digits, `-` and `_`", defaults::LONGEST_NAME)));
             }
             return Ok(text.clone());
@@ -146,19 +150,21 @@ impl Merger<'_> {
 
     fn memory(&self) -> Result<u32> {
         let configured = self.config().and_then(|file| Some((file, file.config.memory.as_ref()?)));
-        let (value, place) = match (self.options.memory_mb, configured) {
-            (Some(value), _) => (value, "--memory".to_owned()),
-            (None, Some((file, value))) => (*value.get_ref(), file.place(value)),
-            (None, None) => self.templates(|template| template.memory, MEMORY_MB.2),
+        let (value, place) = match (self.options.memory_mb, self.options.emulated.memory_mb, configured) {
+            (Some(value), ..) => (value, "--memory".to_owned()),
+            (None, Some(value), _) => (value, emulated::MEMORY.to_owned()),
+            (None, None, Some((file, value))) => (*value.get_ref(), file.place(value)),
+            (None, None, None) => self.templates(|template| template.memory, MEMORY_MB.2),
         };
         in_range("memory", value, "MB", MEMORY_MB).map_err(|error| error.place(place))
     }
 
     fn timeout(&self) -> Result<u32> {
         let configured = self.config().and_then(|file| Some((file, file.config.timeout.as_ref()?)));
-        let (value, place) = match configured {
-            Some((file, value)) => (*value.get_ref(), file.place(value)),
-            None => self.templates(|template| template.timeout, TIMEOUT_S.2),
+        let (value, place) = match (self.options.emulated.timeout_s, configured) {
+            (Some(value), _) => (value, emulated::TIMEOUT.to_owned()),
+            (None, Some((file, value))) => (*value.get_ref(), file.place(value)),
+            (None, None) => self.templates(|template| template.timeout, TIMEOUT_S.2),
         };
         in_range("timeout", value, "s", TIMEOUT_S).map_err(|error| error.place(place))
     }
@@ -222,10 +228,11 @@ impl Merger<'_> {
         let configured = self.config().and_then(|file| Some((file, file.config.handler.as_ref()?)));
         let template =
             self.found.template.as_ref().and_then(|template| Some((template, template.handler.as_ref()?)));
-        let (text, place) = match (configured, template) {
-            (Some((file, value)), _) => (value.get_ref().clone(), file.place(value)),
-            (None, Some((template, value))) => (value.clone(), template.place.clone()),
-            (None, None) => return handler::find(source, python),
+        let (text, place) = match (&self.options.emulated.handler, configured, template) {
+            (Some(handler), ..) => (handler.clone(), emulated::HANDLER.to_owned()),
+            (None, Some((file, value)), _) => (value.get_ref().clone(), file.place(value)),
+            (None, None, Some((template, value))) => (value.clone(), template.place.clone()),
+            (None, None, None) => return handler::find(source, python),
         };
         handler::check(source, &text, python, elsewhere, &place)?;
         Ok(text)

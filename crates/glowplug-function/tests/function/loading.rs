@@ -87,6 +87,38 @@ fn everything_can_be_configured() {
 }
 
 #[test]
+fn what_the_emulator_would_read_wins_over_the_configuration() {
+    let project = Project::with_app(&[
+        ("glowplug.toml", "name = 'mine'\nmemory = 256\ntimeout = 60\nhandler = 'app.handler'\n"),
+        ("other.py", "def run(event, context):\n    pass\n"),
+    ]);
+    let load = |pairs: &'static [(&str, &str)], memory_mb: Option<u32>| {
+        let emulated = glowplug_function::Emulated::new(&|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        });
+        project.load_with(&LoadOptions { memory_mb, emulated: emulated?, ..LoadOptions::default() })
+    };
+    let all = &[
+        ("AWS_LAMBDA_FUNCTION_NAME", "theirs"),
+        ("AWS_LAMBDA_FUNCTION_HANDLER", "other.run"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+        ("AWS_LAMBDA_FUNCTION_TIMEOUT", "7"),
+    ];
+    let function = load(all, None).unwrap();
+    assert_eq!((function.name.as_str(), function.handler.as_str()), ("theirs", "other.run"));
+    assert_eq!((function.memory_mb, function.timeout_s), (512, 7));
+    assert_eq!(load(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")], Some(1024)).unwrap().memory_mb, 1024);
+    for bad in [
+        &[("AWS_LAMBDA_FUNCTION_NAME", "a b")],
+        &[("AWS_LAMBDA_FUNCTION_TIMEOUT", "901")],
+        &[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")],
+        &[("_HANDLER", "nowhere.run")],
+    ] {
+        assert!(load(bad, None).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
 fn the_command_line_wins() {
     let project = Project::with_app(&[
         ("glowplug.toml", "python = '3.10'\nmemory = 256\n"),

@@ -6,6 +6,7 @@ use glowplug_engine::{LATEST, uuid};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::concurrency::NOT_WITH_SNAP_START;
 use super::{body, page};
 use crate::error::ApiError;
 use crate::model::{Alias, Record};
@@ -76,6 +77,10 @@ impl Service {
             }
             alias.revision = uuid();
             check(named, record, &mut alias)?;
+            let snaps = record.version(&alias.version).is_some_and(|version| version.snap_start);
+            if snaps && record.provisioned.contains_key(name) {
+                return Err(ApiError::invalid(NOT_WITH_SNAP_START));
+            }
             let shown = alias.shown(&named.function, name);
             record.aliases.insert(name.to_owned(), alias);
             Ok(shown)

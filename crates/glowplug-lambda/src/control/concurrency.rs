@@ -11,6 +11,10 @@ use crate::names::{Named, qualified_arn};
 use crate::service::{Service, State, UNRESERVED_MINIMUM};
 use crate::time;
 
+/// A version is started in one way ("Supported features and limitations" of SnapStart in the developer guide).
+pub(super) const NOT_WITH_SNAP_START: &str =
+    "Provisioned Concurrency is not supported for SnapStart enabled functions.";
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ReservedInput {
@@ -30,15 +34,15 @@ impl Service {
         let wanted = input
             .reserved_concurrent_executions
             .ok_or_else(|| ApiError::constraint("null", "reservedConcurrentExecutions", "not be null"))?;
-        let others = self.lock().reserved_total(Some(&named.function));
         let account = self.0.options.concurrency;
         let minimum = UNRESERVED_MINIMUM.min(account);
-        if wanted.saturating_add(others).saturating_add(minimum) > account {
-            return Err(ApiError::invalid(format!(
-                "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{minimum}]."
-            )));
-        }
         self.change(named, None, |record| {
+            let others = self.lock().reserved_total(Some(&named.function));
+            if wanted.saturating_add(others).saturating_add(minimum) > account {
+                return Err(ApiError::invalid(format!(
+                    "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{minimum}]."
+                )));
+            }
             let provisioned = record.provisioned_total();
             if wanted < provisioned {
                 return Err(ApiError::invalid(format!(
@@ -80,7 +84,7 @@ impl Service {
         let account = self.0.options.concurrency;
         let last_modified = time::modified(time::now());
         self.change(named, None, |record| {
-            published(named, record, qualifier)?;
+            check_published(named, record, qualifier)?;
             let others = record.provisioned_total()
                 - record.provisioned.get(qualifier).map_or(0, |provisioned| provisioned.requested);
             let room = record.reserved.unwrap_or(account.saturating_sub(UNRESERVED_MINIMUM.min(account)));
@@ -186,8 +190,8 @@ fn qualifier(named: &Named) -> Result<&str, ApiError> {
     }
 }
 
-/// Whether a qualifier means a published version.
-fn published(named: &Named, record: &Record, qualifier: &str) -> Result<(), ApiError> {
+/// Refuses a qualifier that does not mean a published version, or one that starts from a snapshot.
+fn check_published(named: &Named, record: &Record, qualifier: &str) -> Result<(), ApiError> {
     match record.resolve(Some(qualifier), 1.0) {
         None => Err(ApiError::not_found(format!(
             "Cannot find alias arn: {}",
@@ -196,6 +200,7 @@ fn published(named: &Named, record: &Record, qualifier: &str) -> Result<(), ApiE
         Some(found) if found.version == LATEST => {
             Err(ApiError::invalid("Alias with weights can not be used with Provisioned Concurrency"))
         }
+        Some(found) if found.snap_start => Err(ApiError::invalid(NOT_WITH_SNAP_START)),
         Some(_) => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of asynchronous invokes that fail: `FunctionEventInvokeConfig`.
+//! What becomes of asynchronous invokes: `FunctionEventInvokeConfig`.
 
 use glowplug_engine::LATEST;
 use serde::Deserialize;
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{body, page};
 use crate::error::ApiError;
+use crate::events::FILE;
 use crate::model::{EventConfiguration, Record};
 use crate::names::{Named, qualified_arn};
 use crate::service::Service;
@@ -52,7 +53,7 @@ impl Service {
                 None if keeps => return Err(missing(named, qualifier)),
                 _ => EventConfiguration::default(),
             };
-            input.apply(&mut configuration)?;
+            input.apply(&named.function, &mut configuration)?;
             configuration.last_modified_s = time::now().as_secs();
             let shown = shown(named, qualifier, &configuration);
             record.events.insert(qualifier.to_owned(), configuration);
@@ -94,7 +95,7 @@ impl Service {
 }
 
 impl Input {
-    fn apply(self, configuration: &mut EventConfiguration) -> Result<(), ApiError> {
+    fn apply(self, function: &str, configuration: &mut EventConfiguration) -> Result<(), ApiError> {
         if let Some(retries) = self.maximum_retry_attempts {
             if retries > 2 {
                 let must = "have value less than or equal to 2";
@@ -110,21 +111,30 @@ impl Input {
             configuration.age_s = age;
         }
         let Some(destinations) = self.destination_config else { return Ok(()) };
-        if destinations.on_success.is_some_and(|success| success.destination.is_some()) {
-            return Err(ApiError::invalid("Only OnFailure destinations are served here."));
+        let given =
+            |one: Option<Destination>| one.and_then(|one| one.destination).filter(|text| !text.is_empty());
+        configuration.on_failure = given(destinations.on_failure);
+        configuration.on_success = given(destinations.on_success);
+        for destination in configuration.on_failure.iter().chain(&configuration.on_success) {
+            check_destination(function, destination)?;
         }
-        configuration.on_failure = destinations.on_failure.and_then(|failure| failure.destination);
-        match configuration.on_failure.as_deref() {
-            Some(destination) if !destination.starts_with("file:///") => {
-                Named::parse(destination, None).map(|_| ()).map_err(|_| {
-                    ApiError::invalid(format!(
-                        "The destination {destination} is served by nobody here: give a function's ARN or file:///PATH."
-                    ))
-                })
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
+}
+
+fn check_destination(function: &str, destination: &str) -> Result<(), ApiError> {
+    if destination.starts_with(FILE) {
+        return Ok(());
+    }
+    let named = Named::parse(destination, None).map_err(|_| {
+        ApiError::invalid(format!(
+            "The destination {destination} is served by nobody here: give a function's ARN or {FILE}PATH."
+        ))
+    })?;
+    if named.function == function {
+        return Err(ApiError::invalid("You can't specify the function as a destination for itself."));
+    }
+    Ok(())
 }
 
 fn missing(named: &Named, qualifier: &str) -> ApiError {
@@ -134,8 +144,12 @@ fn missing(named: &Named, qualifier: &str) -> ApiError {
 
 fn shown(named: &Named, qualifier: &str, configuration: &EventConfiguration) -> Value {
     let mut destinations = json!({"OnSuccess": {}, "OnFailure": {}});
-    if let Some(destination) = &configuration.on_failure {
-        destinations["OnFailure"] = json!({"Destination": destination});
+    for (name, destination) in
+        [("OnFailure", &configuration.on_failure), ("OnSuccess", &configuration.on_success)]
+    {
+        if let Some(destination) = destination {
+            destinations[name] = json!({"Destination": destination});
+        }
     }
     json!({
         "LastModified": configuration.last_modified_s,

@@ -8,48 +8,13 @@ use glowplug_engine::{LATEST, uuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::settings::{Settings, refuse_absent};
 use super::{body, page};
 use crate::error::{ApiError, Code};
-use crate::model::{self, Configuration, LayerUse, Layers, Logging, Record};
-use crate::names::{Named, is_word};
-use crate::service::{Service, State};
+use crate::model::{self, Configuration, Record};
+use crate::names::Named;
+use crate::service::Service;
 use crate::time;
-
-/// Bounds of the memory size in MB ("Lambda quotas" in the developer guide).
-const MEMORY_MB: std::ops::RangeInclusive<u32> = 128..=10_240;
-
-/// Bounds of the timeout in seconds (the same page).
-const TIMEOUT_S: std::ops::RangeInclusive<u32> = 1..=900;
-
-/// Bounds of `/tmp` in MB (the same page).
-const EPHEMERAL_MB: std::ops::RangeInclusive<u32> = 512..=10_240;
-
-/// Layers of a function (the same page).
-const MOST_LAYERS: usize = 5;
-
-/// Bytes of names and values of environment variables together (the same page).
-const MOST_VARIABLES: usize = 4096;
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Variables {
-    #[serde(default)]
-    variables: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Ephemeral {
-    size: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct LoggingInput {
-    log_format: Option<String>,
-    application_log_level: Option<String>,
-    system_log_level: Option<String>,
-}
 
 /// Where code comes from.
 #[derive(Debug, Default, Deserialize)]
@@ -58,23 +23,8 @@ pub(super) struct CodeInput {
     pub(super) zip_file: Option<String>,
     pub(super) s3_bucket: Option<String>,
     pub(super) image_uri: Option<String>,
-}
-
-/// What `CreateFunction` and `UpdateFunctionConfiguration` have in common.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Settings {
-    runtime: Option<String>,
-    role: Option<String>,
-    handler: Option<String>,
-    description: Option<String>,
-    timeout: Option<u32>,
-    memory_size: Option<u32>,
-    environment: Option<Variables>,
-    ephemeral_storage: Option<Ephemeral>,
-    logging_config: Option<LoggingInput>,
-    layers: Option<Vec<String>>,
-    revision_id: Option<String>,
+    #[serde(rename = "SourceKMSKeyArn")]
+    pub(super) source_key: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,6 +54,8 @@ struct CodeUpdate {
     #[serde(default)]
     dry_run: bool,
     revision_id: Option<String>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
 
 impl Service {
@@ -111,30 +63,20 @@ impl Service {
     pub(crate) fn create_function(&self, bytes: &[u8]) -> Result<Value, ApiError> {
         let input: Creation = body(bytes)?;
         let named = Named::parse(input.function_name.as_deref().unwrap_or_default(), None)?;
-        if input.package_type.as_deref() == Some("Image") || input.code.image_uri.is_some() {
-            return Err(ApiError::invalid("Images are not run here: create the function from a zip."));
+        if input.package_type.as_deref() == Some("Image") {
+            return Err(no_images());
         }
         let missing = |member: &str| ApiError::constraint("null", member, "not be null");
         let settings = &input.settings;
         let mut configuration = Configuration {
-            function_name: named.function.clone(),
-            version: LATEST.to_owned(),
             runtime: settings.runtime.clone().ok_or_else(|| missing("runtime"))?,
             role: settings.role.clone().ok_or_else(|| missing("role"))?,
             handler: settings.handler.clone().ok_or_else(|| missing("handler"))?,
-            description: String::new(),
-            timeout_s: 3,
-            memory_mb: 128,
-            environment: BTreeMap::new(),
-            architecture: architecture(input.architectures.as_deref())?
-                .unwrap_or_else(|| "x86_64".to_owned()),
-            ephemeral_mb: 512,
-            logging: Logging::default(),
-            code: model::Code { sha256: String::new(), bytes: 0 },
-            layers: Vec::new(),
-            last_modified: String::new(),
-            revision: String::new(),
+            ..Configuration::new(named.function.clone())
         };
+        if let Some(architecture) = architecture(input.architectures.as_deref())? {
+            configuration.architecture = architecture;
+        }
         settings.apply(&mut configuration)?;
         if let Some(arns) = &settings.layers {
             configuration.layers = self.lock().layer_uses(arns)?;
@@ -144,17 +86,18 @@ impl Service {
             return Err(exists());
         }
         configuration.code = self.keep(&input.code)?;
+        configuration.on_aws.source_key.clone_from(&input.code.source_key);
         touch(&mut configuration);
         let mut record = Record::new(configuration.clone(), input.tags);
         if input.publish {
             configuration = record.publish(None);
         }
-        let mut state = self.lock();
-        if state.functions.contains_key(&named.function) {
+        let turn = self.turn();
+        // Somebody else may have been quicker.
+        if self.lock().functions.contains_key(&named.function) {
             return Err(exists());
         }
-        self.0.store.put(&named.function, Some(&record))?;
-        state.functions.insert(named.function, record);
+        drop(turn.put(&named.function, Some(record))?);
         Ok(configuration.shown(input.publish))
     }
 
@@ -169,6 +112,9 @@ impl Service {
                 "Configuration": configuration.shown(named.qualifier.is_some()),
                 "Code": {"RepositoryType": "S3", "Location": format!("file://{zip}")},
             });
+            if let Some(key) = &configuration.on_aws.source_key {
+                shown["Code"]["SourceKMSKeyArn"] = json!(key);
+            }
             if !record.tags.is_empty() {
                 shown["Tags"] = json!(record.tags);
             }
@@ -209,12 +155,14 @@ impl Service {
     /// `UpdateFunctionCode`.
     pub(crate) fn update_code(&self, named: &Named, bytes: &[u8]) -> Result<Value, ApiError> {
         let input: CodeUpdate = body(bytes)?;
+        refuse_absent(&input.others)?;
         self.look(named, |_| Ok(()))?;
         let code = self.keep(&input.code)?;
         let architecture = architecture(input.architectures.as_deref())?;
         let apply = |record: &mut Record| {
             check_revision(&record.latest, input.revision_id.as_deref())?;
             record.latest.code = code;
+            record.latest.on_aws.source_key = input.code.source_key;
             if let Some(architecture) = architecture {
                 record.latest.architecture = architecture;
             }
@@ -271,20 +219,21 @@ impl Service {
                 Ok(())
             });
         }
-        let mut state = self.lock();
-        if !state.functions.contains_key(&named.function) {
-            return Err(named.unqualified_not_found());
-        }
-        self.0.store.put(&named.function, None)?;
-        state.functions.remove(&named.function);
+        let turn = self.turn();
+        self.look(named, |_| Ok(()))?;
+        let mut state = turn.put(&named.function, None)?;
         let retired = state.retire(&named.function, None);
         drop(state);
+        drop(turn);
         self.end(retired);
         Ok(())
     }
 
     /// Takes the zip of a request in.
     pub(super) fn keep(&self, code: &CodeInput) -> Result<model::Code, ApiError> {
+        if code.image_uri.is_some() {
+            return Err(no_images());
+        }
         let Some(text) = &code.zip_file else {
             let told = if code.s3_bucket.is_some() {
                 "There is no S3 here: give the zip's bytes (ZipFile)."
@@ -314,153 +263,8 @@ impl Service {
     }
 }
 
-impl State {
-    /// The layers that are named.
-    fn layer_uses(&self, arns: &[String]) -> Result<Vec<LayerUse>, ApiError> {
-        if arns.len() > MOST_LAYERS {
-            return Err(ApiError::invalid(format!(
-                "Function cannot have more than {MOST_LAYERS} layers attached."
-            )));
-        }
-        let find = |arn: &String| {
-            let version = Layers::find(&self.layers, arn)
-                .ok_or_else(|| ApiError::invalid(format!("Layer version {arn} does not exist.")))?;
-            Ok(LayerUse { arn: arn.clone(), code: version.code.clone() })
-        };
-        arns.iter().map(find).collect()
-    }
-}
-
-impl Settings {
-    /// Enters what was given.
-    fn apply(&self, configuration: &mut Configuration) -> Result<(), ApiError> {
-        if let Some(runtime) = &self.runtime {
-            if model::python(runtime).is_none() && !model::PROVIDED.contains(&runtime.as_str()) {
-                return Err(ApiError::invalid(format!(
-                    "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [python3.9, python3.10, python3.11, python3.12, python3.13, python3.14, provided.al2, provided.al2023] or be a valid ARN"
-                )));
-            }
-            configuration.runtime.clone_from(runtime);
-        }
-        if let Some(handler) = &self.handler
-            && (handler.is_empty()
-                || handler.len() > 128
-                || handler.contains(|c: char| c.is_whitespace() || c == '\0'))
-        {
-            let must =
-                "satisfy regular expression pattern: [^\\s]+ and have length less than or equal to 128";
-            return Err(ApiError::constraint(handler, "handler", must));
-        }
-        for (given, member) in [
-            (&self.role, &mut configuration.role),
-            (&self.handler, &mut configuration.handler),
-            (&self.description, &mut configuration.description),
-        ] {
-            if let Some(given) = given {
-                member.clone_from(given);
-            }
-        }
-        for (given, member, name, bounds) in [
-            (self.timeout, &mut configuration.timeout_s, "timeout", TIMEOUT_S),
-            (self.memory_size, &mut configuration.memory_mb, "memorySize", MEMORY_MB),
-            (
-                self.ephemeral_storage.as_ref().map(|storage| storage.size),
-                &mut configuration.ephemeral_mb,
-                "ephemeralStorage.size",
-                EPHEMERAL_MB,
-            ),
-        ] {
-            let Some(given) = given else { continue };
-            let (least, most) = bounds.into_inner();
-            if given < least {
-                let must = format!("have value greater than or equal to {least}");
-                return Err(ApiError::constraint(&given.to_string(), name, &must));
-            }
-            if given > most {
-                let must = format!("have value less than or equal to {most}");
-                return Err(ApiError::constraint(&given.to_string(), name, &must));
-            }
-            *member = given;
-        }
-        if let Some(logging) = &self.logging_config {
-            configuration.logging = logging.checked()?;
-        }
-        if let Some(environment) = &self.environment {
-            check_variables(&environment.variables)?;
-            configuration.environment.clone_from(&environment.variables);
-        }
-        Ok(())
-    }
-}
-
-impl LoggingInput {
-    fn checked(&self) -> Result<Logging, ApiError> {
-        let json = match self.log_format.as_deref() {
-            None | Some("Text") => false,
-            Some("JSON") => true,
-            Some(other) => {
-                let must = "satisfy enum value set: [JSON, Text]";
-                return Err(ApiError::constraint(other, "loggingConfig.logFormat", must));
-            }
-        };
-        for (level, known, name) in [
-            (
-                &self.application_log_level,
-                &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"][..],
-                "loggingConfig.applicationLogLevel",
-            ),
-            (&self.system_log_level, &["DEBUG", "INFO", "WARN"][..], "loggingConfig.systemLogLevel"),
-        ] {
-            let Some(level) = level else { continue };
-            if !known.contains(&level.as_str()) {
-                let must = format!("satisfy enum value set: [{}]", known.join(", "));
-                return Err(ApiError::constraint(level, name, &must));
-            }
-            if !json {
-                return Err(ApiError::invalid(
-                    "Your LoggingConfig is invalid: log levels can only be set where LogFormat is JSON.",
-                ));
-            }
-        }
-        Ok(Logging {
-            json,
-            application_level: self.application_log_level.clone(),
-            system_level: self.system_log_level.clone(),
-        })
-    }
-}
-
-fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > MOST_VARIABLES {
-        return Err(ApiError::invalid(format!(
-            "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: {bytes}"
-        )));
-    }
-    if let Some(name) = variables.iter().find(|(_, value)| value.contains('\0')).map(|(name, _)| name) {
-        return Err(ApiError::invalid(format!(
-            "The value of the environment variable {name} holds a zero byte."
-        )));
-    }
-    let reserved: Vec<&str> =
-        variables.keys().map(String::as_str).filter(|name| glowplug_engine::is_reserved(name)).collect();
-    if !reserved.is_empty() {
-        return Err(ApiError::invalid(format!(
-            "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: {}",
-            reserved.join(", ")
-        )));
-    }
-    let bad = variables.keys().find(|name| {
-        !is_word(name) || name.contains('-') || !name.starts_with(|first: char| first.is_ascii_alphabetic())
-    });
-    match bad {
-        Some(name) => Err(ApiError::constraint(
-            name,
-            "environment.variables",
-            "satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+",
-        )),
-        None => Ok(()),
-    }
+fn no_images() -> ApiError {
+    ApiError::invalid("Images are not run here: give the bytes of a zip.")
 }
 
 /// The one architecture of a list.

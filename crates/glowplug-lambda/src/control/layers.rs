@@ -7,7 +7,8 @@ use super::{body, functions, page};
 use crate::error::ApiError;
 use crate::model::{LayerVersion, Layers, base64_of_hex};
 use crate::names::{is_word, layer_arn};
-use crate::service::Service;
+use crate::policy::Policy;
+use crate::service::{Service, State};
 use crate::time;
 
 #[derive(Debug, Default, Deserialize)]
@@ -44,11 +45,11 @@ impl Service {
         let code = functions::CodeInput {
             zip_file: input.content.zip_file,
             s3_bucket: input.content.s3_bucket,
-            image_uri: None,
+            ..functions::CodeInput::default()
         };
         let code = self.keep(&code)?;
-        let mut state = self.lock();
-        let layers = state.layers.entry(name.to_owned()).or_default();
+        let turn = self.turn();
+        let mut layers = self.lock().layers.get(name).cloned().unwrap_or_default();
         let number = layers.next;
         let version = LayerVersion {
             code,
@@ -57,24 +58,21 @@ impl Service {
             architectures: input.compatible_architectures,
             license: input.license_info,
             created: time::modified(time::now()),
+            policy: Policy::default(),
+            policy_revision: String::new(),
         };
-        let mut changed = layers.clone();
-        changed.next += 1;
-        changed.versions.insert(number, version);
-        self.0.store.put_layers(name, &changed)?;
-        let shown = self.shown_layer(name, number, &changed.versions[&number]);
-        state.layers.insert(name.to_owned(), changed);
+        let shown = self.shown_layer(name, number, &version);
+        layers.next += 1;
+        layers.versions.insert(number, version);
+        turn.put_layers(name, layers)?;
         Ok(shown)
     }
 
     /// `GetLayerVersion`.
     pub(crate) fn get_layer(&self, name: &str, version: &str) -> Result<Value, ApiError> {
         let state = self.lock();
-        let number = version.parse().ok();
-        let found =
-            state.layers.get(name).zip(number).and_then(|(layers, number)| layers.versions.get(&number));
-        let found = found.zip(number).ok_or_else(|| missing(name, version))?;
-        Ok(self.shown_layer(name, found.1, found.0))
+        let (number, layer) = found(&state, name, version)?;
+        Ok(self.shown_layer(name, number, layer))
     }
 
     /// `GetLayerVersionByArn`.
@@ -86,15 +84,12 @@ impl Service {
 
     /// `DeleteLayerVersion`; functions that use it go on, and one that is not there is deleted too.
     pub(crate) fn delete_layer(&self, name: &str, version: &str) -> Result<(), ApiError> {
-        let mut state = self.lock();
-        let Some(layers) = state.layers.get(name) else { return Ok(()) };
-        let mut changed = layers.clone();
+        let turn = self.turn();
+        let Some(mut layers) = self.lock().layers.get(name).cloned() else { return Ok(()) };
         if let Ok(number) = version.parse::<u64>() {
-            changed.versions.remove(&number);
+            layers.versions.remove(&number);
         }
-        self.0.store.put_layers(name, &changed)?;
-        state.layers.insert(name.to_owned(), changed);
-        Ok(())
+        turn.put_layers(name, layers)
     }
 
     /// `ListLayers`: the latest version of each.
@@ -128,6 +123,22 @@ impl Service {
         )
     }
 
+    /// Changes a version of a layer.
+    pub(super) fn change_layer<T>(
+        &self,
+        name: &str,
+        version: &str,
+        change: impl FnOnce(&mut LayerVersion) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let turn = self.turn();
+        let number = found(&self.lock(), name, version)?.0;
+        let mut layers = self.lock().layers.get(name).cloned().unwrap_or_default();
+        let layer = layers.versions.get_mut(&number).ok_or_else(|| missing(name, version))?;
+        let value = change(layer)?;
+        turn.put_layers(name, layers)?;
+        Ok(value)
+    }
+
     fn shown_layer(&self, name: &str, number: u64, version: &LayerVersion) -> Value {
         let mut shown = shown_item(name, number, version);
         shown["LayerArn"] = json!(layer_arn(name, None));
@@ -158,6 +169,17 @@ fn shown_item(name: &str, number: u64, version: &LayerVersion) -> Value {
         shown["LicenseInfo"] = json!(license);
     }
     shown
+}
+
+/// A version of a layer with its number.
+pub(super) fn found<'s>(
+    state: &'s State,
+    name: &str,
+    version: &str,
+) -> Result<(u64, &'s LayerVersion), ApiError> {
+    let number: Option<u64> = version.parse().ok();
+    let layer = number.and_then(|number| Some((number, state.layers.get(name)?.versions.get(&number)?)));
+    layer.ok_or_else(|| missing(name, version))
 }
 
 fn missing(name: &str, version: &str) -> ApiError {

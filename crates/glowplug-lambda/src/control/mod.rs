@@ -6,6 +6,8 @@ mod concurrency;
 mod events;
 mod functions;
 mod layers;
+mod permissions;
+mod settings;
 mod urls;
 mod versions;
 

@@ -62,6 +62,11 @@ impl Service {
             if input.revision_id.is_some_and(|revision| revision != latest.revision) {
                 return Err(ApiError::stale_revision());
             }
+            // Its files may change; a version stays.
+            let files = self.lock().local_files(&record.latest).cloned();
+            if let Some(files) = files {
+                self.0.store.keep_tree(&record.latest.code, &files.tree, &files.layers)?;
+            }
             Ok(record.publish(input.description).shown(true))
         })
     }

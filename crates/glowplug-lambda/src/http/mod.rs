@@ -5,6 +5,8 @@
 mod control;
 mod event_stream;
 mod invoke;
+mod origin;
+mod page;
 mod stream;
 mod url;
 
@@ -163,6 +165,10 @@ async fn route(request: Request<Incoming>, service: Service, emulates: Option<St
 }
 
 async fn answer(asked: Asked, service: Service, emulates: Option<String>) -> Result<Reply, ApiError> {
+    if let Some(page) = page::answer(&asked, &service) {
+        return Ok(page);
+    }
+    origin::check(&asked)?;
     let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
     match (&asked.method, path.as_slice()) {
         (&Method::POST, path) if path == EMULATOR && emulates.is_some() => {

@@ -18,6 +18,7 @@ use crate::invoke::Call;
 use crate::model::Url;
 use crate::names::Named;
 use crate::service::Service;
+use crate::signature::{Credentials, Message, Refusal, signer};
 use crate::time;
 
 /// First part of the path.
@@ -26,6 +27,12 @@ pub(super) const PREFIX: &str = "lambda-url";
 /// Types of content that are text beside `text/…`; all others go to the function in base64.
 const TEXTUAL: [&str; 4] =
     ["application/json", "application/xml", "application/javascript", "application/x-www-form-urlencoded"];
+
+/// What is told where there is no signature (recorded in 2026-05).
+const FORBIDDEN: &str = "Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";
+
+/// What is told where a signature is not that of the request.
+const WRONG: &str = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
 
 /// Headers that tell where a message ends: they are the server's own.
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
@@ -54,16 +61,54 @@ pub(super) async fn answer(asked: &Asked, name: &str, service: Service) -> Reply
         cors.allow(&mut answer, true);
         return answer;
     }
-    let mut answer = pass(asked, name, named, &url, service).await;
+    let mut answer = match caller(asked, &url, &service) {
+        Ok(caller) => pass(asked, (name, named), &url, caller.as_ref(), service).await,
+        Err(refusal) => forbidden(&refusal),
+    };
     cors.allow(&mut answer, false);
     answer
 }
 
-async fn pass(asked: &Asked, name: &str, named: Named, url: &Url, service: Service) -> Reply {
-    if url.signed && asked.header("authorization").is_none() {
-        return told(StatusCode::FORBIDDEN, "\"Forbidden\"");
+/// Who asks, where an address wants to know.
+fn caller(asked: &Asked, url: &Url, service: &Service) -> Result<Option<Credentials>, Refusal> {
+    if !url.signed {
+        return Ok(None);
     }
-    let body = event(asked, name).to_string().into_bytes().into();
+    let message = Message {
+        method: asked.method.as_str(),
+        path: &asked.raw_path,
+        query: &asked.raw_query,
+        headers: &asked.headers,
+        body: &asked.body,
+    };
+    signer(&message, "lambda", &service.credentials(), time::now()).cloned().map(Some)
+}
+
+/// The answer to who is not let in, in the words of AWS.
+fn forbidden(refusal: &Refusal) -> Reply {
+    let (kind, body) = match refusal {
+        Refusal::Unsigned => ("AccessDeniedException", json!({"Message": FORBIDDEN})),
+        Refusal::Incomplete(what) => ("IncompleteSignatureException", json!({"message": what})),
+        Refusal::Unknown => (
+            "UnrecognizedClientException",
+            json!({"message": "The security token included in the request is invalid."}),
+        ),
+        Refusal::Untimely(what) => ("InvalidSignatureException", json!({"message": what})),
+        Refusal::Wrong => ("InvalidSignatureException", json!({"message": WRONG})),
+    };
+    let mut reply = reply(StatusCode::FORBIDDEN, Some("application/json"), body.to_string().into_bytes());
+    super::header(reply.headers_mut(), "x-amzn-errortype", kind);
+    reply
+}
+
+async fn pass(
+    asked: &Asked,
+    (name, named): (&str, Named),
+    url: &Url,
+    caller: Option<&Credentials>,
+    service: Service,
+) -> Reply {
+    let body = event(asked, name, caller).to_string().into_bytes().into();
     let trace_id = asked.header("x-amzn-trace-id").map(str::to_owned);
     let call = Call { trace_id, ..Call::new(named, body) };
     let answered = if url.streams {
@@ -176,7 +221,7 @@ fn plain(status: StatusCode, text: &str) -> Reply {
 }
 
 /// The event of a request.
-fn event(asked: &Asked, name: &str) -> Value {
+fn event(asked: &Asked, name: &str, caller: Option<&Credentials>) -> Value {
     let mut headers: BTreeMap<&str, String> = BTreeMap::new();
     for (name, value) in &asked.headers {
         if name != COOKIE {
@@ -209,7 +254,7 @@ fn event(asked: &Asked, name: &str) -> Value {
         "rawQueryString": asked.raw_query,
         "headers": headers,
         "requestContext": {
-            "accountId": if asked.header("authorization").is_some() { ACCOUNT } else { "anonymous" },
+            "accountId": if caller.is_some() { ACCOUNT } else { "anonymous" },
             "apiId": name,
             "domainName": domain,
             "domainPrefix": name,
@@ -228,6 +273,17 @@ fn event(asked: &Asked, name: &str) -> Value {
         },
         "isBase64Encoded": false,
     });
+    if let Some(caller) = caller {
+        event["requestContext"]["authorizer"] = json!({"iam": {
+            "accessKey": caller.key_id,
+            "accountId": ACCOUNT,
+            "callerId": caller.key_id,
+            "cognitoIdentity": null,
+            "principalOrgId": null,
+            "userArn": format!("arn:aws:iam::{ACCOUNT}:user/local"),
+            "userId": caller.key_id,
+        }});
+    }
     let cookies: Vec<String> = asked
         .headers
         .get_all(COOKIE)

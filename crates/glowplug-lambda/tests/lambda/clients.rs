@@ -58,6 +58,21 @@ fn accepted_events_run_or_go_to_their_destination() {
 }
 
 #[test]
+fn settings_work_are_kept_or_are_refused() {
+    scenario("settings");
+}
+
+#[test]
+fn the_ends_of_asynchronous_invokes_are_told() {
+    scenario("destinations");
+}
+
+#[test]
+fn permissions_are_kept_and_shown() {
+    scenario("permissions");
+}
+
+#[test]
 fn layers_are_published_and_used() {
     scenario("layers");
 }
@@ -92,6 +107,11 @@ fn functions_have_addresses_over_http() {
 }
 
 #[test]
+fn addresses_that_ask_for_signatures_check_them() {
+    scenario("signed_urls");
+}
+
+#[test]
 fn payloads_are_those_of_awss_own_emulator() {
     let folder = glowplug_test::wheel(glowplug_test::newest(), "aws-sam-cli");
     let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
@@ -106,6 +126,11 @@ fn payloads_are_those_of_awss_own_emulator() {
         ("CLIENT_PACKAGES", client.packages.as_str()),
     ];
     scenario_on(&Running::start(None), "beside_the_emulator", &more);
+}
+
+#[test]
+fn people_see_what_goes_on() {
+    scenario("status");
 }
 
 #[test]

@@ -69,7 +69,10 @@ def stream(id, event):
         part = part.encode()
         peer.sendall(b"%x\\r\\n%s\\r\\n" % (len(part), part))
     if event.get("cut"):
-        peer.close()
+        peer.shutdown(socket.SHUT_WR)
+        # Until the other side has noticed.
+        while peer.recv(4096):
+            pass
         return 0
     peer.sendall(b"0\\r\\n")
     if "error" in event:

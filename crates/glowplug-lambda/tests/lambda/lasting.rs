@@ -54,6 +54,46 @@ fn functions_are_there_when_the_service_comes_back() {
 }
 
 #[test]
+fn versions_of_paths_are_there_when_the_path_is_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let (state, code) = (folder.join("state"), folder.join("code"));
+    fs_err::create_dir(&code).unwrap();
+    let write = |says: &str| {
+        let source = format!("def handler(e, c):\n    return ['{says}', c.function_version]\n");
+        fs_err::write(code.join("app.py"), source).unwrap();
+    };
+    let says = |running: &Running, name: &str| {
+        ask("POST", running, &format!("/2015-03-31/functions/{name}/invocations"), &json!({}))
+    };
+    write("one");
+    {
+        let running = Running::start(Some(&state));
+        running.add("p", &code, "1");
+        let published = ask("POST", &running, "/2015-03-31/functions/p/versions", &json!({}));
+        assert_eq!((published.0, &published.1["Version"]), (201, &json!("1")));
+        let alias = json!({"Name": "live", "FunctionVersion": "1"});
+        assert_eq!(ask("POST", &running, "/2015-03-31/functions/p/aliases", &alias).0, 201);
+        // A version stays as it is, though the path changes.
+        write("two");
+        running.add("p", &code, "2");
+        assert_eq!(says(&running, "p:live"), (200, json!(["one", "1"])));
+        assert_eq!(says(&running, "p"), (200, json!(["two", "$LATEST"])));
+    }
+    {
+        let running = Running::start(Some(&state));
+        assert_eq!(says(&running, "p").0, 404, "nobody has given the path");
+    }
+    write("three");
+    let running = Running::start(Some(&state));
+    running.add("p", &code, "3");
+    assert_eq!(says(&running, "p:live"), (200, json!(["one", "1"])));
+    assert_eq!(says(&running, "p"), (200, json!(["three", "$LATEST"])));
+    let published = ask("POST", &running, "/2015-03-31/functions/p/versions", &json!({}));
+    assert_eq!(published.1["Version"], json!("2"), "numbers are never given twice");
+}
+
+#[test]
 fn the_emulators_path_means_the_one_function() {
     let running = Running::start(None);
     create(&running);
@@ -71,7 +111,7 @@ fn what_is_not_served_is_said() {
     for (method, path) in [
         ("POST", "/2015-03-31/event-source-mappings"),
         ("POST", "/"),
-        ("GET", "/2015-03-31/functions/f/policy"),
+        ("GET", "/2024-08-31/functions/f/recursion-config"),
     ] {
         let (status, body) = ask(method, &running, path, &Value::Null);
         assert_eq!((status, &body["message"]), (404, &json!("This operation is not served here.")), "{path}");

@@ -15,6 +15,10 @@ import checked
 from checked import call, create, log, refused
 from emulator import beside_the_emulator  # noqa: F401, one of the scenarios
 from inside import *  # noqa: F401,F403, scenarios too
+from permissions import permissions  # noqa: F401
+from settings import destinations, settings  # noqa: F401
+from signed import signed_urls  # noqa: F401
+from status import status  # noqa: F401
 
 APP = """
 import json, os, sys, time

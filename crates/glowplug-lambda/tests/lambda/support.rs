@@ -8,7 +8,9 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::PythonVersion;
 use glowplug_engine::{Cpu, Engine, Network, SnapshotSpec};
-use glowplug_lambda::{ACCOUNT_CONCURRENCY, Options, RuntimeFolder, Server, Service};
+use glowplug_lambda::{
+    ACCOUNT_CONCURRENCY, Credentials, LocalFunction, Options, RuntimeFolder, Server, Service,
+};
 use glowplug_test::Client;
 use tempfile::TempDir;
 
@@ -59,6 +61,11 @@ impl Running {
             network: Network::Allow,
             private: Vec::new(),
             snapshot,
+            credentials: Some(Credentials {
+                key_id: "AKIDUSER".to_owned(),
+                secret: "secret".to_owned(),
+                token: None,
+            }),
         };
         let service = Service::open(
             Engine::new().unwrap(),
@@ -77,6 +84,27 @@ impl Running {
         let server = Server::start(service.clone(), anywhere, Some("f".to_owned())).unwrap();
         let address = server.address;
         Self { service, server: Some(server), address, logged }
+    }
+}
+
+impl Running {
+    /// Adds a function that is a folder with `app.py`; the digest stands for what it holds.
+    pub(crate) fn add(&self, name: &str, folder: &Utf8Path, digest: &str) {
+        self.service.add(LocalFunction {
+            name: name.to_owned(),
+            handler: "app.handler".to_owned(),
+            python: python().version,
+            architecture: glowplug_core::Architecture::host().unwrap(),
+            memory_mb: 128,
+            timeout_s: 3,
+            environment: std::collections::BTreeMap::new(),
+            source: folder.to_owned(),
+            tree: folder.to_owned(),
+            layers: Vec::new(),
+            digest: digest.repeat(64),
+            bytes: 1,
+            keeps: Arc::new(()),
+        });
     }
 }
 

@@ -30,7 +30,7 @@ const WATCH: Duration = Duration::from_millis(300);
 
 /// Serves until the user stops it.
 pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
-    let mut settings = Settings::new(args, &console.common);
+    let mut settings = Settings::new(args, &console.common, &|name| std::env::var(name).ok())?;
     warm(&mut settings)?;
     let functions: Vec<Function> =
         settings.paths.iter().map(|path| load(console, path, &settings.load)).collect::<Result<_>>()?;
@@ -165,15 +165,12 @@ fn reload(
 /// Path → size and time of change of a function's files.
 type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
-/// What a function's files look like; folders that begin with a dot, and those that tools fill, do not count.
+/// What a function's files look like. What never ships does not count, nor what running the sources leaves beside them.
 fn fingerprint(root: &Utf8Path) -> Fingerprint {
     let counts = |entry: &DirEntry| {
-        let name = entry.file_name().to_string_lossy();
         entry.depth() == 0
-            || !(name.starts_with('.')
-                || name == "__pycache__"
-                || name == "node_modules"
-                || is_environment(entry))
+            || !(entry.file_name() == "__pycache__"
+                || Utf8Path::from_path(entry.path()).is_some_and(glowplug_function::never_ships))
     };
     let files = WalkDir::new(root).into_iter().filter_entry(counts).flatten();
     files
@@ -183,11 +180,6 @@ fn fingerprint(root: &Utf8Path) -> Fingerprint {
             Some((entry.into_path(), (metadata.len(), metadata.modified().ok())))
         })
         .collect()
-}
-
-/// Whether a folder is a virtual environment.
-fn is_environment(entry: &DirEntry) -> bool {
-    entry.file_type().is_dir() && entry.path().join("pyvenv.cfg").exists()
 }
 
 fn refuse_twins(functions: &[Function]) -> Result<()> {
@@ -277,4 +269,34 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
         text.push_str(&format!("  {note}\n"));
     }
     console.printer.data(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ships_is_not_watched() {
+        let keep = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(keep.path()).unwrap();
+        let write = |path: &str| {
+            let path = root.join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, "").unwrap();
+        };
+        for path in [
+            "app.py",
+            ".config/settings.json",
+            ".git/HEAD",
+            "node_modules/a/index.js",
+            "__pycache__/app.pyc",
+            "env/pyvenv.cfg",
+            "env/lib/a.py",
+            ".glowplug/lambda.redb",
+        ] {
+            write(path);
+        }
+        let seen: Vec<PathBuf> = fingerprint(root).into_keys().collect();
+        assert_eq!(seen, [root.join(".config/settings.json"), root.join("app.py")]);
+    }
 }

@@ -24,9 +24,15 @@ struct Serving {
 
 impl Serving {
     fn start(project: &Project, more: &[&str]) -> Self {
+        Self::start_with(project, more, &[])
+    }
+
+    /// The same with more variables.
+    fn start_with(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments =
             [&["serve", "function", "--port", "0", "--format", "json", "--price", "-q"], more].concat();
         let mut command = project.command(&arguments);
+        command.envs(variables.iter().copied());
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -124,6 +130,26 @@ fn what_changes_is_served_anew() {
     }
     assert_eq!(serving.stop().0, Some(0));
     assert_eq!(project.running(), Vec::<i32>::new());
+}
+
+#[test]
+fn the_emulators_variables_are_read_in_its_place() {
+    let source = "def other(e, c):\n    return [c.function_name, c.memory_limit_in_mb, c.get_remaining_time_in_millis() > 6_000]\n";
+    let project = Project::new(&(APP.to_owned() + source));
+    let variables = [
+        ("AWS_LAMBDA_FUNCTION_NAME", "theirs"),
+        ("AWS_LAMBDA_FUNCTION_HANDLER", "app.other"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_FUNCTION_TIMEOUT", "60"),
+    ];
+    let serving = Serving::start_with(&project, &["--rie"], &variables);
+    assert_eq!(serving.first["functions"], json!(["theirs"]));
+    assert_eq!(serving.invoke("function", &json!({})), (200, json!(["theirs", "256", true])));
+    assert_eq!(serving.stop().0, Some(0));
+    // Elsewhere the configuration alone counts.
+    let serving = Serving::start_with(&project, &[], &variables);
+    assert_eq!(serving.invoke("demo", &json!(1)).1["says"], "one");
+    assert_eq!(serving.stop().0, Some(0));
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! What has happened since the start: invokes by function, what they would be billed, and the last of them one by one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{MutexGuard, PoisonError};
+
+use glowplug_core::Architecture;
+use glowplug_engine::{Init, Invocation, Outcome};
+
+use crate::model::Configuration;
+use crate::service::Service;
+use crate::time;
+
+/// Invokes that are known one by one.
+const LAST: usize = 50;
+
+/// Prices in US dollars in us-east-1, of the first tier ("AWS Lambda Pricing", as of 2026-11): a request, and a second
+/// of a GB on x86_64 and on arm64.
+const USD_PER_REQUEST: f64 = 0.20 / 1e6;
+const USD_PER_GB_SECOND: f64 = 0.000_016_666_7;
+const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
+
+/// What the invokes of a function would be billed, provisioned concurrency and free tier apart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Bill {
+    /// How many there were.
+    pub invokes: u64,
+    /// Billed duration in ms, all together.
+    pub billed_ms: u64,
+    /// US dollars.
+    pub usd: f64,
+}
+
+/// What is counted of a function.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Counts {
+    pub(crate) bill: Bill,
+    /// Invokes that had to wait for an init.
+    pub(crate) cold: u64,
+    /// Invokes that did not succeed.
+    pub(crate) errors: u64,
+    /// Invokes for which there was no room.
+    pub(crate) throttles: u64,
+}
+
+/// One invoke.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) function: String,
+    pub(crate) version: String,
+    pub(crate) request_id: String,
+    /// When it was over, in ms since 1970.
+    pub(crate) ended_ms: u64,
+    pub(crate) status: &'static str,
+    pub(crate) duration_ms: f64,
+    /// Of the init that it had to wait for.
+    pub(crate) init_ms: Option<f64>,
+    pub(crate) memory_mb: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    counts: BTreeMap<String, Counts>,
+    /// The newest last.
+    last: VecDeque<Run>,
+}
+
+impl History {
+    pub(crate) fn counts(&self, function: &str) -> Counts {
+        self.counts.get(function).cloned().unwrap_or_default()
+    }
+
+    /// The newest first.
+    pub(crate) fn last(&self) -> impl Iterator<Item = &Run> {
+        self.last.iter().rev()
+    }
+
+    fn add(&mut self, run: Run, usd: f64, billed_ms: u64) {
+        let counts = self.counts.entry(run.function.clone()).or_default();
+        counts.bill.invokes += 1;
+        counts.bill.billed_ms += billed_ms;
+        counts.bill.usd += usd;
+        counts.cold += u64::from(run.init_ms.is_some());
+        counts.errors += u64::from(run.status != "success");
+        if self.last.len() == LAST {
+            self.last.pop_front();
+        }
+        self.last.push_back(run);
+    }
+}
+
+impl Service {
+    /// What has happened. Nobody who holds this waits for the state.
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.0.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all invokes so far would be billed, by function.
+    pub fn bills(&self) -> BTreeMap<String, Bill> {
+        let history = self.history();
+        let invoked = history.counts.iter().filter(|(_, counts)| counts.bill.invokes > 0);
+        invoked.map(|(function, counts)| (function.clone(), counts.bill.clone())).collect()
+    }
+
+    /// An invoke is over; `init` is what it had to wait for.
+    pub(crate) fn remember(
+        &self,
+        configuration: &Configuration,
+        init: Option<&Init>,
+        invocation: &Invocation,
+        billed_ms: u64,
+    ) {
+        let arm = configuration.architecture == Architecture::Arm64.to_string();
+        let price = if arm { USD_PER_GB_SECOND_ARM } else { USD_PER_GB_SECOND };
+        let gb_seconds = f64::from(configuration.memory_mb) / 1024.0 * billed_ms as f64 / 1000.0;
+        let run = Run {
+            function: configuration.function_name.clone(),
+            version: configuration.version.clone(),
+            request_id: invocation.request_id.clone(),
+            ended_ms: time::now().as_millis() as u64,
+            status: match invocation.outcome {
+                Outcome::Success(_) => "success",
+                Outcome::HandlerError(_) => "error",
+                Outcome::Exited(_) => "exited",
+                Outcome::TimedOut(_) => "timeout",
+            },
+            duration_ms: invocation.duration_ms,
+            init_ms: init.map(|init| init.runtime_ms + init.init_ms),
+            memory_mb: invocation.peak_memory_kib.div_ceil(1024),
+        };
+        self.history().add(run, USD_PER_REQUEST + gb_seconds * price, billed_ms);
+    }
+
+    /// There was no room for an invoke.
+    pub(crate) fn throttled(&self, function: &str) {
+        self.history().counts.entry(function.to_owned()).or_default().throttles += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invokes_are_counted_and_the_last_are_known() {
+        let mut history = History::default();
+        for number in 0..=LAST {
+            let run = Run {
+                function: "f".to_owned(),
+                version: "$LATEST".to_owned(),
+                request_id: number.to_string(),
+                ended_ms: 0,
+                status: if number == 1 { "timeout" } else { "success" },
+                duration_ms: 1.0,
+                init_ms: (number == 0).then_some(100.0),
+                memory_mb: 64,
+            };
+            history.add(run, 0.5, 2);
+        }
+        let counts = history.counts("f");
+        let invokes = LAST as u64 + 1;
+        assert_eq!((counts.bill.invokes, counts.bill.billed_ms), (invokes, 2 * invokes));
+        assert_eq!((counts.cold, counts.errors, counts.throttles), (1, 1, 0));
+        let ids: Vec<&str> = history.last().map(|run| run.request_id.as_str()).collect();
+        assert_eq!((ids.len(), ids[0], ids[LAST - 1]), (LAST, "50", "1"));
+        assert_eq!(history.counts("g"), Counts::default());
+    }
+}
