@@ -20,5 +20,5 @@ pub use names::{OUTPUT_MARKER, SCHEMA_PLAN, SCHEMA_REPORT, SCHEMA_TRACE, SUPPORT
 pub use progress::{NoProgress, Progress};
 pub use python::{Architecture, PythonVersion};
 pub use stat::Stat;
-pub use units::{civil_date, format_bytes, format_hex, format_ms, parse_bytes};
+pub use units::{civil_date, format_bytes, format_hex, format_ms, iso8601, parse_bytes};
 pub use verdict::{Difference, Holdout, Verdict};

@@ -55,6 +55,20 @@ pub fn format_hex(bytes: &[u8]) -> String {
     })
 }
 
+/// `2026-11-29T10:00:00.123`, in UTC, of a time since 1970; what follows it depends on who reads it.
+pub fn iso8601(at: std::time::Duration) -> String {
+    let seconds = at.as_secs();
+    let (year, month, day) = civil_date(seconds / 86_400);
+    let of_day = seconds % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60,
+        at.subsec_millis()
+    )
+}
+
 /// Year, month and day of a number of days since 1970 (Howard Hinnant's `civil_from_days`).
 pub fn civil_date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;

@@ -3,6 +3,7 @@
 //! Paths, status codes, bodies and headers are those of the API version `2018-06-01`, as Lambda's documentation
 //! and its own runtime interface emulator have them.
 
+pub(crate) mod extensions;
 mod stream;
 
 use std::convert::Infallible;
@@ -112,10 +113,12 @@ async fn route(
     if restores && path == CREDENTIALS_PATH {
         return credentials(&request);
     }
-    let Some(path) = path.strip_prefix(VERSION) else {
-        return not_found();
+    let Some(rest) = path.strip_prefix(VERSION) else {
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let Some((version, parts)) = parts.split_first() else { return not_found() };
+        return extensions::route(request, version, parts, exchange).await;
     };
-    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let parts: Vec<&str> = rest.split('/').skip(1).collect();
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["ping"]) => plain(StatusCode::OK, "pong"),
         (&Method::GET, ["runtime", "invocation", "next"]) => next(exchange, connection, arrived).await,
@@ -123,7 +126,7 @@ async fn route(
         (&Method::POST, ["runtime", "invocation", id, "error"]) => error(request, id, exchange).await,
         (&Method::POST, ["runtime", "init", "error"]) => init_error(request, exchange).await,
         (&Method::GET, ["runtime", "restore", "next"]) if restores => {
-            exchange.restore(arrived);
+            exchange.restore().await;
             empty()
         }
         (&Method::POST, ["runtime", "restore", "error"]) if restores => init_error(request, exchange).await,
@@ -385,7 +388,7 @@ mod tests {
         fn new() -> Self {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            let exchange = Arc::new(Exchange::new(Arc::default()));
+            let exchange = Arc::new(Exchange::new(Arc::default(), serde_json::Value::Null));
             let server = Server::start(runtime.handle(), Arc::clone(&exchange), false).unwrap();
             Self { exchange, server, _runtime: runtime }
         }

@@ -294,6 +294,7 @@ impl Sources {
             home: empty,
             runtime: None,
             tree_writable: false,
+            hosts: None,
             forks: None,
             hidden: Vec::new(),
         })

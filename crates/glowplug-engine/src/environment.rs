@@ -12,6 +12,7 @@ use crate::clock::{Stamp, epoch};
 use crate::effects::effects;
 use crate::engine::Inner;
 use crate::exchange::{Answer, Ending, Event, InitEnd, InitError, Parts, Reply};
+use crate::lifecycle::Reason;
 use crate::limits::{EXIT_GRACE, INIT_TIMEOUT, MEMORY_MB_PER_VCPU};
 use crate::network::Blocked;
 use crate::outcome::{Finished, Init, InitOutcome, Invocation, Outcome};
@@ -38,7 +39,7 @@ pub struct Environment {
     template: Option<Arc<Template>>,
     /// What its process says that is to be forked.
     pub(crate) said: Said,
-    /// A fork that waits for the word to go on.
+    /// A fork that waits in its restore call.
     waiting: Option<Process>,
     pub(crate) engine: Arc<Inner>,
     pub(crate) spec: EnvironmentSpec,
@@ -49,6 +50,8 @@ pub struct Environment {
     pub(crate) told: usize,
     /// Largest resident size seen in this process, in KiB.
     peak_memory_kib: u64,
+    /// Why its process is to end, as extensions hear it.
+    pub(crate) ending: Reason,
     /// Whether its processes stand still.
     pub(crate) frozen: bool,
     // Last: nothing of it is left then.
@@ -121,11 +124,11 @@ impl Request {
 
 /// How an invoke went, before it is told to the caller.
 pub(crate) struct Run {
-    request_id: String,
+    pub(crate) request_id: String,
     pub(crate) outcome: Outcome,
     error_type: Option<String>,
-    start: Stamp,
-    end: Stamp,
+    pub(crate) start: Stamp,
+    pub(crate) end: Stamp,
     /// When the process was started, if it was for this event.
     started: Option<u64>,
     /// Whether the process has answered and may ask for the next event.
@@ -180,6 +183,7 @@ impl Environment {
             blocked: Arc::new(Blocked::default()),
             told: 0,
             peak_memory_kib: 0,
+            ending: Reason::SpinDown,
             frozen: false,
             _counted: Counted::new(&engine.environments),
         })
@@ -257,6 +261,10 @@ impl Environment {
 
     pub(crate) fn end_process(&mut self) {
         let _ = self.thaw();
+        let reason = std::mem::replace(&mut self.ending, Reason::SpinDown);
+        if let Some(process) = &self.process {
+            process.shut_down(reason);
+        }
         // Its drop ends it.
         self.process = None;
     }
@@ -269,12 +277,13 @@ impl Environment {
         let share = share(self.spec.cpu, self.spec.memory_mb);
         self.group
             .set_cpu(share.map(|share| if boosted && self.boosts() { share.max(1.0) } else { share }))?;
-        let mut process = match (self.waiting.take(), self.template.clone()) {
+        let process = match (self.waiting.take(), self.template.clone()) {
             (Some(fork), _) => fork,
             (None, Some(template)) => template.process(self)?,
-            (None, None) => self.launch()?,
+            (None, None) => self.launch(deadline)?,
         };
-        process.go();
+        process.release();
+        self.tell_init_start(&process);
         let mut end = process.exchange.wait_init(deadline).map(|end| self.own_entrypoint(end, &process));
         if let Some(InitEnd::Snapshot(said)) = &end {
             self.said = serde_json::from_slice(said).unwrap_or_default();
@@ -301,6 +310,7 @@ impl Environment {
         let peak = process.peak_memory_kib().max(final_peak(&process));
         self.peak_memory_kib = self.peak_memory_kib.max(peak);
         let init = self.measured(&process, stamp, outcome_of(end.as_ref(), limit));
+        self.tell_init(&process, &init);
         if matches!(end, Some(InitEnd::Ready(_))) {
             // What it does for its forks is not the function's time.
             self.group.set_cpu(share.filter(|_| !self.said.ready))?;
@@ -312,7 +322,7 @@ impl Environment {
     }
 
     /// Starts a process of its own.
-    fn launch(&self) -> Result<Process> {
+    fn launch(&self, deadline: Instant) -> Result<Process> {
         let view = if self.engine.is_plain() {
             view::plain(&self.sources)
         } else {
@@ -327,6 +337,8 @@ impl Environment {
             output: Arc::clone(&self.output),
             blocked: Arc::clone(&self.blocked),
             ports: &self.engine.ports,
+            opt: &self.sources.opt,
+            deadline,
             filters: self.engine.capabilities.network_policy,
             stop: Arc::clone(&self.engine.stop),
         })
@@ -385,6 +397,7 @@ impl Environment {
     pub(crate) fn offer(&self, request: &Request, deadline: Instant) -> Result<Stamp> {
         let exchange = &self.process()?.exchange;
         let before = exchange.stamp();
+        self.tell_start(exchange, request, deadline);
         exchange.offer(Event {
             request_id: request.id.clone(),
             invocation_id: uuid(),
@@ -439,6 +452,7 @@ impl Environment {
     fn settle(&mut self, run: &Run) {
         let asks = |process: &Process| process.exchange.wait_ready(run.deadline);
         let goes_on = run.goes_on && self.process.as_ref().is_some_and(asks);
+        self.ending = Reason::of(&run.outcome);
         self.measure();
         if !goes_on {
             self.end_process();
@@ -456,6 +470,7 @@ impl Environment {
 
     pub(crate) fn told(&mut self, run: Run) -> Invocation {
         let Run { request_id, outcome, error_type, start, end, started, .. } = run;
+        self.ending = Reason::of(&outcome);
         let start_ns = started.unwrap_or(start.at_ns);
         let log = self.output.since(self.told);
         self.told = self.output.len();

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use hyper::body::Bytes;
 
 use crate::clock::Stamp;
+use crate::extensions::{Extensions, Failure};
 use crate::payload::Exit;
+use crate::telemetry::Telemetry;
 
 /// How often a waiting caller looks whether the engine is stopped.
 const STOP_GLANCE: Duration = Duration::from_millis(100);
@@ -154,11 +156,19 @@ struct State {
 /// Shared by the API server, the supervisor and the environment; one for each process.
 #[derive(Debug)]
 pub(crate) struct Exchange {
+    /// What extensions are told of their function.
+    pub(crate) about: serde_json::Value,
+    pub(crate) extensions: Extensions,
+    pub(crate) telemetry: Arc<Telemetry>,
     state: Mutex<State>,
     changed: Condvar,
     pid: AtomicI32,
     /// How many polls wait for an event.
     waiting: AtomicUsize,
+    /// A fork waits in its restore call as long as this is set.
+    held: AtomicBool,
+    /// Wakes it.
+    released: tokio::sync::Notify,
     /// Set when the engine is stopped: nobody waits any longer then.
     stop: Arc<AtomicBool>,
     /// Wakes callers that wait without a thread.
@@ -168,8 +178,11 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(stop: Arc<AtomicBool>, about: serde_json::Value) -> Self {
         Self {
+            about,
+            extensions: Extensions::default(),
+            telemetry: Arc::default(),
             stop,
             state: Mutex::new(State {
                 phase: Phase::Initialising,
@@ -186,6 +199,8 @@ impl Exchange {
             changed: Condvar::new(),
             pid: AtomicI32::new(0),
             waiting: AtomicUsize::new(0),
+            held: AtomicBool::new(false),
+            released: tokio::sync::Notify::new(),
             stirred: tokio::sync::Notify::new(),
             offered: tokio::sync::Notify::new(),
         }
@@ -203,6 +218,13 @@ impl Exchange {
     /// Now, with the process's own clock.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp::now(self.pid.load(Ordering::SeqCst))
+    }
+
+    /// Something has changed with the extensions: who waits looks again.
+    pub(crate) fn look_again(&self) {
+        // Nobody is between its look and its wait then.
+        drop(self.lock());
+        self.stir();
     }
 
     /// Something has changed: who waits looks again.
@@ -323,8 +345,18 @@ impl Exchange {
         Ok(())
     }
 
-    /// The client has asked whether it may go on after a snapshot.
-    pub(crate) fn restore(&self, stamp: Stamp) {
+    /// The client asks whether it may go on after a snapshot: waits until it may.
+    pub(crate) async fn restore(&self) {
+        loop {
+            let mut released = std::pin::pin!(self.released.notified());
+            // Registered before the look, so that nothing in between is missed.
+            released.as_mut().enable();
+            if !self.held.load(Ordering::SeqCst) {
+                break;
+            }
+            released.await;
+        }
+        let stamp = self.stamp();
         self.lock().restored.get_or_insert(stamp);
     }
 
@@ -399,7 +431,13 @@ impl Exchange {
             if let Some(error) = &state.init_error {
                 return Some(InitEnd::Failed(error.clone()));
             }
-            if let Some(ready) = state.ready {
+            if let Some(failure) = self.extensions.failure() {
+                return Some(InitEnd::Failed(self.failed(&failure)));
+            }
+            if let Some(ready) = state.ready
+                && self.extensions.ready()
+            {
+                let ready = if self.extensions.is_empty() { ready } else { self.stamp() };
                 return Some(InitEnd::Ready(ready));
             }
             if let Some(said) = state.snapshot.take() {
@@ -407,6 +445,32 @@ impl Exchange {
             }
             state.ending.map(InitEnd::Ended)
         })
+    }
+
+    /// An extension's end as an error of init.
+    fn failed(&self, failure: &Failure) -> InitError {
+        let payload = crate::payload::failed(&crate::payload::uuid(), failure);
+        InitError { error_type: failure.error_type.to_owned(), payload, stamp: self.stamp() }
+    }
+
+    /// Waits until all extensions that are programs have registered, or one of them has failed.
+    pub(crate) fn wait_registered(&self, deadline: Instant) {
+        self.wait(deadline, |state| {
+            let over =
+                self.extensions.all_registered() || state.ending.is_some() || state.launch_failure.is_some();
+            over.then_some(())
+        });
+    }
+
+    /// Has a fork wait in its restore call.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    /// Has it go on.
+    pub(crate) fn release(&self) {
+        self.held.store(false, Ordering::SeqCst);
+        self.released.notify_waiters();
     }
 
     /// Puts an event out for the next poll.
@@ -431,22 +495,22 @@ impl Exchange {
 
     /// Waits for the answer or the end of the process; `None` when the time is up.
     pub(crate) fn wait_answer(&self, deadline: Instant) -> Option<Result<Answer, Ending>> {
-        self.wait(deadline, |state| answered(state))
+        self.wait(deadline, |state| self.answered(state))
     }
 
     /// The same without holding a thread.
     pub(crate) async fn answer_async(&self, deadline: Instant) -> Option<Result<Answer, Ending>> {
-        self.wait_async(deadline, answered).await
+        self.wait_async(deadline, |state| self.answered(state)).await
     }
 
     /// Waits until the process asks for its next event; false when it ended or the time is up before.
     pub(crate) fn wait_ready(&self, deadline: Instant) -> bool {
-        self.wait(deadline, |state| ready(state)).unwrap_or(false)
+        self.wait(deadline, |state| self.idle(state)).unwrap_or(false)
     }
 
     /// The same without holding a thread.
     pub(crate) async fn ready_async(&self, deadline: Instant) -> bool {
-        self.wait_async(deadline, ready).await.unwrap_or(false)
+        self.wait_async(deadline, |state| self.idle(state)).await.unwrap_or(false)
     }
 
     /// Waits for the end of the process.
@@ -470,21 +534,27 @@ impl Exchange {
     }
 }
 
-/// The answer, or the end of the process, whichever there is.
-fn answered(state: &State) -> Option<Result<Answer, Ending>> {
-    match (&state.answer, state.ending) {
-        (Some(answer), _) => Some(Ok(answer.clone())),
-        (None, Some(ending)) => Some(Err(ending)),
-        (None, None) => None,
+impl Exchange {
+    /// The answer, or the end of the process, whichever there is; an extension that has ended answers for it.
+    fn answered(&self, state: &State) -> Option<Result<Answer, Ending>> {
+        if let Some(answer) = &state.answer {
+            return Some(Ok(answer.clone()));
+        }
+        if let Some(failure) = self.extensions.failure() {
+            let error = self.failed(&failure);
+            let reply = Reply::Error { payload: error.payload, error_type: error.error_type };
+            let handed = state.handed.unwrap_or(error.stamp);
+            return Some(Ok(Answer { reply, handed, received: error.stamp }));
+        }
+        state.ending.map(Err)
     }
-}
 
-/// Whether the process asks for an event; nothing while it does something else.
-fn ready(state: &State) -> Option<bool> {
-    match (&state.phase, state.ending) {
-        (_, Some(_)) => Some(false),
-        (Phase::Ready, None) => Some(true),
-        _ => None,
+    /// Whether the process asks for an event, and no extension is at work; nothing while they do something else.
+    fn idle(&self, state: &State) -> Option<bool> {
+        if state.ending.is_some() || self.extensions.failure().is_some() {
+            return Some(false);
+        }
+        (matches!(state.phase, Phase::Ready) && self.extensions.ready()).then_some(true)
     }
 }
 

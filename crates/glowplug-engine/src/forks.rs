@@ -40,7 +40,7 @@ pub(crate) struct Reaped {
     pub(crate) peak_kib: u64,
 }
 
-/// A fork that waits for the word to go on.
+/// A fork that waits for the word to run the function's code.
 #[derive(Debug)]
 pub(crate) struct Born {
     /// The engine's end of a socket of its own.
@@ -95,7 +95,7 @@ impl Forks {
 }
 
 impl Born {
-    /// Lets the function's code go on.
+    /// Lets it leave what made it.
     pub(crate) fn go(self) {
         // Where it is gone, its end is reported in another way.
         let _ = rustix::net::send(&self.socket, b"g", SendFlags::NOSIGNAL);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limits::LOG_BYTES;
+use crate::telemetry::{Kind, Telemetry};
 
 /// The most that can wait in a pipe of default size: what a drain must read to have all that was written before.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -75,11 +76,30 @@ fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) struct OutputPipe {
     pipe: OwnedFd,
     output: Arc<Output>,
+    telemetry: Arc<Telemetry>,
+    kind: Kind,
+    /// The beginning of a line that goes on.
+    begun: Mutex<Vec<u8>>,
 }
 
 impl OutputPipe {
-    pub(crate) fn new(pipe: OwnedFd, output: Arc<Output>) -> Self {
-        Self { pipe, output }
+    pub(crate) fn new(pipe: OwnedFd, output: Arc<Output>, telemetry: Arc<Telemetry>, kind: Kind) -> Self {
+        Self { pipe, output, telemetry, kind, begun: Mutex::default() }
+    }
+
+    /// Tells subscribers of whole lines.
+    fn tell(&self, bytes: &[u8]) {
+        if !self.telemetry.is_heard() {
+            return;
+        }
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.extend_from_slice(bytes);
+        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        // A line without an end is told in pieces.
+        let told = if begun.len() > LOG_BYTES { begun.len() } else { whole };
+        let lines: Vec<u8> = begun.drain(..told).collect();
+        drop(begun);
+        self.telemetry.tell_output(self.kind, &lines);
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -97,6 +117,7 @@ impl OutputPipe {
                 Ok(0) => return false,
                 Ok(count) => {
                     keep(&mut kept, &buffer[..count]);
+                    self.tell(&buffer[..count]);
                     read += count;
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -125,7 +146,7 @@ mod tests {
     fn a_drain_keeps_what_was_written_before_it() {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
         let output = Arc::new(Output::default());
-        let pipe = OutputPipe::new(reader, Arc::clone(&output));
+        let pipe = OutputPipe::new(reader, Arc::clone(&output), Arc::default(), Kind::Function);
         rustix::io::write(&writer, b"one").unwrap();
         assert!(pipe.drain());
         let mark = output.len();

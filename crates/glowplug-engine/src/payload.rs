@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::extensions::Failure;
 use crate::limits::MAX_PAYLOAD_BYTES;
 
 /// How a process ended.
@@ -25,6 +26,14 @@ impl Exit {
             Self::Signal(libc::WTERMSIG(status))
         } else {
             Self::Status(libc::WEXITSTATUS(status))
+        }
+    }
+
+    /// As Go's `ExitError` says it.
+    pub(crate) fn describe(self) -> String {
+        match self {
+            Self::Status(status) => format!("exit status {status}"),
+            Self::Signal(signal) => format!("signal: {}", signal_name(signal)),
         }
     }
 
@@ -98,6 +107,11 @@ pub(crate) fn timed_out(request_id: &str, limit: Duration) -> Vec<u8> {
         TIMED_OUT,
         &format!("RequestId: {request_id} Error: Task timed out after {seconds:.2} seconds"),
     )
+}
+
+/// An extension ended, or said that it cannot go on.
+pub(crate) fn failed(request_id: &str, failure: &Failure) -> Vec<u8> {
+    type_first(failure.error_type, &format!("RequestId: {request_id} Error: {}", failure.reason))
 }
 
 /// An error that Lambda itself states.

@@ -1,10 +1,14 @@
 //! One interpreter process with all that belongs to it: its Runtime API, its supervisor, its end.
 
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
@@ -18,14 +22,15 @@ use crate::cgroup::Killer;
 use crate::clock::{Stamp, epoch, peak_memory_kib};
 use crate::environment::Environment;
 use crate::exchange::Exchange;
-use crate::forks::{Born, Forks, pair};
+use crate::forks::{Forks, pair};
 use crate::guard::{Guard, Ports, Routes, RuntimePort};
 use crate::launch::steps::{Step, c_string};
-use crate::launch::{Isolation, Keeper, Launch, Program, launch};
+use crate::launch::{Companion, Isolation, Keeper, Launch, Launched, Program, launch};
 use crate::network::{Blocked, Policy};
 use crate::output::{Output, OutputPipe};
 use crate::spec::{AgentSpec, EnvironmentSpec, Initialization, Network};
 use crate::supervisor::{Started, Watched, supervise, watch_fork};
+use crate::telemetry::Kind;
 use crate::variables::{log_stream, variables};
 use crate::view::View;
 
@@ -45,6 +50,10 @@ pub(crate) struct Making<'a> {
     pub(crate) output: Arc<Output>,
     pub(crate) blocked: Arc<Blocked>,
     pub(crate) ports: &'a Arc<Ports>,
+    /// Layers, on the host.
+    pub(crate) opt: &'a Utf8Path,
+    /// When init has to be over.
+    pub(crate) deadline: Instant,
     /// Whether there is a filter that keeps to the network policy, and to the process's own ports.
     pub(crate) filters: bool,
     /// Set when the engine is stopped.
@@ -81,12 +90,10 @@ pub(crate) struct Process {
     started: Started,
     /// Where the clock points of the phase "runtime" come from, which a fork does not have.
     mark: Option<OwnedFd>,
-    pid: i32,
+    pub(crate) pid: i32,
     /// Where forks of it are asked for, and where these find their own Runtime APIs.
     pub(crate) forks: Option<Arc<Forks>>,
     routes: Arc<Routes>,
-    /// A fork that waits for the word to go on.
-    born: Option<Born>,
     _server: Server,
     _port: RuntimePort,
 }
@@ -94,9 +101,21 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it; what becomes of it the exchange says.
     pub(crate) fn start(making: Making<'_>) -> Result<Self> {
-        let Making { runtime, isolation, spec, view, cgroups, output, blocked, ports, filters, stop } =
-            making;
-        let exchange = Arc::new(Exchange::new(stop));
+        let Making {
+            runtime,
+            isolation,
+            spec,
+            view,
+            cgroups,
+            output,
+            blocked,
+            ports,
+            opt,
+            deadline,
+            filters,
+            stop,
+        } = making;
+        let exchange = Arc::new(Exchange::new(stop, crate::api::extensions::about(spec)));
         let restores = spec.identity.initialization == Initialization::SnapStart;
         let server = Server::start(runtime, Arc::clone(&exchange), restores)?;
         let port = ports.runtime(server.address.port());
@@ -104,8 +123,11 @@ impl Process {
         let identity = &spec.identity;
         let stream = identity.log_stream.clone().unwrap_or_else(|| log_stream(&identity.version, epoch()));
         let variables = variables(spec, &view.places, &server.address.to_string(), &stream);
-        let variables: Result<Vec<_>> =
-            variables.iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect();
+        let companions = companions(spec, &view, &variables, opt)?;
+        exchange.extensions.expect(&companions.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+        let companions: Vec<Companion> = companions.into_iter().map(|(_, companion)| companion).collect();
+        let accompanied = companions.len();
+        let variables = listed(&variables)?;
         let routes = Arc::clone(guard.routes());
         let (settings, agent_output) = settings(spec, &view)?;
         let (forks, theirs) = spec.snapshot.as_ref().map(|_| pair()).transpose()?.unzip();
@@ -118,10 +140,11 @@ impl Process {
             program: Some(Program {
                 path: c_string(program.first().cloned().unwrap_or_default())?,
                 arguments: program.into_iter().map(c_string).collect::<Result<_>>()?,
-                variables: variables?,
+                variables,
                 settings,
                 agent_output,
                 forks: theirs,
+                companions,
             }),
             cgroups,
             filter: filters.then_some(spec.network),
@@ -131,10 +154,12 @@ impl Process {
         let pid = launched.pid;
         let started = Started::default();
         // Answers the filter's questions, which may come as soon as the interpreter runs.
-        let (keeper, control, listener, pipe, mark) = launched.into_parts();
+        let Launched { keeper, control, listener, output: pipe, companions_output, mark, .. } = launched;
         let said = forks.as_ref().map(rustix::io::dup).transpose().map_err(std::io::Error::from)?;
         let go = rustix::io::dup(&control).map_err(std::io::Error::from)?;
-        let pipe = Arc::new(OutputPipe::new(pipe, output));
+        let heard = || Arc::clone(&exchange.telemetry);
+        let companions = OutputPipe::new(companions_output, Arc::clone(&output), heard(), Kind::Extension);
+        let pipe = Arc::new(OutputPipe::new(pipe, output, heard(), Kind::Function));
         let supervisor = supervise(Watched {
             control,
             policy: listener.map(|listener| Policy::new(listener, spec.network, guard, blocked)),
@@ -142,7 +167,12 @@ impl Process {
             exchange: Arc::clone(&exchange),
             started: Arc::clone(&started),
             forks: said,
+            companions: (accompanied > 0).then(|| Arc::new(companions)),
         })?;
+        for _ in 0..accompanied {
+            crate::launch::accompany(&go);
+        }
+        exchange.wait_registered(deadline);
         crate::launch::go(&go);
         Ok(Self {
             exchange,
@@ -154,7 +184,6 @@ impl Process {
             pid,
             forks: forks.map(|forks| Arc::new(Forks::new(forks))),
             routes,
-            born: None,
             _server: server,
             _port: port,
         })
@@ -168,7 +197,8 @@ impl Process {
         temporary: &str,
     ) -> Result<Self> {
         let killer = environment.group.killer().ok_or_else(|| broken("there is no control group"))?;
-        let exchange = Arc::new(Exchange::new(Arc::clone(&environment.engine.stop)));
+        let about = crate::api::extensions::about(&environment.spec);
+        let exchange = Arc::new(Exchange::new(Arc::clone(&environment.engine.stop), about));
         let server = Server::start(environment.engine.runtime(), Arc::clone(&exchange), true)?;
         let port = environment.engine.ports.runtime(server.address.port());
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from)?;
@@ -179,7 +209,9 @@ impl Process {
         exchange.set_pid(pid);
         let life = Life::Fork { killer, routes: Arc::clone(&self.routes) };
         self.routes.add(pid, server.address.port());
-        let pipe = Arc::new(OutputPipe::new(reader, Arc::clone(&environment.output)));
+        let output = Arc::clone(&environment.output);
+        let telemetry = Arc::clone(&exchange.telemetry);
+        let pipe = Arc::new(OutputPipe::new(reader, output, telemetry, Kind::Function));
         let mut process = Self {
             exchange: Arc::clone(&exchange),
             life,
@@ -190,7 +222,6 @@ impl Process {
             pid,
             forks: None,
             routes: Arc::default(),
-            born: Some(born),
             _server: server,
             _port: port,
         };
@@ -198,14 +229,16 @@ impl Process {
         let watched =
             rustix::process::pidfd_open(watched, PidfdFlags::empty()).map_err(std::io::Error::from)?;
         process.supervisor = Some(watch_fork(watched, inner_pid, pipe, exchange, Arc::clone(forks))?);
+        process.exchange.hold();
+        born.go();
         Ok(process)
     }
 
-    /// Has a fork go on that waits. What it did before is not the function's.
-    pub(crate) fn go(&mut self) {
-        if let Some(born) = self.born.take() {
+    /// Has a fork go on that waits in its restore call. What it did before is not the function's.
+    pub(crate) fn release(&self) {
+        if matches!(self.life, Life::Fork { .. }) {
             *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.exchange.stamp());
-            born.go();
+            self.exchange.release();
         }
     }
 
@@ -256,6 +289,51 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Variables as a program gets them.
+fn listed(variables: &BTreeMap<String, String>) -> Result<Vec<CString>> {
+    variables.iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect()
+}
+
+/// Variables that extensions do not get ("Lambda Extensions API" in the developer guide).
+const NOT_FOR_EXTENSIONS: [&str; 10] = [
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_AWS_XRAY_DAEMON_ADDRESS",
+    "_AWS_XRAY_DAEMON_PORT",
+    "_HANDLER",
+];
+
+/// Extensions that are programs: files of `/opt/extensions` that can be executed, by their names.
+fn companions(
+    spec: &EnvironmentSpec,
+    view: &View,
+    variables: &BTreeMap<String, String>,
+    opt: &Utf8Path,
+) -> Result<Vec<(String, Companion)>> {
+    let folder = opt.join("extensions");
+    if !spec.extensions || !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut own = variables.clone();
+    own.retain(|name, _| !NOT_FOR_EXTENSIONS.contains(&name.as_str()));
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        let executable =
+            entry.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+        if let (true, Ok(name)) = (executable, entry.file_name().into_string()) {
+            let path = c_string(format!("{}/extensions/{name}", view.places.opt))?;
+            found.insert(name, Companion { path, variables: listed(&own)? });
+        }
+    }
+    Ok(found.into_iter().take(crate::extensions::MOST).collect())
 }
 
 /// What is executed, by way of the function's wrapper if it has one: as in the start script of Lambda's own runtimes, one

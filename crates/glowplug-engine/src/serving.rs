@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use glowplug_core::Result;
 
-use crate::environment::{Environment, Request};
+use crate::environment::{Environment, Request, Run};
+use crate::lifecycle::Reason;
 use crate::outcome::{Invocation, Outcome};
 
 /// Who hears of an invoke.
 pub trait Listener: Send {
     /// The answer is there; nothing has been measured yet. Its payload may be taken.
     fn answered(&mut self, outcome: &mut Outcome);
-    /// What there is to tell of it, as far as that can be said before the environment asks for its next event.
-    fn told(&mut self, invocation: Invocation);
+    /// What there is to tell of it, as far as that can be said before the environment asks for its next event, or with
+    /// extensions, once all of them are through with it. Gives its record for the Telemetry API where `reports`.
+    fn told(&mut self, invocation: Invocation, reports: bool) -> Option<serde_json::Value>;
 }
 
 impl Environment {
@@ -25,13 +27,31 @@ impl Environment {
         self.thaw()?;
         let mut run = self.run(request)?;
         listener.answered(&mut run.outcome);
-        let (goes_on, deadline) = (run.goes_on, run.deadline);
-        self.measure();
-        listener.told(self.told(run));
-        if !goes_on || !self.process()?.exchange.wait_ready(deadline) {
+        let (goes_on, deadline, accompanied) = (run.goes_on, run.deadline, self.is_accompanied());
+        self.tell_done(&run);
+        let asks = |this: &Self| this.process().is_ok_and(|process| process.exchange.wait_ready(deadline));
+        let mut asked = goes_on && accompanied && asks(self);
+        self.conclude(run, listener, accompanied.then_some(asked));
+        asked |= goes_on && !accompanied && asks(self);
+        if !asked {
             self.end_process();
         }
         Ok(())
+    }
+
+    /// Tells the rest of an invoke. With extensions it took until all were through with it, or did not come to its end.
+    fn conclude(&mut self, mut run: Run, listener: &mut dyn Listener, asked: Option<bool>) {
+        let goes_on = run.goes_on;
+        if let (Some(_), Ok(process)) = (asked, self.process()) {
+            run.end = process.exchange.stamp();
+        }
+        self.measure();
+        let invocation = self.told(run);
+        let report = listener.told(invocation, asked.is_some());
+        self.tell_report(report);
+        if goes_on && asked == Some(false) {
+            self.ending = Reason::Timeout;
+        }
     }
 
     /// The same without holding a thread, for an environment that [is warm](Self::is_warm). False: it cannot go on, and
@@ -49,10 +69,11 @@ impl Environment {
         listener.answered(&mut run.outcome);
         // Whoever waits for the answer passes it on first.
         tokio::task::yield_now().await;
-        let goes_on = run.goes_on;
-        self.measure();
-        listener.told(self.told(run));
-        Ok(goes_on && self.process()?.exchange.ready_async(deadline).await)
+        let (goes_on, accompanied) = (run.goes_on, self.is_accompanied());
+        self.tell_done(&run);
+        let asked = goes_on && accompanied && self.process()?.exchange.ready_async(deadline).await;
+        self.conclude(run, listener, accompanied.then_some(asked));
+        Ok(asked || goes_on && !accompanied && self.process()?.exchange.ready_async(deadline).await)
     }
 
     /// Has its processes stand still until the next event, as Lambda does, where the host allows it.

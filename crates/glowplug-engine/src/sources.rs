@@ -16,9 +16,12 @@ pub(crate) fn sources(engine: &Inner, room: &Room, spec: &EnvironmentSpec) -> Re
     let tree = spec.tree.canonicalize_utf8().map_err(|error| {
         Error::input("cannot find the function's folder").place(spec.tree.as_str()).cause(error)
     })?;
+    let opt = engine.workshop.layers(&spec.layers)?;
+    let extensions = spec.extensions && opt.join("extensions").is_dir();
     Ok(Sources {
         tree,
-        opt: engine.workshop.layers(&spec.layers)?,
+        opt,
+        hosts: extensions.then(|| engine.workshop.hosts()).transpose()?,
         temporary: room.temporary(),
         home: if engine.is_plain() { room.home() } else { engine.workshop.empty_home() },
         runtime: if spec.own_runtime { None } else { Some(runtime_sources(spec, engine)?) },

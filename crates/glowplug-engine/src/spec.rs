@@ -129,6 +129,8 @@ pub struct EnvironmentSpec {
     pub hidden: Vec<Utf8PathBuf>,
     /// `PYTHONHASHSEED`, for runs that must be repeatable; the function can see it.
     pub hash_seed: Option<u32>,
+    /// Whether extensions in its layers are started.
+    pub extensions: bool,
     /// Whether its process, once initialised, is to be forked for other environments: [`crate::Engine::start_template`].
     pub snapshot: Option<SnapshotSpec>,
     /// An agent, loaded first.

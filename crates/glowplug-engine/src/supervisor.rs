@@ -24,6 +24,8 @@ pub(crate) struct Watched {
     pub(crate) control: OwnedFd,
     pub(crate) policy: Option<Policy>,
     pub(crate) output: Arc<OutputPipe>,
+    /// What companions write, as long as there may be more of it.
+    pub(crate) companions: Option<Arc<OutputPipe>>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) started: Started,
     /// Where a process says whether it can be forked, until it has.
@@ -42,7 +44,11 @@ pub(crate) fn supervise(watched: Watched) -> Result<JoinHandle<()>> {
 fn watch(mut watched: Watched) {
     let mut output_open = true;
     loop {
-        let (control_ready, output_ready, policy_event, forks_ready) = wait(&watched, output_open);
+        let Happened { control_ready, output_ready, policy_event, forks_ready, companions_ready } =
+            wait(&watched, output_open);
+        if companions_ready && watched.companions.as_ref().is_some_and(|companions| !companions.drain()) {
+            watched.companions = None;
+        }
         if forks_ready && let Some(forks) = watched.forks.take() {
             watched.exchange.snapshot(first_message(&forks));
         }
@@ -61,10 +67,22 @@ fn watch(mut watched: Watched) {
         }
     }
     watched.output.drain();
+    if let Some(companions) = &watched.companions {
+        companions.drain();
+    }
+}
+
+/// What there is to do.
+struct Happened {
+    control_ready: bool,
+    output_ready: bool,
+    policy_event: PollFlags,
+    forks_ready: bool,
+    companions_ready: bool,
 }
 
 /// Waits for something to happen; what is over is not polled any more.
-fn wait(watched: &Watched, output_open: bool) -> (bool, bool, PollFlags, bool) {
+fn wait(watched: &Watched, output_open: bool) -> Happened {
     let mut polled = vec![PollFd::new(&watched.control, PollFlags::IN)];
     let output = watched.output.as_fd();
     let policy = watched.policy.as_ref().map(Policy::as_fd);
@@ -77,15 +95,26 @@ fn wait(watched: &Watched, output_open: bool) -> (bool, bool, PollFlags, bool) {
     if let Some(forks) = &watched.forks {
         polled.push(PollFd::new(forks, PollFlags::IN));
     }
+    let companions = watched.companions.as_ref().map(|companions| companions.as_fd());
+    if let Some(companions) = &companions {
+        polled.push(PollFd::new(companions, PollFlags::IN));
+    }
     // Interrupted: the events are empty, and the caller comes again.
     let _ = poll(&mut polled, None);
     let mut events = polled.iter().map(PollFd::revents);
     let control = events.next().unwrap_or(PollFlags::empty());
     let output = if output_open { events.next() } else { None };
     let policy = if policy.is_some() { events.next() } else { None };
-    let forks = events.next().is_some_and(|events| !events.is_empty());
+    let forks = if watched.forks.is_some() { events.next() } else { None };
+    let companions = events.next();
     let happened = |events: Option<PollFlags>| events.is_some_and(|events| !events.is_empty());
-    (!control.is_empty(), happened(output), policy.unwrap_or(PollFlags::empty()), forks)
+    Happened {
+        control_ready: !control.is_empty(),
+        output_ready: happened(output),
+        policy_event: policy.unwrap_or(PollFlags::empty()),
+        forks_ready: happened(forks),
+        companions_ready: happened(companions),
+    }
 }
 
 /// What a process says that is to be forked; nothing where it has ended instead.
@@ -146,6 +175,17 @@ fn hear(watched: &Watched) -> bool {
             let stamp = Stamp { at_ns: monotonic_ns(), cpu_ns: Some(cpu_ns) };
             watched.output.drain();
             exchange.ended(Ending { exit: Exit::from_wait(status), stamp, peak_memory_kib });
+        }
+        Word::Companion { index, pid: 0 } => {
+            exchange.extensions.started(index, -1);
+            exchange.extensions.ended(-1, "it could not be started".to_owned());
+            exchange.look_again();
+        }
+        Word::Companion { index, pid } => exchange.extensions.started(index, pid),
+        Word::Orphan { pid, status } => {
+            if exchange.extensions.ended(pid, Exit::from_wait(status).describe()) {
+                exchange.look_again();
+            }
         }
         Word::Failed { stage, index, errno } => exchange.launch_failed(describe(stage, index, errno, &[])),
         Word::Closed => {

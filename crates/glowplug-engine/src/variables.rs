@@ -200,6 +200,7 @@ mod tests {
             service_access: false,
             hidden: Vec::new(),
             hash_seed: None,
+            extensions: false,
             snapshot: None,
             agent: None,
             write_bytecode: false,

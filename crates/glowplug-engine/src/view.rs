@@ -36,6 +36,8 @@ pub(crate) struct Sources {
     pub(crate) home: Utf8PathBuf,
     pub(crate) runtime: Option<RuntimeSources>,
     pub(crate) tree_writable: bool,
+    /// What is seen as `/etc/hosts`, where it is not the host's.
+    pub(crate) hosts: Option<Utf8PathBuf>,
     /// The folders of forks, where there are to be some.
     pub(crate) forks: Option<Utf8PathBuf>,
     /// What the view does not show, where the host has it.
@@ -105,6 +107,9 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
     builder.directory(OPT)?;
     builder.children(&sources.opt, OPT, &[])?;
     builder.directory(RUNTIME)?;
+    if let Some(hosts) = &sources.hosts {
+        builder.bind(hosts, "/etc/hosts", false)?;
+    }
     for hidden in &sources.hidden {
         builder.hide(hidden, &sources.home)?;
     }

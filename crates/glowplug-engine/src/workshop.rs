@@ -108,6 +108,18 @@ impl Workshop {
         self.folder.join("bootstrap.py")
     }
 
+    /// The host's names of machines, and those by which extensions call this one.
+    pub(crate) fn hosts(&self) -> Result<Utf8PathBuf> {
+        let path = self.folder.join("hosts");
+        if !path.exists() {
+            let host = fs::read_to_string("/etc/hosts").unwrap_or_default();
+            let work = self.folder.join("hosts.new");
+            fs::write(&work, format!("{}\n127.0.0.1 sandbox.localdomain sandbox\n", host.trim_end()))?;
+            fs::rename(work, &path)?;
+        }
+        Ok(path)
+    }
+
     /// An empty folder that stays empty.
     pub(crate) fn empty_home(&self) -> Utf8PathBuf {
         self.folder.join("home")

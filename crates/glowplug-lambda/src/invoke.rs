@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use glowplug_engine::{Invocation, Listener, Outcome, Parts, Request};
 use hyper::body::Bytes;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::error::{ApiError, Code};
 use crate::journal::{Told, tail};
@@ -150,9 +151,9 @@ impl Listener for Hearing {
         }
     }
 
-    fn told(&mut self, invocation: Invocation) {
+    fn told(&mut self, invocation: Invocation, reports: bool) -> Option<Value> {
         let configuration = &self.pool.configuration;
-        let journal = Told {
+        let told = Told {
             version: &configuration.version,
             runtime: &configuration.runtime,
             memory_mb: configuration.memory_mb,
@@ -161,8 +162,9 @@ impl Listener for Hearing {
             cold: self.cold.as_ref(),
             invocation: &invocation,
             time: &time::logged(time::now()),
-        }
-        .journal();
+        };
+        let journal = told.journal();
+        let report = reports.then(|| told.record(journal.billed_ms));
         let init = self.cold.as_ref().map(|cold| &cold.init);
         self.service.remember(configuration, init, &invocation, journal.billed_ms);
         if let Some((mut answer, answered)) = self.answer.take() {
@@ -170,6 +172,7 @@ impl Listener for Hearing {
             answered(Ok(answer));
         }
         (self.service.0.log)(&configuration.function_name, &self.stream, &journal.text);
+        report
     }
 }
 

@@ -98,6 +98,13 @@ impl Told<'_> {
         add(&mut text, "platform.start", json!({"requestId": id, "version": self.version}));
         whole_lines(&mut text, &invocation.log);
         let billed_ms = self.billed_ms();
+        add(&mut text, "platform.report", self.record(billed_ms));
+        Journal { text, billed_ms }
+    }
+
+    /// `platform.report`, as the Telemetry API has it.
+    pub(crate) fn record(&self, billed_ms: u64) -> Value {
+        let (invocation, id) = (self.invocation, &self.invocation.request_id);
         let mut metrics = json!({
             "durationMs": rounded(invocation.duration_ms),
             "billedDurationMs": billed_ms,
@@ -120,8 +127,7 @@ impl Told<'_> {
                 record["errorType"] = json!(invocation.error_type);
             }
         }
-        add(&mut text, "platform.report", record);
-        Journal { text, billed_ms }
+        record
     }
 
     /// Init is billed as the invoke is (since 2025-08-01 for zip packages with a managed runtime), and so is the billed part

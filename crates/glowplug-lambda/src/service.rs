@@ -411,6 +411,7 @@ impl Service {
             service_access: configuration.environment.contains_key(SERVICE_ENDPOINT),
             hidden: self.hidden_from(&configuration.function_name, files.source.as_deref()),
             hash_seed: None,
+            extensions: true,
             snapshot: None,
             agent: None,
             write_bytecode: false,

@@ -9,12 +9,12 @@ pub(crate) fn now() -> Duration {
 
 /// `2026-11-29T10:00:00.123+0000`, as configurations have it.
 pub(crate) fn modified(at: Duration) -> String {
-    iso(at) + "+0000"
+    glowplug_core::iso8601(at) + "+0000"
 }
 
 /// `2026-11-29T10:00:00.123Z`, as log lines have it.
 pub(crate) fn logged(at: Duration) -> String {
-    iso(at) + "Z"
+    glowplug_core::iso8601(at) + "Z"
 }
 
 /// `29/Nov/2026:10:00:00 +0000`, as events of function URLs have it.
@@ -34,22 +34,9 @@ pub(crate) fn common_log(at: Duration) -> String {
 
 /// `20261129T100000Z`, as signatures have it.
 pub(crate) fn basic(at: Duration) -> String {
-    let text = iso(Duration::from_secs(at.as_secs()));
+    let text = glowplug_core::iso8601(Duration::from_secs(at.as_secs()));
     let digits: String = text.chars().filter(|c| !"-:".contains(*c)).take("20261129T100000".len()).collect();
     digits + "Z"
-}
-
-fn iso(at: Duration) -> String {
-    let seconds = at.as_secs();
-    let (year, month, day) = glowplug_core::civil_date(seconds / 86_400);
-    let of_day = seconds % 86_400;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60,
-        at.subsec_millis()
-    )
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ impl<'a> Ground<'a> {
             service_access: false,
             hidden: Vec::new(),
             hash_seed: Some(0),
+            extensions: false,
             snapshot: None,
             agent: None,
             write_bytecode: false,

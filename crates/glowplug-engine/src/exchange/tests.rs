@@ -24,7 +24,8 @@ fn soon() -> Instant {
 
 #[test]
 fn an_event_goes_to_one_poll_and_its_answer_back() {
-    let (exchange, connection) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
+    let (exchange, connection) =
+        (Exchange::new(Arc::default(), serde_json::Value::Null), Arc::new(Connection::default()));
     exchange.poll(NOW).unwrap();
     assert!(matches!(exchange.wait_init(soon()), Some(InitEnd::Ready(_))));
     assert!(exchange.take(&connection).is_none());
@@ -45,7 +46,8 @@ fn an_event_goes_to_one_poll_and_its_answer_back() {
 
 #[test]
 fn an_event_on_a_dead_connection_is_offered_again() {
-    let (exchange, dead) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
+    let (exchange, dead) =
+        (Exchange::new(Arc::default(), serde_json::Value::Null), Arc::new(Connection::default()));
     exchange.poll(NOW).unwrap();
     exchange.offer(event("a"));
     exchange.take(&dead).unwrap();
@@ -58,7 +60,8 @@ fn an_event_on_a_dead_connection_is_offered_again() {
 
 #[test]
 fn a_poll_that_waits_gets_the_event_of_a_connection_that_dies() {
-    let (exchange, dying) = (Exchange::new(Arc::default()), Arc::new(Connection::default()));
+    let (exchange, dying) =
+        (Exchange::new(Arc::default(), serde_json::Value::Null), Arc::new(Connection::default()));
     exchange.poll(NOW).unwrap();
     exchange.poll(NOW).unwrap();
     let waiting = exchange.waiting();
@@ -73,13 +76,13 @@ fn a_poll_that_waits_gets_the_event_of_a_connection_that_dies() {
 
 #[test]
 fn init_errors_come_once_and_only_during_init() {
-    let exchange = Exchange::new(Arc::default());
+    let exchange = Exchange::new(Arc::default(), serde_json::Value::Null);
     let error = InitError { error_type: "X".to_owned(), payload: Vec::new(), stamp: NOW };
     exchange.init_error(error.clone()).unwrap();
     assert!(matches!(exchange.wait_init(soon()), Some(InitEnd::Failed(_))));
     assert!(exchange.init_error(error.clone()).is_err());
     assert!(exchange.poll(NOW).is_err());
-    let ready = Exchange::new(Arc::default());
+    let ready = Exchange::new(Arc::default(), serde_json::Value::Null);
     ready.poll(NOW).unwrap();
     assert!(ready.init_error(error).is_err());
 }

@@ -19,6 +19,8 @@ pub(super) mod tag {
     pub(in crate::launch) const FORKED: u64 = 2;
     pub(in crate::launch) const STARTED: u64 = 3;
     pub(in crate::launch) const ENDED: u64 = 4;
+    pub(in crate::launch) const COMPANION: u64 = 5;
+    pub(in crate::launch) const ORPHAN: u64 = 6;
 }
 
 /// A message: the tag and three values.
@@ -55,6 +57,14 @@ impl Stage {
     }
 }
 
+/// A program that runs beside the interpreter.
+pub(super) struct Companion<'a> {
+    pub(super) path: &'a CStr,
+    /// Both end in a null pointer.
+    pub(super) arguments: Vec<*const libc::c_char>,
+    pub(super) variables: Vec<*const libc::c_char>,
+}
+
 /// Everything the two processes need, borrowed from the engine's memory, of which they have a copy.
 pub(super) struct Orders<'a> {
     /// Files of the user namespace and what to write to them.
@@ -78,6 +88,9 @@ pub(super) struct Orders<'a> {
     pub(super) agent_output: Option<RawFd>,
     /// Where forks of the interpreter are asked for.
     pub(super) forks: Option<RawFd>,
+    pub(super) companions: &'a [Companion<'a>],
+    /// Standard output and error of these.
+    pub(super) companions_output: RawFd,
     /// `cgroup.procs` files to join.
     pub(super) cgroups: &'a [RawFd],
     pub(super) filter: Option<&'a [libc::sock_filter]>,
@@ -282,18 +295,25 @@ fn announce(control: RawFd, process: RawFd, listener: RawFd) {
 /// Waits for the end of the interpreter or of the engine, collecting orphans, and takes everything down.
 fn watch(orders: &Orders<'_>, child: libc::pid_t, process: RawFd) -> ! {
     let mut polled = [poll_for(process), poll_for(orders.life)];
+    // The end of a companion is news, the one of an orphan is not.
+    let glance = if orders.companions.is_empty() { 1000 } else { 20 };
     loop {
         // Wakes now and then to collect orphans, which are the first process's to collect.
         // SAFETY: the array outlives the call.
-        unsafe { libc::poll(polled.as_mut_ptr(), 2, 1000) };
+        unsafe { libc::poll(polled.as_mut_ptr(), 2, glance) };
         if polled[0].revents != 0 {
             report(orders.control, child);
-            break;
+            if orders.companions.is_empty() {
+                break;
+            }
+            // They are told of it first; the engine ends them.
+            polled[0].fd = -1;
+            polled[0].revents = 0;
         }
         if polled[1].revents != 0 {
             break;
         }
-        collect(child);
+        collect(orders, child);
     }
     if orders.sweep {
         sweep(child);
@@ -316,7 +336,7 @@ fn report(control: RawFd, child: libc::pid_t) {
 }
 
 /// Collects ended orphans; leaves the interpreter for [`report`].
-fn collect(child: libc::pid_t) {
+fn collect(orders: &Orders<'_>, child: libc::pid_t) {
     loop {
         // SAFETY: all-zero is a valid value; it outlives the call.
         let ended = unsafe {
@@ -327,8 +347,12 @@ fn collect(child: libc::pid_t) {
         if ended <= 0 || ended == child {
             return;
         }
-        // SAFETY: no pointers that are used.
-        unsafe { libc::waitpid(ended, null_mut(), libc::WNOHANG) };
+        let mut status = 0;
+        // SAFETY: the status outlives the call.
+        unsafe { libc::waitpid(ended, &raw mut status, libc::WNOHANG) };
+        if !orders.companions.is_empty() {
+            send(orders.control, &[tag::ORPHAN, ended as u64, u64::from(status.cast_unsigned()), 0]);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ const AGENT_OUTPUT: RawFd = 5;
 const FORKS: RawFd = 6;
 /// Open until the interpreter is executed.
 const CONTROL: RawFd = 7;
+const COMPANIONS: RawFd = 8;
 /// Where descriptors are moved out of the way of these.
 const PARKING: RawFd = 64;
 
@@ -57,7 +58,7 @@ pub(super) fn interpreter(orders: &Orders<'_>) -> ! {
     }
     // Not before: those of an engine with many environments have higher numbers.
     limit_one(libc::RLIMIT_NOFILE, OPEN_FILES);
-    await_acknowledgement(CONTROL);
+    await_acknowledgement(orders);
     execute(orders)
 }
 
@@ -67,18 +68,50 @@ fn hand_over(orders: &Orders<'_>, number: i32) {
     unsafe { libc::write(orders.handoff.1, (&raw const number).cast(), size_of::<i32>()) };
 }
 
-/// Waits for the engine's word; without it there is no engine any more.
-fn await_acknowledgement(control: RawFd) {
+/// Waits for the engine's word, and starts companions before it as they are asked for; without it there is no engine any
+/// more.
+fn await_acknowledgement(orders: &Orders<'_>) {
     let mut byte = 0_u8;
+    let mut next = 0;
     loop {
         // SAFETY: the byte outlives the call.
-        let read = unsafe { libc::read(control, (&raw mut byte).cast(), 1) };
+        let read = unsafe { libc::read(CONTROL, (&raw mut byte).cast(), 1) };
         match read {
+            1 if byte == super::COMPANION_WORD => {
+                accompany(orders, next);
+                next += 1;
+            }
             1 => return,
             -1 if errno() == libc::EINTR => {}
             _ => exit(1),
         }
     }
+}
+
+/// Starts one companion, as a child of the keeper and under everything that limits this process.
+fn accompany(orders: &Orders<'_>, index: usize) {
+    let Some(companion) = orders.companions.get(index) else { return };
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: like `fork`, but for the parent; no stack and no pointers are given.
+    let child = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), 0, 0, 0, 0) };
+    if child != 0 {
+        send(CONTROL, &[tag::COMPANION, index as u64, child.max(0) as u64, 0]);
+        return;
+    }
+    // SAFETY: no pointers but to C strings and vectors that end in null pointers, which outlive the calls; nothing but the
+    // first three descriptors is used afterwards.
+    unsafe {
+        libc::setsid();
+        libc::dup2(COMPANIONS, 1);
+        libc::dup2(COMPANIONS, 2);
+        close_from(3, RawFd::MAX);
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, null_mut());
+        libc::execve(companion.path.as_ptr(), companion.arguments.as_ptr(), companion.variables.as_ptr());
+    }
+    // As a shell says that it cannot execute something.
+    exit(127)
 }
 
 fn limit_one(resource: libc::__rlimit_resource_t, value: u64) {
@@ -140,8 +173,9 @@ fn arrange(orders: &Orders<'_>) -> Result<(), i32> {
         (orders.agent_output.unwrap_or(orders.null), AGENT_OUTPUT),
         (orders.forks.unwrap_or(orders.null), FORKS),
         (orders.control, CONTROL),
+        (orders.companions_output, COMPANIONS),
     ];
-    let mut parked = [0; 8];
+    let mut parked = [0; 9];
     for (place, (source, _)) in parked.iter_mut().zip(sources) {
         // SAFETY: no pointers.
         *place = unsafe { libc::fcntl(source, libc::F_DUPFD_CLOEXEC, PARKING) };
@@ -158,13 +192,14 @@ fn arrange(orders: &Orders<'_>) -> Result<(), i32> {
     // SAFETY: no pointers; nothing above is needed any more.
     unsafe {
         libc::fcntl(CONTROL, libc::F_SETFD, libc::FD_CLOEXEC);
+        libc::fcntl(COMPANIONS, libc::F_SETFD, libc::FD_CLOEXEC);
         if orders.agent_output.is_none() {
             libc::close(AGENT_OUTPUT);
         }
         if orders.forks.is_none() {
             libc::close(FORKS);
         }
-        close_from(CONTROL + 1, RawFd::MAX);
+        close_from(COMPANIONS + 1, RawFd::MAX);
     }
     Ok(())
 }

@@ -65,6 +65,15 @@ pub(crate) struct Program {
     pub(crate) settings: OwnedFd,
     pub(crate) agent_output: Option<OwnedFd>,
     pub(crate) forks: Option<OwnedFd>,
+    /// Programs that are started before it, as [`accompany`] asks for them.
+    pub(crate) companions: Vec<Companion>,
+}
+
+/// A program that runs beside the interpreter, and its variables.
+#[derive(Debug, Clone)]
+pub(crate) struct Companion {
+    pub(crate) path: CString,
+    pub(crate) variables: Vec<CString>,
 }
 
 /// Why a launch failed.
@@ -94,13 +103,15 @@ impl Failure {
 /// A process that waits for the word to execute the interpreter.
 #[derive(Debug)]
 pub(crate) struct Launched {
-    keeper: Keeper,
+    pub(crate) keeper: Keeper,
     /// Messages of the two processes.
     pub(crate) control: OwnedFd,
     /// Where the filter asks.
     pub(crate) listener: Option<OwnedFd>,
     /// Standard output and error; does not block.
     pub(crate) output: OwnedFd,
+    /// The same of companions.
+    pub(crate) companions_output: OwnedFd,
     /// The clock points of the end of the phase "runtime"; does not block.
     pub(crate) mark: OwnedFd,
     /// The interpreter's process in the engine's count; 0 where unknown.
@@ -114,6 +125,10 @@ pub(crate) enum Word {
     Started { at_ns: u64, cpu_ns: u64 },
     /// It ended: status word, processor time in ns, largest resident size in KiB.
     Ended { status: i32, cpu_ns: u64, peak_memory_kib: u64 },
+    /// A companion was started, with this number as the interpreter counts, or 0.
+    Companion { index: usize, pid: i32 },
+    /// A process ended that was no child of the interpreter's any more.
+    Orphan { pid: i32, status: i32 },
     /// The launch failed after all.
     Failed { stage: Stage, index: usize, errno: i32 },
     /// The keeper is gone.
@@ -132,6 +147,8 @@ struct Channels {
     life_child: OwnedFd,
     output: OwnedFd,
     output_child: OwnedFd,
+    companions: OwnedFd,
+    companions_child: OwnedFd,
     mark: OwnedFd,
     mark_child: OwnedFd,
     handoff: (OwnedFd, OwnedFd),
@@ -146,8 +163,9 @@ impl Channels {
                 .map_err(system)?;
         let (life_child, life) = pipe()?;
         let (output, output_child) = pipe()?;
+        let (companions, companions_child) = pipe()?;
         let (mark, mark_child) = pipe()?;
-        for reader in [&output, &mark] {
+        for reader in [&output, &companions, &mark] {
             rustix::io::ioctl_fionbio(reader, true).map_err(system)?;
         }
         let null =
@@ -160,6 +178,8 @@ impl Channels {
             life_child,
             output,
             output_child,
+            companions,
+            companions_child,
             mark,
             mark_child,
             handoff,
@@ -173,9 +193,10 @@ pub(crate) fn launch(plan: &Launch) -> Result<Launched, Failure> {
     let channels = Channels::open()?;
     let pid = fork(plan, &channels)?;
     let sweeps = plan.isolation == Isolation::Plain;
-    let Channels { control, life, output, mark, .. } = channels;
+    let Channels { control, life, output, companions, mark, .. } = channels;
     let keeper = Keeper { pid, life: Some(life), sweeps, over: false };
-    let mut launched = Launched { keeper, control, listener: None, output, mark, pid: 0 };
+    let companions_output = companions;
+    let mut launched = Launched { keeper, control, listener: None, output, companions_output, mark, pid: 0 };
     launched.await_forked(&plan.steps)?;
     Ok(launched)
 }
@@ -190,6 +211,15 @@ fn fork(plan: &Launch, channels: &Channels) -> Result<Pid, Failure> {
     let variables = pointers(program.map_or(&[], |program| &program.variables));
     let cgroups: Vec<RawFd> = plan.cgroups.iter().map(AsRawFd::as_raw_fd).collect();
     let filter = plan.filter.map(filter::program);
+    let companions: Vec<child::Companion<'_>> = program
+        .map_or(&[][..], |program| &program.companions)
+        .iter()
+        .map(|companion| child::Companion {
+            path: &companion.path,
+            arguments: pointers(std::slice::from_ref(&companion.path)),
+            variables: pointers(&companion.variables),
+        })
+        .collect();
     let user = plan.isolation == Isolation::Namespaces { user: true };
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let maps = [
@@ -220,6 +250,8 @@ fn fork(plan: &Launch, channels: &Channels) -> Result<Pid, Failure> {
         mark: channels.mark_child.as_raw_fd(),
         agent_output: program.and_then(|program| program.agent_output.as_ref()).map(AsRawFd::as_raw_fd),
         forks: program.and_then(|program| program.forks.as_ref()).map(AsRawFd::as_raw_fd),
+        companions: &companions,
+        companions_output: channels.companions_child.as_raw_fd(),
         cgroups: &cgroups,
         filter: filter.as_deref(),
         handoff: (channels.handoff.0.as_raw_fd(), channels.handoff.1.as_raw_fd()),
@@ -286,11 +318,14 @@ impl Launched {
         self.pid = pid_of(process.as_fd());
         Ok(())
     }
+}
 
-    /// Takes it apart: what ends the processes, and the rest.
-    pub(crate) fn into_parts(self) -> (Keeper, OwnedFd, Option<OwnedFd>, OwnedFd, OwnedFd) {
-        (self.keeper, self.control, self.listener, self.output, self.mark)
-    }
+/// The byte that asks for a companion.
+const COMPANION_WORD: u8 = b'e';
+
+/// Has the next companion started.
+pub(crate) fn accompany(control: &OwnedFd) {
+    let _ = rustix::net::send(control, &[COMPANION_WORD], rustix::net::SendFlags::NOSIGNAL);
 }
 
 /// Lets the interpreter be executed.
@@ -310,6 +345,10 @@ pub(crate) fn word(control: BorrowedFd<'_>) -> Word {
     };
     match decode(&bytes[..count]) {
         Some([tag::STARTED, at_ns, cpu_ns, _]) => Word::Started { at_ns, cpu_ns },
+        Some([tag::COMPANION, index, pid, _]) => Word::Companion { index: index as usize, pid: pid as i32 },
+        Some([tag::ORPHAN, pid, status, _]) => {
+            Word::Orphan { pid: pid as i32, status: (status as u32).cast_signed() }
+        }
         Some([tag::ENDED, status, cpu_ns, peak_memory_kib]) => {
             Word::Ended { status: (status as u32).cast_signed(), cpu_ns, peak_memory_kib }
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they skip")]
 
 mod api;
+mod extensions;
 mod failures;
 mod limits;
 mod network;

@@ -72,6 +72,7 @@ impl Function {
             service_access: false,
             hidden: Vec::new(),
             hash_seed: None,
+            extensions: true,
             snapshot: None,
             agent: None,
             write_bytecode: false,

@@ -181,3 +181,18 @@ fn environments_are_forks_of_a_snapshot() {
     }
     scenario_on(&Running::from_snapshots(), "snapshots", &[]);
 }
+
+#[test]
+fn extensions_hear_of_events_and_records() {
+    scenario_with_interpreter("extensions");
+}
+
+#[test]
+fn extensions_that_fail_fail_the_function() {
+    scenario_with_interpreter("failing_extensions");
+}
+
+#[test]
+fn parts_of_the_runtime_are_extensions_too() {
+    scenario("internal_extensions");
+}

@@ -52,6 +52,7 @@ impl Function {
             service_access: false,
             hidden: Vec::new(),
             hash_seed: None,
+            extensions: false,
             snapshot: None,
             agent: None,
             write_bytecode: false,
