@@ -196,3 +196,19 @@ fn extensions_that_fail_fail_the_function() {
 fn parts_of_the_runtime_are_extensions_too() {
     scenario("internal_extensions");
 }
+
+#[test]
+fn rusts_own_crates_are_served() {
+    let built = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--quiet", "-p", "glowplug-lambda"])
+        .args(["--example", "rust_runtime", "--example", "rust_extension"])
+        .status()
+        .unwrap();
+    assert!(built.success());
+    let target = std::env::current_exe().unwrap();
+    let examples = target.parent().and_then(std::path::Path::parent).unwrap().join("examples");
+    let examples = camino::Utf8PathBuf::try_from(examples).unwrap();
+    let (runtime, extension) = (examples.join("rust_runtime"), examples.join("rust_extension"));
+    let more = [("RUST_RUNTIME", runtime.as_str()), ("RUST_EXTENSION", extension.as_str())];
+    scenario_on(&Running::start(None), "rust_clients", &more);
+}

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import time
+import urllib.request
 import zipfile
 
 from checked import call, create, log
@@ -180,3 +181,41 @@ def internal_extensions(client, endpoint):
     assert answer["late"] == "Extension.RegistrationClosed", answer
     patiently(client, {})
     assert patiently(client, {})["events"] >= 2
+
+
+def program(path, name):
+    """A zip with one program."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = 0o100755 << 16
+        info.compress_type = zipfile.ZIP_DEFLATED
+        with open(path, "rb") as file:
+            archive.writestr(info, file.read())
+    return content.getvalue()
+
+
+def rust_clients(client, endpoint):
+    made = dict(Runtime="provided.al2023", Role="arn:aws:iam::1:role/r", Handler="none", Timeout=20)
+    client.create_function(FunctionName="rust", Code={"ZipFile": program(os.environ["RUST_RUNTIME"], "bootstrap")}, **made)
+    client.get_waiter("function_active_v2").wait(FunctionName="rust")
+    stream = client.invoke_with_response_stream(FunctionName="rust", Payload=b'{"a": 1}')["EventStream"]
+    text = b"".join(event["PayloadChunk"]["Payload"] for event in stream if "PayloadChunk" in event)
+    # The crate puts status and headers before it, for function URLs.
+    assert text.split(b"\0" * 8)[1] == b'rust {"a":1}', text
+    url = client.create_function_url_config(FunctionName="rust", AuthType="NONE", InvokeMode="RESPONSE_STREAM")
+    with urllib.request.urlopen(url["FunctionUrl"], timeout=30) as answer:
+        kind, text = answer.headers["content-type"], answer.read()
+    assert kind == "application/octet-stream" and text.startswith(b"rust {"), (kind, text)
+    _, answer, whole = call(client, "rust", {"fail": "no"})
+    assert whole["FunctionError"] == "Unhandled" and answer["errorMessage"] == "no", answer
+    code = program(os.environ["RUST_EXTENSION"], "extensions/rust_extension")
+    arn = client.publish_layer_version(LayerName="rust", Content={"ZipFile": code})["LayerVersionArn"]
+    source = "import os\ndef handler(event, context):\n    print('said')\n    return open('/tmp/heard').read().split('\\n') if os.path.exists('/tmp/heard') else []\n"
+    create(client, "f", source, Layers=[arn], Timeout=20)
+    first = call(client, "f", {})[2]["ResponseMetadata"]["RequestId"]
+    time.sleep(2)
+    heard = patiently(client, {})
+    assert "invoke " + first in heard, heard
+    for kind in ("PlatformInitStart", "PlatformStart", "PlatformRuntimeDone", "PlatformReport", "Function"):
+        assert "record " + kind in heard, heard
