@@ -53,4 +53,6 @@ pub use process::EXEC_WRAPPER;
 pub use serving::Listener;
 pub use snapshot::{Started, Template};
 pub use spec::{AgentSpec, Cpu, EnvironmentSpec, Identity, Initialization, LATEST, Network, SnapshotSpec};
-pub use variables::{ACCOUNT, REGION, function_arn, is_reserved, log_stream, trace_id};
+pub use variables::{
+    ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY, SESSION_TOKEN, function_arn, is_reserved, log_stream, trace_id,
+};

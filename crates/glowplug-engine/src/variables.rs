@@ -121,10 +121,12 @@ pub(crate) const CREDENTIALS_PATH: &str = "/2021-04-23/credentials";
 /// What must be said there.
 pub(crate) const CREDENTIALS_TOKEN: &str = "glowplug-local-token";
 
-/// Fakes: nothing is reached with them.
-pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
-pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-pub(crate) const SESSION_TOKEN: &str = "glowplug-local-session-token";
+/// The id of the key that functions find in their environment: a fake, nothing is reached with it.
+pub const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+/// Its secret.
+pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+/// Its token.
+pub const SESSION_TOKEN: &str = "glowplug-local-session-token";
 
 fn defaults(places: &Places) -> BTreeMap<String, String> {
     let Places { task, opt, runtime, lang, home, temporary } = places;

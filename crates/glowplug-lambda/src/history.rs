@@ -40,6 +40,19 @@ pub(crate) struct Counts {
     pub(crate) errors: u64,
     /// Invokes for which there was no room.
     pub(crate) throttles: u64,
+    /// Invokes on provisioned environments, and those of versions that have some but had none free
+    /// (`ProvisionedConcurrencyInvocations` and `ProvisionedConcurrencySpilloverInvocations` of CloudWatch).
+    pub(crate) provisioned: u64,
+    pub(crate) spillover: u64,
+}
+
+/// On which kind of environment an invoke ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    OnDemand,
+    Provisioned,
+    /// On demand, since all provisioned ones were busy.
+    Spilled,
 }
 
 /// One invoke.
@@ -74,8 +87,10 @@ impl History {
         self.last.iter().rev()
     }
 
-    fn add(&mut self, run: Run, usd: f64, billed_ms: u64) {
+    fn add(&mut self, run: Run, place: Place, usd: f64, billed_ms: u64) {
         let counts = self.counts.entry(run.function.clone()).or_default();
+        counts.provisioned += u64::from(place == Place::Provisioned);
+        counts.spillover += u64::from(place == Place::Spilled);
         counts.bill.invokes += 1;
         counts.bill.billed_ms += billed_ms;
         counts.bill.usd += usd;
@@ -105,7 +120,7 @@ impl Service {
     pub(crate) fn remember(
         &self,
         configuration: &Configuration,
-        init: Option<&Init>,
+        (init, place): (Option<&Init>, Place),
         invocation: &Invocation,
         billed_ms: u64,
     ) {
@@ -127,7 +142,7 @@ impl Service {
             init_ms: init.map(|init| init.runtime_ms + init.init_ms),
             memory_mb: invocation.peak_memory_kib.div_ceil(1024),
         };
-        self.history().add(run, USD_PER_REQUEST + gb_seconds * price, billed_ms);
+        self.history().add(run, place, USD_PER_REQUEST + gb_seconds * price, billed_ms);
     }
 
     /// There was no room for an invoke.
@@ -154,7 +169,7 @@ mod tests {
                 init_ms: (number == 0).then_some(100.0),
                 memory_mb: 64,
             };
-            history.add(run, 0.5, 2);
+            history.add(run, Place::OnDemand, 0.5, 2);
         }
         let counts = history.counts("f");
         let invokes = LAST as u64 + 1;

@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::error::{ApiError, Code};
+use crate::history::Place;
 use crate::journal::{Told, tail};
 use crate::names::Named;
 use crate::pool::{Cold, Kept, Pool};
@@ -114,6 +115,7 @@ struct Hearing {
     service: Service,
     pool: Arc<Pool>,
     cold: Option<Cold>,
+    place: Place,
     stream: String,
     request_id: String,
     trace_id: String,
@@ -166,7 +168,7 @@ impl Listener for Hearing {
         let journal = told.journal();
         let report = reports.then(|| told.record(journal.billed_ms));
         let init = self.cold.as_ref().map(|cold| &cold.init);
-        self.service.remember(configuration, init, &invocation, journal.billed_ms);
+        self.service.remember(configuration, (init, self.place), &invocation, journal.billed_ms);
         if let Some((mut answer, answered)) = self.answer.take() {
             answer.log_tail = tail(&journal.text).to_vec();
             answered(Ok(answer));
@@ -200,6 +202,9 @@ impl Service {
         // Nobody else sets it.
         let _ = call.begun.set(Begun { request_id: request.id.clone(), version });
         request.parts = call.parts;
+        if admitted.configuration.traced && call.trace_id.is_none() {
+            request.trace_id = request.trace_id.replace("Sampled=0", "Sampled=1");
+        }
         let waiting = (admitted.ticket, answered);
         let pool = admitted.pool;
         if let Some(pool) = pool
@@ -245,6 +250,11 @@ impl Service {
             service: self.clone(),
             pool: Arc::clone(&pool),
             cold,
+            place: match (kept.provisioned, pool.provisioned()) {
+                (true, _) => Place::Provisioned,
+                (false, 0) => Place::OnDemand,
+                (false, _) => Place::Spilled,
+            },
             stream: kept.stream.clone(),
             request_id: request.id.clone(),
             trace_id: request.trace_id.clone(),

@@ -237,6 +237,11 @@ impl Pool {
         self.lock().idle.len()
     }
 
+    /// How many of those that wait were made ahead of events.
+    pub(crate) fn idle_provisioned(&self) -> u32 {
+        self.lock().idle.iter().filter(|kept| kept.provisioned).count() as u32
+    }
+
     /// How many were made ahead of events and are there.
     pub(crate) fn provisioned(&self) -> u32 {
         self.lock().provisioned

@@ -27,7 +27,7 @@ const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// The keys that functions find in their environment.
 const OF_FUNCTIONS: (&str, &str, &str) =
-    ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "glowplug-local-session-token");
+    (glowplug_engine::ACCESS_KEY, glowplug_engine::SECRET_KEY, glowplug_engine::SESSION_TOKEN);
 
 /// Keys with which requests can be signed.
 #[derive(Clone, PartialEq, Eq)]

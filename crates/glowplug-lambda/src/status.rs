@@ -18,6 +18,7 @@ const SCHEMA: &str = "glowplug.status/1";
 struct Environments {
     idle: usize,
     provisioned: u32,
+    idle_provisioned: u32,
 }
 
 impl Service {
@@ -44,6 +45,14 @@ impl Service {
     }
 }
 
+impl Environments {
+    /// The part of the provisioned ones that is busy (`ProvisionedConcurrencyUtilization` of CloudWatch).
+    fn utilization(&self) -> Option<f64> {
+        let busy = self.provisioned.saturating_sub(self.idle_provisioned);
+        (self.provisioned > 0).then(|| f64::from(busy) / f64::from(self.provisioned))
+    }
+}
+
 impl State {
     fn environments(&self) -> BTreeMap<&str, Environments> {
         let mut all: BTreeMap<&str, Environments> = BTreeMap::new();
@@ -51,6 +60,7 @@ impl State {
             let there = all.entry(function).or_default();
             there.idle += pool.idle();
             there.provisioned += pool.provisioned();
+            there.idle_provisioned += pool.idle_provisioned();
         }
         all
     }
@@ -64,7 +74,7 @@ fn function(
     history: &History,
 ) -> Value {
     let Configuration { function_name, runtime, handler, architecture, .. } = &record.latest;
-    let Counts { bill, cold, errors, throttles } = history.counts(function_name);
+    let Counts { bill, cold, errors, throttles, provisioned, spillover } = history.counts(function_name);
     let aliases: BTreeMap<&String, Value> = record
         .aliases
         .iter()
@@ -91,7 +101,11 @@ fn function(
             "busy": busy,
             "provisioned": there.map_or(0, |there| there.provisioned),
         },
-        "invokes": {"total": bill.invokes, "cold": cold, "errors": errors, "throttles": throttles},
+        "invokes": {
+            "total": bill.invokes, "cold": cold, "errors": errors, "throttles": throttles,
+            "provisioned": provisioned, "spillover": spillover,
+        },
+        "provisioned_utilization": there.and_then(Environments::utilization),
         "billed_ms": bill.billed_ms,
         "usd": bill.usd,
     })

@@ -288,6 +288,10 @@ def provisioned_concurrency(client, endpoint):
     # An environment that was ready has no init to tell.
     status, kind, whole = call(client, "f:1", {"env": "AWS_LAMBDA_INITIALIZATION_TYPE"}, LogType="Tail")
     assert kind == "provisioned-concurrency" and "Init Duration" not in log(whole)
+    with urllib.request.urlopen(endpoint + "/_glowplug/status") as shown:
+        (f,) = json.loads(shown.read())["functions"]
+    assert (f["invokes"]["provisioned"], f["invokes"]["spillover"]) == (3, 1), f
+    assert f["environments"]["provisioned"] == 2 and f["provisioned_utilization"] in (0, 0.5), f
     listed = client.list_provisioned_concurrency_configs(FunctionName="f")["ProvisionedConcurrencyConfigs"]
     assert [item["FunctionArn"] for item in listed] == [ARN + "f:1"]
     latest = dict(FunctionName="f", Qualifier="$LATEST", ProvisionedConcurrentExecutions=1)

@@ -25,7 +25,8 @@ def status(client, endpoint):
     shown = json.loads(body)
     assert (code, headers["content-type"], shown["schema"]) == (200, "application/json", "glowplug.status/1"), shown
     (f,) = shown["functions"]
-    assert f["invokes"] == {"total": 2, "cold": 2, "errors": 1, "throttles": 1}, f
+    assert f["invokes"] == {"total": 2, "cold": 2, "errors": 1, "throttles": 1, "provisioned": 0, "spillover": 0}, f
+    assert f["provisioned_utilization"] is None, f
     assert (f["environments"]["busy"], f["versions"], f["reserved"]) == (0, [1], 0), f
     assert f["aliases"] == {"live": {"version": "1", "weights": {}}}, f
     assert f["urls"] == [{"qualifier": "live", "url": endpoint + "/lambda-url/f:live/", "signed": True}], f
