@@ -147,8 +147,8 @@ def _become(request, descriptors, folders, system):
         os.dup2(descriptors[1], 1)
         os.dup2(descriptors[1], 2)
         os.close(descriptors[1])
-        _reopen(engine.fileno())
         system.own_temporary_files(request["tmp"], *folders)
+        _reopen(engine.fileno())
     except Exception as error:
         engine.send(("failed %s" % error).encode())
         os._exit(1)
@@ -160,7 +160,7 @@ def _become(request, descriptors, folders, system):
 
 
 def _reopen(engine):
-    """Files keep their place, which forks would share."""
+    """Files keep their place, which forks would share; those of `/tmp` are now this process's own."""
     for name in os.listdir("/proc/self/fd"):
         number = int(name)
         path = "/proc/self/fd/%d" % number
@@ -173,7 +173,7 @@ def _reopen(engine):
         with open("/proc/self/fdinfo/%d" % number) as info:
             fields = dict(line.split(":", 1) for line in info.read().splitlines() if ":" in line)
         flags = int(fields["flags"], 8) & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY)
-        opened = os.open(path, flags | os.O_CLOEXEC)
+        opened = os.open(target if target.startswith("/tmp/") else path, flags | os.O_CLOEXEC)
         try:
             os.lseek(opened, int(fields["pos"]), os.SEEK_SET)
         except OSError:
@@ -280,6 +280,8 @@ def _descriptors(channel):
             found.append("an open memory file, `%s`" % target)
         elif target.startswith(_GPU):
             found.append("a GPU, `%s`" % target)
+        elif target.startswith("/tmp/") and target.endswith(" (deleted)"):
+            found.append("an open file that has no name any more, `%s`" % target[: -len(" (deleted)")])
     return found
 
 

@@ -19,6 +19,7 @@ use crate::outcome::Init;
 use crate::process::{Process, broken};
 use crate::spec::{EnvironmentSpec, Identity, Initialization, SnapshotSpec};
 use crate::view;
+use crate::workshop::merge;
 
 /// Forks that are kept ready: a fork takes as long as its restore does.
 const SPARES: usize = 2;
@@ -148,6 +149,8 @@ impl Template {
     fn spare(&self) -> Result<Environment> {
         let engine = &self.environment.engine;
         let room = engine.workshop.room_in(&self.environment.room.forks())?;
+        // What init wrote there is part of the snapshot.
+        merge(&self.environment.room.temporary(), &room.temporary())?;
         let spec = EnvironmentSpec { snapshot: None, ..self.environment.spec.clone() };
         let mut spare = Environment::make(engine, &spec, room)?;
         spare.wait_to_go(self.process(&spare)?);

@@ -175,8 +175,8 @@ impl Workshop {
     }
 }
 
-/// Copies a folder over another.
-fn merge(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+/// Copies a folder over another: folders, files and links.
+pub(crate) fn merge(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     if !to.is_dir() || to.is_symlink() {
         let _ = fs::remove_file(to);
         fs::create_dir_all(to)?;
@@ -197,7 +197,7 @@ fn merge(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
         }
         if kind.is_symlink() {
             fs_err::os::unix::fs::symlink(from.read_link_utf8()?, &to)?;
-        } else {
+        } else if kind.is_file() {
             fs::copy(&from, &to)?;
         }
     }

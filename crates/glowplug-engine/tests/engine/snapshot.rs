@@ -138,6 +138,32 @@ fn forks_end_and_come_back_apart() {
 }
 
 #[test]
+fn what_init_wrote_is_in_every_fork() {
+    if !possible() {
+        return;
+    }
+    let source = "
+import os, tempfile
+os.makedirs('/tmp/a/b')
+open('/tmp/a/b/one', 'w').write('1')
+os.symlink('a/b/one', '/tmp/link')
+LOG = open('/tmp/log', 'w+')
+LOG.write('init ')
+LOG.flush()
+def handler(event, context):
+    LOG.write(event)
+    LOG.flush()
+    return [open('/tmp/link').read(), open('/tmp/log').read()]
+";
+    let function = Function::new(source);
+    let template = template(&function);
+    let (mut one, mut two) = (fork(&template), fork(&template));
+    assert_eq!(ask(&mut one, &json!("x")), json!(["1", "init x"]));
+    assert_eq!(ask(&mut two, &json!("y")), json!(["1", "init y"]));
+    assert_eq!(ask(&mut one, &json!("z")), json!(["1", "init xz"]));
+}
+
+#[test]
 fn a_warm_event_is_served_before() {
     if !possible() {
         return;
@@ -147,7 +173,7 @@ fn a_warm_event_is_served_before() {
         panic!("it was refused")
     };
     let answer = ask(&mut fork(&template), &json!({}));
-    assert_eq!((&answer["count"], &answer["tmp"]), (&json!(2), &json!([])));
+    assert_eq!((&answer["count"], &answer["tmp"]), (&json!(2), &json!(["warm"])));
     assert_eq!(answer["said"], json!(["before", "after here"]));
     let failing = Function::new("def handler(event, context):\n    raise KeyError(event)\n");
     let Started::Alone { reasons, .. } = started(&failing, Some("1")) else { panic!("it was forked") };
@@ -170,6 +196,7 @@ fn what_cannot_be_shared_is_refused_by_name() {
         ),
         ("import asyncio\nL = asyncio.new_event_loop()", "an event loop (epoll)"),
         ("import os\nP = os.pipe()", "an open pipe"),
+        ("import tempfile\nT = tempfile.TemporaryFile()", "an open file that has no name any more, `/tmp/"),
         ("import mmap\nM = mmap.mmap(-1, 4096)", "memory that is shared, `/dev/zero (deleted)`"),
         ("import subprocess\nC = subprocess.Popen(['/bin/sleep', '99'])", "a child process, "),
     ];
