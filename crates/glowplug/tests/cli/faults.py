@@ -1,8 +1,8 @@
 """Many invokes at once, of a function that does everything wrong, on a service that is killed on the way.
 
-    faults.py GLOWPLUG FOLDER VERSION INVOKES
+    faults.py GLOWPLUG FOLDER VERSION INVOKES [OPTION…]
 
-Starts `glowplug serve` itself. Every synchronous invoke must be answered once with the right answer or the right error,
+Starts `glowplug serve` itself, with the options. Every synchronous invoke must be answered once with the right answer or the right error,
 those apart that run when the program is killed; every accepted event must be run. At the end nothing may be left: no
 process, no mount, no folder.
 """
@@ -23,6 +23,7 @@ import time
 import zipfile
 
 GLOWPLUG, FOLDER, VERSION, INVOKES = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+OPTIONS = sys.argv[5:]
 AT_ONCE = 32
 
 APP = r"""
@@ -80,7 +81,7 @@ RARE = ["exit", "killed", "hang", "memory", "large"]
 
 class Service:
     def start(self):
-        command = [GLOWPLUG, "serve", "--state", os.path.join(FOLDER, "state"), "--port", "0", "--format", "json", "-q"]
+        command = [GLOWPLUG, "serve", "--state", os.path.join(FOLDER, "state"), "--port", "0", "--format", "json", "-q", *OPTIONS]
         environment = dict(os.environ, TMPDIR=os.path.join(FOLDER, "tmp"))
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         line = self.process.stdout.readline()

@@ -153,6 +153,38 @@ fn the_emulators_variables_are_read_in_its_place() {
 }
 
 #[test]
+fn environments_come_from_a_snapshot_with_a_warm_event_in_it() {
+    let can = glowplug_engine::Engine::new().unwrap().capabilities().clone();
+    if !(can.mounts && can.network_policy && can.process_limit) {
+        println!("this host cannot keep forks apart: {:?}", can.notes);
+        return;
+    }
+    let source = "import os\nMADE, SEEN = os.getpid(), []\ndef handler(e, c):\n    SEEN.append(e)\n    return {'forked': os.getpid() != MADE, 'seen': SEEN}\n";
+    let project = Project::new(source);
+    project.write("warm.json", "\"warm\"");
+    let serving = Serving::start(&project, &["--start", "snapshot", "--warm-event", "warm.json"]);
+    let expected = json!({"forked": true, "seen": ["warm", "cold"]});
+    assert_eq!(serving.invoke("demo", &json!("cold")), (200, expected));
+    assert_eq!(serving.stop().0, Some(0));
+    assert_eq!(project.running(), Vec::<i32>::new());
+}
+
+#[test]
+fn a_warm_event_is_for_snapshots_and_is_json() {
+    let project = Project::new(APP);
+    project.write("warm.json", "{no");
+    for (more, code, said) in [
+        (&[][..], 2, "`--warm-event` is served before a snapshot"),
+        (&["--start", "snapshot"][..], 1, "the warm event is no JSON"),
+    ] {
+        let arguments = [&["serve", "function", "--port", "0", "--warm-event", "warm.json"], more].concat();
+        let output = project.command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+    }
+}
+
+#[test]
 fn people_read_where_it_is_and_what_is_enforced() {
     let project = Project::new(APP);
     let mut child = project
@@ -199,13 +231,24 @@ fn what_cannot_be_served_is_refused() {
 /// Ten thousand invokes of a function that does everything wrong, and a program that is killed on the way.
 #[test]
 fn slow_faults() {
+    faults(FAULTS, &[]);
+}
+
+/// The same of forks.
+#[test]
+fn slow_faults_of_forks() {
+    faults("3000", &["--start", "snapshot"]);
+}
+
+fn faults(invokes: &str, options: &[&str]) {
     let project = Project::empty();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/faults.py");
     let program = assert_cmd::cargo::cargo_bin!("glowplug");
     let done = Command::new("python3")
         .arg(script)
         .arg(program)
-        .args([project.root.as_str(), PYTHON.as_str(), FAULTS])
+        .args([project.root.as_str(), PYTHON.as_str(), invokes])
+        .args(options)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();
