@@ -12,8 +12,10 @@ import sys
 # Flags of unshare(2), mount(2), capset(2), prctl(2).
 _CLONE_NEWUSER, _CLONE_NEWNS, _MS_BIND = 0x10000000, 0x00020000, 0x1000
 _CAPABILITY_VERSION, _PR_CAPBSET_DROP = 0x20080522, 24
-# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, which the host's root keeps to read trees of others.
-_KEPT, _LAST_CAPABILITY = 0b110, 63
+# CAP_DAC_OVERRIDE, which the host's root keeps to read trees of others.
+_KEPT, _LAST_CAPABILITY = 0b10, 63
+# Flags that mean the opening of a file and not what can be done with it.
+_ONCE = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_NOFOLLOW
 _LARGEST_MESSAGE, _MOST_DESCRIPTORS, _INT_BYTES = 65536, 16, 4
 _GPU = ("/dev/nvidia", "/dev/dri", "/dev/kfd")
 
@@ -81,13 +83,19 @@ def _wait(descriptor, folders, refused):
     import json
     import socket
 
+    import _signal
+
     channel = socket.socket(fileno=descriptor)
     _speak()
+    # Forks are children, of which this process hears itself.
+    handler = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     refused = refused or _unsafe(descriptor)
     if refused:
         channel.send(json.dumps({"refused": refused}).encode())
         channel.close()
         return
+    # A timer of init would end all forks.
+    _signal.setitimer(_signal.ITIMER_REAL, 0)
     system = _System()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -104,9 +112,7 @@ def _wait(descriptor, folders, refused):
             os._exit(0)
         request = json.loads(request)
         if "reap" in request:
-            _, status, used = os.wait4(request["reap"], 0)
-            cpu = int((used.ru_utime + used.ru_stime) * 1e9)
-            channel.send(json.dumps({"status": status, "cpu_ns": cpu, "peak_kib": used.ru_maxrss}).encode())
+            channel.send(json.dumps(_reap(request["reap"])).encode())
             continue
         try:
             child = os.fork()
@@ -116,9 +122,20 @@ def _wait(descriptor, folders, refused):
         if child == 0:
             channel.close()
             _become(request, descriptors, folders, system)
+            if handler is not None:
+                _signal.signal(_signal.SIGCHLD, handler)
             return
         for number in descriptors:
             os.close(number)
+
+
+def _reap(child):
+    """How a fork ended, which has."""
+    try:
+        _, status, used = os.wait4(child, 0)
+    except ChildProcessError:
+        return {"status": 9, "cpu_ns": 0, "peak_kib": 0}
+    return {"status": status, "cpu_ns": int((used.ru_utime + used.ru_stime) * 1e9), "peak_kib": used.ru_maxrss}
 
 
 def _receive(channel):
@@ -148,6 +165,8 @@ def _become(request, descriptors, folders, system):
         os.dup2(descriptors[1], 2)
         os.close(descriptors[1])
         system.own_temporary_files(request["tmp"], *folders)
+        # By its name: the folder of that name may be another one now.
+        os.chdir(os.getcwd())
         _reopen(engine.fileno())
     except Exception as error:
         engine.send(("failed %s" % error).encode())
@@ -172,8 +191,9 @@ def _reopen(engine):
             continue
         with open("/proc/self/fdinfo/%d" % number) as info:
             fields = dict(line.split(":", 1) for line in info.read().splitlines() if ":" in line)
-        flags = int(fields["flags"], 8) & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY)
-        opened = os.open(target if target.startswith("/tmp/") else path, flags | os.O_CLOEXEC)
+        flags = int(fields["flags"], 8) & ~(_ONCE | os.O_TMPFILE & ~os.O_DIRECTORY)
+        own = target == "/tmp" or target.startswith("/tmp/")
+        opened = os.open(target if own else path, flags | os.O_CLOEXEC)
         try:
             os.lseek(opened, int(fields["pos"]), os.SEEK_SET)
         except OSError:
@@ -197,13 +217,16 @@ def _generators():
     import gc
 
     random = sys.modules.get("random")
+    kinds = (random.Random,) if random is not None else ()
+    secure = (random.SystemRandom,) if random is not None else ()
     known = {id(getattr(random, "_inst", None)), id(getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None))}
     found = {}
     for thing in gc.get_objects():
         kind = type(thing)
         name = "%s.%s" % (kind.__module__, kind.__qualname__)
         numpy = name in ("numpy.random._generator.Generator", "numpy.random.mtrand.RandomState")
-        if (name == "random.Random" or numpy) and id(thing) not in known:
+        plain = issubclass(kind, kinds) and not issubclass(kind, secure)
+        if (plain or numpy) and id(thing) not in known:
             found[name] = found.get(name, 0) + 1
     return [
         "%d `%s` made at init: the same numbers in every environment, unless seeded anew after the restore" % (count, name)
@@ -244,7 +267,7 @@ def _threads():
 
 def _name(task):
     try:
-        with open("/proc/self/task/%s/comm" % task) as name:
+        with open("/proc/%s/comm" % task) as name:
             return name.read().strip()
     except OSError:
         return task
@@ -280,9 +303,20 @@ def _descriptors(channel):
             found.append("an open memory file, `%s`" % target)
         elif target.startswith(_GPU):
             found.append("a GPU, `%s`" % target)
+        elif target.startswith("/tmp/") and _is_database(target):
+            # It checks that its file is the one that it has opened.
+            found.append("an open database, `%s`" % target)
         elif target.startswith("/tmp/") and target.endswith(" (deleted)"):
             found.append("an open file that has no name any more, `%s`" % target[: -len(" (deleted)")])
     return found
+
+
+def _is_database(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
 
 
 def _shared_memory():
@@ -293,14 +327,15 @@ def _shared_memory():
 
 
 def _children():
-    found = []
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open("/proc/self/task/%s/children" % task) as children:
-                found += children.read().split()
-        except OSError:
-            continue
-    return ["a child process, %s" % child for child in found]
+    """Processes beside this one and those above it, which are children or were left behind by some."""
+    above = {os.getpid()}
+    at = os.getpid()
+    while at > 1:
+        with open("/proc/%d/stat" % at) as file:
+            at = int(file.read().rpartition(")")[2].split()[1])
+        above.add(at)
+    others = [name for name in os.listdir("/proc") if name.isdigit() and int(name) not in above | {1}]
+    return ["another process, `%s`" % _name(other) for other in others]
 
 
 class _System:

@@ -293,7 +293,10 @@ fn credentials(request: &Request<Incoming>) -> Answer {
         "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Token": SESSION_TOKEN,
         "Expiration": "2099-01-01T00:00:00Z",
     });
-    json(StatusCode::OK, answer.to_string())
+    let mut answer = json(StatusCode::OK, answer.to_string());
+    // A client that keeps its connection from init could not be forked.
+    answer.headers_mut().insert(hyper::header::CONNECTION, hyper::header::HeaderValue::from_static("close"));
+    answer
 }
 
 /// The client closed the connection in the middle of a body.

@@ -99,7 +99,10 @@ impl Hierarchies {
             match controller {
                 Controller::Cpu => group.cpu = Some((folder, *version)),
                 Controller::Freezer => group.freezer = Some((folder, *version)),
-                Controller::Memory => limit_memory(&folder, *version, memory_mb)?,
+                Controller::Memory => {
+                    limit_memory(&folder, *version, memory_mb)?;
+                    group.memory = Some((folder, *version));
+                }
                 Controller::Pids => fs::write(folder.join("pids.max"), PROCESSES.to_string())?,
             }
         }
@@ -196,6 +199,7 @@ pub(crate) struct Group {
     folders: Vec<Utf8PathBuf>,
     cpu: Option<(Utf8PathBuf, Version)>,
     freezer: Option<(Utf8PathBuf, Version)>,
+    memory: Option<(Utf8PathBuf, Version)>,
 }
 
 /// Ends all processes of a group, wherever they have got to.
@@ -241,6 +245,19 @@ impl Group {
             Ok(file.into_parts().0.into())
         };
         self.folders.iter().map(open).collect()
+    }
+
+    /// Takes the limit of memory away.
+    pub(crate) fn unlimit_memory(&self) -> Result<()> {
+        let Some((folder, version)) = &self.memory else { return Ok(()) };
+        match version {
+            Version::One => {
+                let _ = fs::write(folder.join("memory.memsw.limit_in_bytes"), "-1");
+                fs::write(folder.join("memory.limit_in_bytes"), "-1")?;
+            }
+            Version::Two => fs::write(folder.join("memory.max"), "max")?,
+        }
+        Ok(())
     }
 
     /// Has the processes stand still, or go on.

@@ -226,6 +226,13 @@ impl Drop for Inner {
     }
 }
 
+/// Whether the host lets no ordinary user look into the processes that it has started (the kernel's "Yama" guide).
+fn children_are_closed() -> bool {
+    let scope = fs_err::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let scope: u32 = scope.trim().parse().unwrap_or(0);
+    scope >= 3 || scope == 2 && !rustix::process::geteuid().is_root()
+}
+
 /// Finds the best isolation that works, by rehearsal. What turns out not to work is taken out.
 fn probe(
     isolations: &[Isolation],
@@ -233,7 +240,11 @@ fn probe(
     hierarchies: &mut Hierarchies,
     capabilities: &mut Capabilities,
 ) -> Result<Isolation> {
-    capabilities.network_policy = true;
+    capabilities.network_policy = !children_are_closed();
+    if !capabilities.network_policy {
+        let told = "the network policy is not enforced: the host lets nobody look into processes (Yama's `ptrace_scope`)";
+        capabilities.notes.push(told.to_owned());
+    }
     let mut reasons = Vec::new();
     for &isolation in isolations {
         loop {

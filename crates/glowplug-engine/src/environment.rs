@@ -33,14 +33,14 @@ use crate::workshop::Room;
 pub struct Environment {
     // Dropped in this order: the process first, then what it uses.
     pub(crate) process: Option<Process>,
+    /// A fork that waits in its restore call.
+    waiting: Option<Process>,
     pub(crate) group: Group,
     pub(crate) room: Room,
     /// What its processes are forks of; one that is itself forked has none.
     template: Option<Arc<Template>>,
     /// What its process says that is to be forked.
     pub(crate) said: Said,
-    /// A fork that waits in its restore call.
-    waiting: Option<Process>,
     pub(crate) engine: Arc<Inner>,
     pub(crate) spec: EnvironmentSpec,
     sources: Sources,
@@ -151,6 +151,16 @@ impl Environment {
     /// Keeps a fork until the environment is needed.
     pub(crate) fn wait_to_go(&mut self, process: Process) {
         self.waiting = Some(process);
+    }
+
+    /// Whether its processes are forks of one that is gone: there are no more of them.
+    pub fn is_orphaned(&self) -> bool {
+        self.template.as_ref().is_some_and(|template| template.is_gone())
+    }
+
+    /// Whether its processes are forks of a snapshot.
+    pub fn is_restored(&self) -> bool {
+        self.template.is_some()
     }
 
     /// Whether it has such a fork, and that lives.
@@ -291,6 +301,7 @@ impl Environment {
             end = if self.said.ready {
                 Some(InitEnd::Ready(process.exchange.stamp()))
             } else {
+                process.exchange.release();
                 process.exchange.wait_init(deadline)
             };
         }

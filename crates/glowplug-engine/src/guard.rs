@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 #[derive(Debug, Default)]
@@ -57,11 +58,24 @@ pub(crate) struct Guard {
 
 /// Process → the port that it means when it connects to that of the process which it was forked from.
 #[derive(Debug, Default)]
-pub(crate) struct Routes(RwLock<BTreeMap<i32, u16>>);
+pub(crate) struct Routes(RwLock<BTreeMap<i32, u16>>, AtomicI32);
 
 impl Routes {
     pub(crate) fn add(&self, process: i32, port: u16) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(process, port);
+    }
+
+    /// Names the process that is forked.
+    pub(crate) fn root(&self, process: i32) {
+        self.1.store(process, Ordering::SeqCst);
+    }
+
+    /// Whether there are forks, and this process belongs to none of them and is not the one that is forked.
+    fn is_strange(&self, process: i32) -> bool {
+        let forked = !self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        forked
+            && self.of(process).is_none()
+            && family(process).map(|found| found.0) != Some(self.1.load(Ordering::SeqCst))
     }
 
     pub(crate) fn remove(&self, process: i32) {
@@ -109,15 +123,19 @@ impl Guard {
 
     /// The port that a process means by one, if it is another.
     pub(crate) fn route(&self, process: i32, ip: IpAddr, port: u16) -> Option<u16> {
-        let is_own = port == self.own && ip.is_loopback();
+        let is_own = port == self.own && (ip.is_loopback() || ip.is_unspecified());
         if is_own { self.routes.of(process) } else { None }
     }
 
     /// Whether a connection would reach a port of the engine's that is not this process's. They are all on loopback, which
     /// the unspecified address means too.
-    pub(crate) fn refuses(&self, ip: IpAddr, port: u16) -> bool {
-        if port == self.own || !(ip.is_loopback() || ip.is_unspecified()) {
+    /// The one of a process that is forked is for itself and its forks alone.
+    pub(crate) fn refuses(&self, process: i32, ip: IpAddr, port: u16) -> bool {
+        if !(ip.is_loopback() || ip.is_unspecified()) {
             return false;
+        }
+        if port == self.own {
+            return self.routes.is_strange(process);
         }
         let known = self.ports.0.read().unwrap_or_else(PoisonError::into_inner);
         known.runtime.contains(&port) || known.service.contains(&port) && !self.service
@@ -138,12 +156,12 @@ mod tests {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let (closed, open) = (Guard::new(&ports, 1, false), Guard::new(&ports, 1, true));
         let refused = |guard: &Guard| {
-            [1, 2, 3, 9].into_iter().filter(|&port| guard.refuses(loopback, port)).collect::<Vec<_>>()
+            [1, 2, 3, 9].into_iter().filter(|&port| guard.refuses(0, loopback, port)).collect::<Vec<_>>()
         };
         assert_eq!(refused(&closed), [2, 9]);
         assert_eq!(refused(&open), [2]);
-        assert!(closed.refuses(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9));
-        assert!(!closed.refuses(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9));
+        assert!(closed.refuses(0, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9));
+        assert!(!closed.refuses(0, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9));
         drop(other);
         assert_eq!(refused(&closed), [9]);
     }

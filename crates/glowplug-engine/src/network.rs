@@ -1,16 +1,15 @@
 //! The network policy: answers what the filter asks.
 //!
 //! The address is read from the process's memory while its system call is held. A thread could change it between our
-//! reading and the kernel's (the kernel's own manual says so): internet sockets are therefore connected here, with the
-//! address that was judged. Datagrams with an address, and local sockets, go on in the kernel: against those the policy
-//! protects from accidents, not from attacks.
+//! reading and the kernel's (the kernel's own manual says so): sockets are therefore connected here, with the address that
+//! was judged. Datagrams with an address go on in the kernel: with those the policy protects from accidents, not from
+//! attacks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::OFlags;
-use rustix::net::AddressFamily;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::guard::Guard;
@@ -163,20 +162,19 @@ impl Policy {
         let address = connects.then(|| address_at(&question, 1)).flatten();
         let judgement = match (connects, &address) {
             (false, _) => judge_sent(&question),
-            (true, Some(address)) => self.judge_connect(address),
-            // Memory that cannot be read is the kernel's to refuse.
-            (true, None) => Judgement::Allow,
+            (true, Some(address)) => self.judge_connect(&question, address),
+            // The kernel's own look would be a later one.
+            (true, None) => Judgement::Deny { errno: libc::EFAULT, to: Target::Unlisted },
         };
         // The process may be gone, and its number another's: then nothing of the above counts.
         if !still_valid(&self.listener, question.id) {
             return;
         }
         match judgement {
-            Judgement::Allow => {
-                if address.is_none_or(|address| !self.connect(&question, address)) {
-                    respond(&self.listener, question.id, Verdict::GoOn);
-                }
-            }
+            Judgement::Allow => match address {
+                Some(address) => self.connect(&question, address),
+                None => respond(&self.listener, question.id, Verdict::GoOn),
+            },
             Judgement::Deny { errno, to } => {
                 if let Some(line) = line(&to, &question) {
                     self.blocked.add(line);
@@ -186,9 +184,10 @@ impl Policy {
         }
     }
 
-    fn judge_connect(&self, address: &[u8]) -> Judgement {
+    fn judge_connect(&self, question: &libc::seccomp_notif, address: &[u8]) -> Judgement {
         let leads = internet(address).filter(|_| family(address) != Some(libc::AF_UNSPEC));
-        if leads.is_some_and(|(ip, port)| self.guard.refuses(ip, port)) {
+        let refuses = |(ip, port)| self.guard.refuses(question.pid.cast_signed(), ip, port);
+        if leads.is_some_and(refuses) {
             return Judgement::Deny { errno: libc::ECONNREFUSED, to: Target::Unlisted };
         }
         match self.network {
@@ -197,30 +196,37 @@ impl Policy {
         }
     }
 
-    /// Connects an internet socket in the place of the process. False: it is to do that itself.
-    fn connect(&self, question: &libc::seccomp_notif, mut address: Vec<u8>) -> bool {
+    /// Connects a socket in the place of the process, which could exchange socket and address if it did that itself.
+    fn connect(&self, question: &libc::seccomp_notif, mut address: Vec<u8>) {
+        let (listener, id) = (Arc::clone(&self.listener), question.id);
+        let pid = question.pid.cast_signed();
         if let Some((ip, port)) = internet(&address)
-            && let Some(port) = self.guard.route(question.pid.cast_signed(), ip, port)
+            && let Some(port) = self.guard.route(pid, ip, port)
         {
             address[2..4].copy_from_slice(&port.to_be_bytes());
         }
-        let Some(socket) = socket(question).filter(is_internet) else { return false };
+        let found = socket(question).ok_or(libc::EBADF).and_then(|socket| {
+            let place = if family(&address) == Some(libc::AF_UNIX) { local(pid, &address)? } else { None };
+            Ok((socket, place))
+        });
+        let (socket, place) = match found {
+            Ok(found) => found,
+            Err(errno) => return respond(&listener, id, Verdict::Done(errno)),
+        };
         let waits = rustix::fs::fcntl_getfl(&socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
-        let (listener, id) = (Arc::clone(&self.listener), question.id);
         let connect = move || {
+            let address = place.as_ref().map_or(address, LocalPlace::address);
             let errno = connect_to(&socket, &address).err().unwrap_or(0);
             respond(&listener, id, Verdict::Done(errno));
         };
         if !waits {
-            connect();
-            return true;
+            return connect();
         }
         // It may take minutes, and there are other questions.
         let thread = std::thread::Builder::new().name("glowplug-connect".to_owned()).stack_size(64 * 1024);
         if thread.spawn(connect).is_err() {
             respond(&self.listener, id, Verdict::Done(libc::EAGAIN));
         }
-        true
     }
 }
 
@@ -312,9 +318,40 @@ fn socket(question: &libc::seccomp_notif) -> Option<OwnedFd> {
     take_descriptor(&process, question.data.args[0] as i32)
 }
 
-fn is_internet(socket: &OwnedFd) -> bool {
-    let family = rustix::net::sockopt::socket_domain(socket);
-    family.is_ok_and(|family| family == AddressFamily::INET || family == AddressFamily::INET6)
+/// A local socket's file, found in the view of the process.
+struct LocalPlace(OwnedFd);
+
+impl LocalPlace {
+    /// An address of ours for it.
+    fn address(&self) -> Vec<u8> {
+        let mut address = (libc::AF_UNIX as u16).to_ne_bytes().to_vec();
+        address.extend(format!("/proc/self/fd/{}\0", self.0.as_raw_fd()).into_bytes());
+        address
+    }
+}
+
+/// Finds the file that a local address names for a process; nothing for one without a file (unix(7)).
+fn local(pid: i32, address: &[u8]) -> Result<Option<LocalPlace>, i32> {
+    let path = address.get(2..).unwrap_or_default();
+    let path = &path[..path.iter().position(|byte| *byte == 0).unwrap_or(path.len())];
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let number = |error: rustix::io::Errno| error.raw_os_error();
+    // Relative to where it works, and in either case never above its root.
+    let open = |link: &str, flags| {
+        rustix::fs::open(format!("/proc/{pid}/{link}"), flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+    };
+    let root = open("root", OFlags::DIRECTORY).map_err(number)?;
+    let whole = if path.starts_with(b"/") {
+        path.to_vec()
+    } else {
+        let at = rustix::fs::readlink(format!("/proc/{pid}/cwd"), Vec::new()).map_err(number)?;
+        [at.as_bytes(), b"/", path].concat()
+    };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let found = rustix::fs::openat2(&root, whole.as_slice(), flags, Mode::empty(), ResolveFlags::IN_ROOT);
+    found.map(|found| Some(LocalPlace(found))).map_err(number)
 }
 
 /// Connects a socket; gives the number of the error.

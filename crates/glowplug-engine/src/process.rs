@@ -129,6 +129,10 @@ impl Process {
         let accompanied = companions.len();
         let variables = listed(&variables)?;
         let routes = Arc::clone(guard.routes());
+        if spec.snapshot.is_some() {
+            // One that cannot be forked goes on when that has been heard.
+            exchange.hold();
+        }
         let (settings, agent_output) = settings(spec, &view)?;
         let (forks, theirs) = spec.snapshot.as_ref().map(|_| pair()).transpose()?.unzip();
         let program = program(spec, &view.program);
@@ -152,6 +156,7 @@ impl Process {
         let launched = launch(&plan).map_err(crate::launch::Failure::into_error)?;
         exchange.set_pid(launched.pid);
         let pid = launched.pid;
+        routes.root(pid);
         let started = Started::default();
         // Answers the filter's questions, which may come as soon as the interpreter runs.
         let Launched { keeper, control, listener, output: pipe, companions_output, mark, .. } = launched;

@@ -76,12 +76,13 @@ impl Environment {
         Ok(asked || goes_on && !accompanied && self.process()?.exchange.ready_async(deadline).await)
     }
 
-    /// Has its processes stand still until the next event, as Lambda does, where the host allows it.
+    /// Has its processes stand still until the next event, as Lambda does, where the host allows it; forks go on.
     ///
     /// # Errors
     /// Surroundings: the control group cannot be written to.
     pub fn freeze(&mut self) -> Result<()> {
-        if !self.frozen && self.is_warm() {
+        // A fork that stands still could not end with the engine: the keeper knows the group of its template alone.
+        if !self.frozen && self.is_warm() && !self.is_restored() {
             self.group.freeze(true)?;
             self.frozen = true;
         }

@@ -45,13 +45,8 @@ pub struct Template {
 pub enum Started {
     /// It waits to be forked.
     Template(Arc<Template>),
-    /// It cannot be, for these reasons, or its init failed; it is an environment like any other.
-    Alone {
-        /// The environment.
-        environment: Box<Environment>,
-        /// One for each thing that forks cannot share.
-        reasons: Vec<String>,
-    },
+    /// It cannot be, for these reasons: a line for each thing that forks cannot share. It has ended.
+    Refused(Vec<String>),
 }
 
 /// What the process says once it is initialised.
@@ -88,12 +83,14 @@ impl Engine {
         let forks = environment.process.as_ref().and_then(|process| process.forks.clone());
         let started = match forks {
             Some(forks) if said.ready => {
+                // What forks need for a moment counts with this process; its own init has been measured.
+                environment.group.unlimit_memory()?;
                 let spares = Mutex::default();
                 let template = Arc::new(Template { spares, environment, forks, notes: said.notes });
                 template.refill(self.handle(), Duration::ZERO);
                 Started::Template(template)
             }
-            _ => Started::Alone { environment: Box::new(environment), reasons: said.refused },
+            _ => Started::Refused(said.refused),
         };
         Ok((started, init, output))
     }
@@ -124,6 +121,11 @@ impl Inner {
 pub(crate) const ISOLATION: Isolation = Isolation::Namespaces { user: true };
 
 impl Template {
+    /// Whether the process has ended, and its forks with it.
+    pub fn is_gone(&self) -> bool {
+        self.environment.process.as_ref().is_none_or(|process| process.exchange.ending().is_some())
+    }
+
     /// What a fork should know: state that is the same in every environment, in words.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -134,6 +136,9 @@ impl Template {
     /// # Errors
     /// The process is gone, or the host has no room for another.
     pub fn fork(self: &Arc<Self>, identity: Identity) -> Result<(Environment, Init)> {
+        if self.is_gone() {
+            return Err(broken("the snapshot is gone"));
+        }
         let identity = Identity { initialization: Initialization::SnapStart, ..identity };
         let spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let spare = match spare {

@@ -102,9 +102,13 @@ pub(crate) fn variables(
 /// What is the same in all environments of a snapshot cannot name one of them, nor hold credentials that expire ("Lambda
 /// SnapStart" in the developer guide).
 fn snapshot_variables(variables: &mut BTreeMap<String, String>, api: &str) {
-    for name in
-        ["AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-    {
+    for name in [
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ] {
         variables.remove(name);
     }
     for (name, value) in [

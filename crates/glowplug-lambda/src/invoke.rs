@@ -287,6 +287,26 @@ impl Running {
     fn blocking(mut self) {
         match self.kept.environment.serve(&self.request, &mut self.hearing) {
             Ok(()) => self.give_back(),
+            Err(_) if self.kept.environment.is_restored() && self.hearing.waiting.is_some() => {
+                self.elsewhere();
+            }
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    /// In a new environment: this one's snapshot is gone, and it has not begun.
+    fn elsewhere(mut self) {
+        match self.pool.start(&self.hearing.service.0.engine, false) {
+            Ok((kept, cold)) => {
+                let lost = std::mem::replace(&mut self.kept, kept);
+                drop(self.pool.give_up(lost, false));
+                self.hearing.stream.clone_from(&self.kept.stream);
+                self.hearing.cold = Some(cold);
+                match self.kept.environment.serve(&self.request, &mut self.hearing) {
+                    Ok(()) => self.give_back(),
+                    Err(error) => self.give_up(error),
+                }
+            }
             Err(error) => self.give_up(error),
         }
     }

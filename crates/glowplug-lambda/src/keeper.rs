@@ -117,8 +117,11 @@ impl Service {
     /// Configurations whose environments are to be forks, and for which there is no snapshot yet.
     fn unprepared(&self) -> Vec<Configuration> {
         let state = self.lock();
-        let all =
-            state.functions.values().flat_map(|record| record.versions.values().chain([&record.latest]));
+        // Those that somebody names; the others when they are invoked.
+        let all = state.functions.values().flat_map(|record| {
+            let names = record.aliases.keys().chain(record.provisioned.keys());
+            names.filter_map(|name| record.resolve(Some(name), 1.0)).chain([&record.latest])
+        });
         let wanted = all.filter(|configuration| self.snapshot(configuration).is_some());
         wanted.filter(|configuration| !state.prepared.contains(&configuration.revision)).cloned().collect()
     }

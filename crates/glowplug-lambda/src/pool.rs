@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use glowplug_core::Result;
 use glowplug_engine::{
-    Engine, Environment, EnvironmentSpec, Identity, Init, InitOutcome, Initialization, SnapshotSpec,
-    log_stream,
+    Engine, Environment, EnvironmentSpec, Identity, Init, Initialization, SnapshotSpec, log_stream,
 };
 use tokio::sync::Notify;
 
 use crate::journal;
 use crate::model::Configuration;
-use crate::template::{Alone, Snapshots};
+use crate::template::Snapshots;
 use crate::time;
 
 /// How long a new event waits for an environment that has answered and has not asked for its next event yet: less than
@@ -53,6 +52,17 @@ struct State {
     returning: usize,
     /// Provisioned environments that there are, busy ones too.
     provisioned: u32,
+}
+
+impl State {
+    fn forget_orphans(&mut self) {
+        let lost = |kept: &Kept| kept.environment.is_orphaned();
+        if self.idle.iter().any(lost) {
+            let provisioned = self.idle.iter().filter(|kept| lost(kept) && kept.provisioned).count();
+            self.provisioned = self.provisioned.saturating_sub(provisioned as u32);
+            self.idle.retain(|kept| !lost(kept));
+        }
+    }
 }
 
 /// The environments of one version with one configuration.
@@ -101,6 +111,8 @@ impl Pool {
             returned.as_mut().enable();
             {
                 let mut state = self.lock();
+                // Those of a snapshot that is gone have gone with it.
+                state.forget_orphans();
                 let provisioned = state.idle.iter().rposition(|kept| kept.provisioned);
                 if let Some(at) = provisioned.or_else(|| state.idle.len().checked_sub(1)) {
                     return Some(state.idle.remove(at));
@@ -124,11 +136,6 @@ impl Pool {
         };
         let mut asked = snapshots.ask(engine, &self.spec);
         let stream = log_stream(&self.configuration.version, time::now());
-        if let Some(alone) = asked.alone {
-            let Alone { environment, init, output } = *alone;
-            let kept = Kept { environment, stream, provisioned, since: Instant::now() };
-            return Ok((kept, Cold { init, output, restored: false, said: asked.said }));
-        }
         if let Some(template) = &asked.template {
             let identity = Identity {
                 version: self.configuration.version.clone(),
@@ -157,16 +164,6 @@ impl Pool {
         }
         for line in &asked.said {
             text.extend(format!("{line}\n").into_bytes());
-        }
-        if let Some(alone) = asked.alone {
-            let Alone { environment, init, output } = *alone;
-            text.extend(journal::snapshot(&self.configuration.runtime, &init, &output));
-            if init.outcome == InitOutcome::Ready {
-                let stream = log_stream(&self.configuration.version, time::now());
-                let kept = Kept { environment, stream, provisioned: false, since: Instant::now() };
-                self.lock().idle.push(kept);
-                self.returned.notify_waiters();
-            }
         }
         text
     }

@@ -24,19 +24,10 @@ pub(crate) struct Snapshots {
     state: Mutex<State>,
 }
 
-/// A process that was to be forked and cannot be: an environment, with its init and what was written meanwhile.
-#[derive(Debug)]
-pub(crate) struct Alone {
-    pub(crate) environment: Environment,
-    pub(crate) init: Init,
-    pub(crate) output: Vec<u8>,
-}
-
 /// What came of asking for a template.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) template: Option<Arc<Template>>,
-    pub(crate) alone: Option<Box<Alone>>,
     /// What there is to say of it, a line each, where it was asked for the first time.
     pub(crate) said: Vec<String>,
     /// Its init, where it was made now, and what was written meanwhile.
@@ -51,6 +42,9 @@ impl Snapshots {
     /// The template, made where there is none yet; others wait meanwhile.
     pub(crate) fn ask(&self, engine: &Engine, spec: &EnvironmentSpec) -> Asked {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(&*state, State::Made(template) if template.is_gone()) {
+            *state = State::Unmade;
+        }
         match &*state {
             State::Made(template) => Asked { template: Some(Arc::clone(template)), ..Asked::default() },
             State::Impossible => Asked::default(),
@@ -58,16 +52,15 @@ impl Snapshots {
                 Ok((Started::Template(template), init, output)) => {
                     *state = State::Made(Arc::clone(&template));
                     let said = template.notes().iter().map(|note| format!("snapshot: {note}")).collect();
-                    Asked { template: Some(template), said, made: Some((init, output)), alone: None }
+                    Asked { template: Some(template), said, made: Some((init, output)) }
                 }
-                Ok((Started::Alone { environment, reasons }, init, output)) => {
-                    // An init that failed may succeed the next time.
-                    if init.outcome == InitOutcome::Ready {
-                        *state = State::Impossible;
+                Ok((Started::Refused(mut reasons), init, output)) => {
+                    *state = State::Impossible;
+                    if init.outcome != InitOutcome::Ready {
+                        reasons.push("its init failed".to_owned());
                     }
                     let said = reasons.iter().map(|reason| format!("no snapshot: {reason}")).collect();
-                    let alone = Some(Box::new(Alone { environment: *environment, init, output }));
-                    Asked { alone, said, ..Asked::default() }
+                    Asked { said, made: Some((init, output)), template: None }
                 }
                 Err(error) => {
                     *state = State::Impossible;
@@ -80,10 +73,14 @@ impl Snapshots {
     /// A fork.
     ///
     /// # Errors
-    /// The template is gone: the next one who asks makes it anew.
+    /// The template is gone, and the next one who asks makes it anew; or it cannot be forked after all.
     pub(crate) fn fork(&self, template: &Arc<Template>, identity: Identity) -> Result<(Environment, Init)> {
         template.fork(identity).inspect_err(|_| {
-            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Unmade;
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another may be there already, made by somebody who noticed before.
+            if matches!(&*state, State::Made(known) if Arc::ptr_eq(known, template)) {
+                *state = if template.is_gone() { State::Unmade } else { State::Impossible };
+            }
         })
     }
 }

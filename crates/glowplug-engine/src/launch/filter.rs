@@ -109,6 +109,8 @@ pub(crate) fn program(network: Network) -> Vec<libc::sock_filter> {
     program.extend([instruction(AT_LEAST, X32, 0, 1), done(fail(libc::ENOSYS))]);
     call(&mut program, libc::SYS_connect, &[done(ASK)]);
     call(&mut program, libc::SYS_io_uring_setup, &[done(fail(libc::ENOSYS))]);
+    // Opens files by their numbers, whatever the view shows.
+    call(&mut program, libc::SYS_open_by_handle_at, &[done(fail(libc::EPERM))]);
     let sending = match network {
         Network::Deny => ASK,
         Network::Allow => ALLOW,
@@ -197,6 +199,7 @@ mod tests {
     #[test]
     fn ways_round_the_filter_are_closed() {
         assert_eq!(native(libc::SYS_io_uring_setup, [0; 6]), fail(libc::ENOSYS));
+        assert_eq!(native(libc::SYS_open_by_handle_at, [0; 6]), fail(libc::EPERM));
         assert_eq!(run(Network::Deny, libc::SYS_write, 0x4000_0003, [0; 6]), KILL);
     }
     #[test]

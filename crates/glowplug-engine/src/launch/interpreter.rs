@@ -123,14 +123,16 @@ fn limit_one(resource: libc::__rlimit_resource_t, value: u64) {
 /// Resource limits and capabilities. What the host forbids to set is not there to be limited.
 fn limit(orders: &Orders<'_>) {
     limit_one(libc::RLIMIT_CORE, 0);
-    if let Some(processes) = orders.processes {
+    // The kernel counts the processes of forks with those of the process that they come from.
+    if let Some(processes) = orders.processes.filter(|_| orders.forks.is_none()) {
         limit_one(libc::RLIMIT_NPROC, processes);
     }
-    // A function has no capabilities; those that only open files stay, since the host's root may have to read
-    // a tree that belongs to somebody else (CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH). Forks have user namespaces of their
+    // A function has no capabilities; the one that only opens files stays, since the host's root may have to read a tree
+    // that belongs to somebody else (CAP_DAC_OVERRIDE; not CAP_DAC_READ_SEARCH, with which files are opened that no view
+    // shows, open_by_handle_at(2)). Forks have user namespaces of their
     // own, into which root is mapped by its CAP_SETFCAP alone (user_namespaces(7)).
     for capability in 0..=63 {
-        let kept = matches!(capability, 1 | 2) || capability == 31 && orders.forks.is_some();
+        let kept = capability == 1 || capability == 31 && orders.forks.is_some();
         if !kept {
             // SAFETY: no pointers; unknown numbers are refused.
             unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) };

@@ -237,3 +237,57 @@ fn hidden_files_are_not_there() {
     assert_eq!(function.answer(&event), json!([[], ""]));
     assert_eq!(fs_err::read_to_string(file).unwrap(), "2");
 }
+
+#[test]
+fn local_sockets_are_found_where_the_function_sees_them() {
+    let source = "
+import os, socket, threading
+def serve(address):
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(address)
+    server.listen()
+    threading.Thread(target=lambda: server.accept()[0].sendall(b'here'), daemon=True).start()
+def ask(address):
+    caller = socket.socket(socket.AF_UNIX)
+    caller.settimeout(5)
+    try:
+        caller.connect(address)
+        return caller.recv(10).decode()
+    except OSError as error:
+        return error.errno
+def handler(event, context):
+    os.chdir('/tmp')
+    os.mkdir('/tmp/real')
+    os.symlink('/tmp/real', '/tmp/link')
+    for address in ('/tmp/one', '/tmp/two', '/tmp/real/three', '\\0abstract-%d' % os.getpid()):
+        serve(address)
+    found = [ask('/tmp/one'), ask('two'), ask('/tmp/link/three'), ask('\\0abstract-%d' % os.getpid())]
+    return found + [ask('/tmp/none'), socket.socket().connect_ex(('127.0.0.1', 1))]
+";
+    for network in [Network::Deny, Network::Allow] {
+        let answer = Function::new(source).with(|spec| spec.network = network).answer("{}");
+        assert_eq!(answer, json!(["here", "here", "here", "here", 2, 111]));
+    }
+}
+
+#[test]
+fn what_a_call_says_cannot_be_exchanged_while_it_is_judged() {
+    if !enforced() {
+        return;
+    }
+    // Memory that cannot be read, descriptors that are not there or of another kind: never the kernel's own look.
+    let source = "
+import ctypes, socket, struct
+libc = ctypes.CDLL(None, use_errno=True)
+INET = struct.pack('=HH', socket.AF_INET, socket.htons(1)) + bytes([127, 0, 0, 1]) + bytes(8)
+def connect(descriptor, address, length):
+    libc.connect(descriptor, address, length)
+    return ctypes.get_errno()
+def handler(event, context):
+    local, inet = socket.socket(socket.AF_UNIX), socket.socket()
+    return [connect(inet.fileno(), ctypes.c_void_p(1), 16), connect(999, INET, 16),
+            connect(local.fileno(), INET, 16), libc.open_by_handle_at(-100, INET, 0), ctypes.get_errno()]
+";
+    let answer = Function::new(source).with(|spec| spec.network = Network::Allow).answer("{}");
+    assert_eq!(answer, json!([14, 9, 22, -1, 1]));
+}

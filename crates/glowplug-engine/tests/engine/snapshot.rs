@@ -26,9 +26,7 @@ fn started(function: &Function, event: Option<&str>) -> Started {
 fn template(function: &Function) -> Arc<Template> {
     match started(function, None) {
         Started::Template(template) => template,
-        Started::Alone { reasons, environment } => {
-            panic!("{reasons:?} {}", String::from_utf8_lossy(&environment.log()))
-        }
+        Started::Refused(reasons) => panic!("{reasons:?}"),
     }
 }
 
@@ -176,7 +174,7 @@ fn a_warm_event_is_served_before() {
     assert_eq!((&answer["count"], &answer["tmp"]), (&json!(2), &json!(["warm"])));
     assert_eq!(answer["said"], json!(["before", "after here"]));
     let failing = Function::new("def handler(event, context):\n    raise KeyError(event)\n");
-    let Started::Alone { reasons, .. } = started(&failing, Some("1")) else { panic!("it was forked") };
+    let Started::Refused(reasons) = started(&failing, Some("1")) else { panic!("it was forked") };
     assert_eq!(reasons, ["the warm event failed: KeyError: 1"]);
 }
 
@@ -197,18 +195,83 @@ fn what_cannot_be_shared_is_refused_by_name() {
         ("import asyncio\nL = asyncio.new_event_loop()", "an event loop (epoll)"),
         ("import os\nP = os.pipe()", "an open pipe"),
         ("import tempfile\nT = tempfile.TemporaryFile()", "an open file that has no name any more, `/tmp/"),
+        (
+            "import sqlite3\nB = sqlite3.connect('/tmp/b')\nB.execute('create table t (n)')\nB.commit()",
+            "an open database, `/tmp/b`",
+        ),
         ("import mmap\nM = mmap.mmap(-1, 4096)", "memory that is shared, `/dev/zero (deleted)`"),
-        ("import subprocess\nC = subprocess.Popen(['/bin/sleep', '99'])", "a child process, "),
+        ("import subprocess\nC = subprocess.Popen(['/bin/sleep', '99'])", "another process, `sleep`"),
     ];
     for (source, expected) in cases {
         let function = Function::new(&format!("{source}\ndef handler(event, context):\n    return event\n"));
-        let Started::Alone { mut environment, reasons } = started(&function, None) else {
-            panic!("forked: {source}")
-        };
+        let Started::Refused(reasons) = started(&function, None) else { panic!("forked: {source}") };
         assert!(reasons.iter().any(|reason| reason.starts_with(expected)), "{expected}: {reasons:?}");
-        // It serves all the same.
-        assert_eq!(ask(&mut environment, &json!({"a": 1})), json!({"a": 1}));
     }
+}
+
+#[test]
+fn what_init_leaves_does_not_stand_in_the_way() {
+    if !possible() {
+        return;
+    }
+    let source = "
+import http.client, os, signal, tempfile
+from urllib.parse import urlparse
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.alarm(2)
+NAMED = tempfile.NamedTemporaryFile('w+')
+os.chdir('/tmp')
+# As the SDKs do when a client is made.
+PLACE = urlparse(os.environ['AWS_CONTAINER_CREDENTIALS_FULL_URI'])
+CALLER = http.client.HTTPConnection(PLACE.netloc)
+CALLER.request('GET', PLACE.path, headers={'Authorization': os.environ['AWS_CONTAINER_AUTHORIZATION_TOKEN']})
+KEY = CALLER.getresponse().read()
+def handler(event, context):
+    NAMED.write(event)
+    NAMED.flush()
+    open('relative', 'a').write(event)
+    kept = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    return [open(NAMED.name).read(), open('/tmp/relative').read(), b'AccessKeyId' in KEY, kept]
+";
+    let function = Function::new(source);
+    let template = template(&function);
+    let (mut one, mut two) = (fork(&template), fork(&template));
+    assert_eq!(ask(&mut one, &json!("a")), json!(["a", "a", true, true]));
+    // Longer than the timer of init.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(ask(&mut two, &json!("b")), json!(["b", "b", true, true]));
+    assert_eq!(ask(&mut one, &json!("c")), json!(["ac", "ac", true, true]));
+}
+
+#[test]
+fn what_is_left_running_by_init_is_refused() {
+    if !possible() {
+        return;
+    }
+    let source = "import subprocess\nsubprocess.run(['/bin/sh', '-c', '(sleep 99) >/dev/null 2>&1 &'])\ndef handler(e, c):\n    return 1\n";
+    let function = Function::new(source);
+    let Started::Refused(reasons) = started(&function, None) else { panic!("it was forked") };
+    assert_eq!(reasons, ["another process, `sleep`"]);
+}
+
+#[test]
+fn environments_of_a_snapshot_that_is_gone_say_so() {
+    if !possible() {
+        return;
+    }
+    let source = "import os\ndef handler(event, context):\n    if event:\n        os.kill(os.getppid(), 9)\n        __import__('time').sleep(60)\n    return 1\n";
+    let function = Function::new(source);
+    let template = template(&function);
+    let (mut one, two) = (fork(&template), fork(&template));
+    assert!(!two.is_orphaned());
+    let told = one.invoke(b"1").unwrap();
+    assert!(exit(&told).contains("signal: killed"), "{}", exit(&told));
+    // The end is noticed in a moment.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !template.is_gone() && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(template.is_gone() && two.is_orphaned() && template.fork(Identity::default()).is_err());
 }
 
 #[test]
@@ -216,11 +279,11 @@ fn generators_of_init_are_told_of() {
     if !possible() {
         return;
     }
-    let source = "import random\nR = random.Random(3)\nS = random.SystemRandom()\ndef handler(event, context):\n    return R.random()\n";
+    let source = "import random\nclass Mine(random.Random):\n    pass\nR = Mine(3)\nS = random.SystemRandom()\ndef handler(event, context):\n    return R.random()\n";
     let function = Function::new(source);
     let template = template(&function);
     let [note] = template.notes() else { panic!("{:?}", template.notes()) };
-    assert!(note.starts_with("1 `random.Random` made at init: "), "{note}");
+    assert!(note.starts_with("1 `app.Mine` made at init: "), "{note}");
 }
 
 #[test]

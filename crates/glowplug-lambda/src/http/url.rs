@@ -150,10 +150,14 @@ async fn streamed(mut streaming: Streaming) -> Reply {
     let kind = streaming.content_type.take().unwrap_or_else(|| "application/octet-stream".to_owned());
     let (mut answer, begun) = if kind == WITH_PRELUDE {
         let mut begun = Vec::new();
+        let mut looked = 0_usize;
         let split = loop {
-            if let Some(at) = begun.windows(8).position(|window| window == [0; 8]) {
-                break Some(at);
+            // The zero bytes may have begun in the part before.
+            let from = looked.saturating_sub(7);
+            if let Some(at) = begun[from..].windows(8).position(|window| window == [0; 8]) {
+                break Some(from + at);
             }
+            looked = begun.len();
             match streaming.next().await {
                 Ok(part) if begun.len() < MOST_PRELUDE => begun.extend_from_slice(&part),
                 _ => break None,

@@ -246,6 +246,14 @@ def snapshots(client, endpoint):
     whole = call(client, "f", {"exit": 1})[2]
     assert whole["FunctionError"] == "Unhandled"
     assert call(client, "f", {})[1]["forked"]
+    # The snapshot itself is gone: whoever comes next does not notice.
+    source = "import os, time\ndef handler(event, context):\n    if event.get('all'):\n        os.kill(os.getppid(), 9)\n        time.sleep(60)\n    time.sleep(event.get('sleep', 0))\n    return 1\n"
+    create(client, "fatal", source, Timeout=20)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda _: call(client, "fatal", {"sleep": 0.5})[1], range(6))) == [1] * 6
+    assert call(client, "fatal", {"all": True})[2]["FunctionError"] == "Unhandled"
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda _: call(client, "fatal", {"sleep": 0.5})[1], range(6))) == [1] * 6
     # What cannot be forked starts on its own, and says why.
     source = "import threading, time\n" + "threading.Thread(target=time.sleep, args=(600,), daemon=True, name='beat').start()\n"
     create(client, "threads", source + "def handler(event, context):\n    return event\n")

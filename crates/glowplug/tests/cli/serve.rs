@@ -252,7 +252,5 @@ fn faults(invokes: &str, options: &[&str]) {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();
-    let (said, failed) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{failed}");
-    println!("{said}");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
