@@ -247,6 +247,17 @@ impl Group {
         self.folders.iter().map(open).collect()
     }
 
+    /// The file by which processes go on that stand still, where they could not even die before (version 1).
+    pub(crate) fn thawing(&self) -> Result<Option<OwnedFd>> {
+        match &self.freezer {
+            Some((folder, Version::One)) => {
+                let file = fs::OpenOptions::new().write(true).open(folder.join(FREEZER_ONE))?;
+                Ok(Some(file.into_parts().0.into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Takes the limit of memory away.
     pub(crate) fn unlimit_memory(&self) -> Result<()> {
         let Some((folder, version)) = &self.memory else { return Ok(()) };

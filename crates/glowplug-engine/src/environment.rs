@@ -345,6 +345,7 @@ impl Environment {
             spec: &self.spec,
             view,
             cgroups: self.group.entrances()?,
+            thaw: self.group.thawing()?,
             output: Arc::clone(&self.output),
             blocked: Arc::clone(&self.blocked),
             ports: &self.engine.ports,

@@ -47,6 +47,7 @@ pub(crate) struct Making<'a> {
     pub(crate) spec: &'a EnvironmentSpec,
     pub(crate) view: View,
     pub(crate) cgroups: Vec<OwnedFd>,
+    pub(crate) thaw: Option<OwnedFd>,
     pub(crate) output: Arc<Output>,
     pub(crate) blocked: Arc<Blocked>,
     pub(crate) ports: &'a Arc<Ports>,
@@ -107,6 +108,7 @@ impl Process {
             spec,
             view,
             cgroups,
+            thaw,
             output,
             blocked,
             ports,
@@ -151,6 +153,7 @@ impl Process {
                 companions,
             }),
             cgroups,
+            thaw,
             filter: filters.then_some(spec.network),
         };
         let launched = launch(&plan).map_err(crate::launch::Failure::into_error)?;
@@ -406,7 +409,8 @@ pub(crate) fn rehearse(
 ) -> Result<(), crate::launch::Failure> {
     let directory = c"/".to_owned();
     let policy = filter.then_some(Network::Deny);
-    let plan = Launch { isolation, steps, root, directory, program: None, cgroups, filter: policy };
+    let plan =
+        Launch { isolation, steps, root, directory, program: None, cgroups, thaw: None, filter: policy };
     let launched = launch(&plan)?;
     if filter && launched.pid == 0 {
         return Err(crate::launch::Failure::hidden_process());

@@ -93,6 +93,8 @@ pub(super) struct Orders<'a> {
     pub(super) companions_output: RawFd,
     /// `cgroup.procs` files to join.
     pub(super) cgroups: &'a [RawFd],
+    /// A file of a group of version 1 by which processes go on that stand still: otherwise they could not even die.
+    pub(super) thaw: Option<RawFd>,
     pub(super) filter: Option<&'a [libc::sock_filter]>,
     /// A pipe between the two processes.
     pub(super) handoff: (RawFd, RawFd),
@@ -231,11 +233,11 @@ fn guard(orders: &Orders<'_>, child: libc::pid_t) -> ! {
         unsafe { libc::close(listener) };
     }
     receive(orders, process);
-    let mut kept = [orders.control, orders.life, process];
+    let mut kept = [orders.control, orders.life, process, orders.thaw.unwrap_or(process)];
     kept.sort_unstable();
     let mut next = 0;
     for descriptor in kept {
-        // SAFETY: this process uses the three alone, and the table is its own since the other has parted from it.
+        // SAFETY: this process uses these alone, and the table is its own since the other has parted from it.
         unsafe { close_from(next, descriptor - 1) };
         next = descriptor + 1;
     }
@@ -311,6 +313,7 @@ fn watch(orders: &Orders<'_>, child: libc::pid_t, process: RawFd) -> ! {
             polled[0].revents = 0;
         }
         if polled[1].revents != 0 {
+            thaw(orders);
             break;
         }
         collect(orders, child);
@@ -319,6 +322,14 @@ fn watch(orders: &Orders<'_>, child: libc::pid_t, process: RawFd) -> ! {
         sweep(child);
     }
     exit(0)
+}
+
+/// Has those go on that stand still: the engine cannot any more, if it was killed.
+fn thaw(orders: &Orders<'_>) {
+    if let Some(state) = orders.thaw {
+        // SAFETY: the text outlives the call.
+        unsafe { libc::write(state, c"THAWED".as_ptr().cast(), 6) };
+    }
 }
 
 /// Tells the engine how the interpreter ended and what it used.

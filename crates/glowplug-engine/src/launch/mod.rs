@@ -52,6 +52,8 @@ pub(crate) struct Launch {
     pub(crate) program: Option<Program>,
     /// `cgroup.procs` files.
     pub(crate) cgroups: Vec<OwnedFd>,
+    /// The file of a group of version 1 by which processes go on.
+    pub(crate) thaw: Option<OwnedFd>,
     /// The filter of this policy.
     pub(crate) filter: Option<Network>,
 }
@@ -253,6 +255,7 @@ fn fork(plan: &Launch, channels: &Channels) -> Result<Pid, Failure> {
         companions: &companions,
         companions_output: channels.companions_child.as_raw_fd(),
         cgroups: &cgroups,
+        thaw: plan.thaw.as_ref().map(AsRawFd::as_raw_fd),
         filter: filter.as_deref(),
         handoff: (channels.handoff.0.as_raw_fd(), channels.handoff.1.as_raw_fd()),
         sweep: plan.isolation == Isolation::Plain,
