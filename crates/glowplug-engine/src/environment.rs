@@ -8,10 +8,10 @@ use glowplug_core::Result;
 use hyper::body::Bytes;
 
 use crate::cgroup::Group;
-use crate::clock::{Stamp, epoch};
+use crate::clock::Stamp;
 use crate::effects::effects;
 use crate::engine::Inner;
-use crate::exchange::{Answer, Ending, Event, InitEnd, InitError, Parts, Reply};
+use crate::exchange::{Answer, Ending, Event, InitEnd, InitError, Reply};
 use crate::lifecycle::Reason;
 use crate::limits::{EXIT_GRACE, INIT_TIMEOUT, MEMORY_MB_PER_VCPU};
 use crate::network::Blocked;
@@ -21,10 +21,11 @@ use crate::payload::{
     EXIT_ERROR, INVALID_ENTRYPOINT, TIMED_OUT, exited, invalid_entrypoint, platform_type, timed_out, uuid,
 };
 use crate::process::{Making, Process, broken};
+use crate::request::{Request, Run};
 use crate::snapshot::{ISOLATION, RESTORE_TIMEOUT, Said, Template};
 use crate::sources::sources;
 use crate::spec::{Cpu, EnvironmentSpec, Identity};
-use crate::variables::{function_arn, trace_id};
+use crate::variables::function_arn;
 use crate::view::{self, Sources};
 use crate::workshop::Room;
 
@@ -86,54 +87,6 @@ impl Drop for Environment {
 struct InitRun {
     end: Option<InitEnd>,
     init: Init,
-}
-
-/// An event on its way to a function.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The request's id, which the function and its log lines see.
-    pub id: String,
-    /// The ARN that was invoked, with the qualifier that was named.
-    pub function_arn: String,
-    /// The `X-Amzn-Trace-Id` header.
-    pub trace_id: String,
-    /// The client context, as JSON text of one line.
-    pub client_context: Option<String>,
-    /// The caller's identity, as JSON text of one line.
-    pub cognito_identity: Option<String>,
-    /// JSON text.
-    pub body: Bytes,
-    /// Where the parts of an answer go that the function streams; otherwise it is put together.
-    pub parts: Option<Parts>,
-}
-
-impl Request {
-    /// One with a new id and a trace of its own, which is not sampled.
-    pub fn new(function_arn: String, body: Bytes) -> Self {
-        Self {
-            id: uuid(),
-            function_arn,
-            trace_id: trace_id(epoch()),
-            client_context: None,
-            cognito_identity: None,
-            body,
-            parts: None,
-        }
-    }
-}
-
-/// How an invoke went, before it is told to the caller.
-pub(crate) struct Run {
-    pub(crate) request_id: String,
-    pub(crate) outcome: Outcome,
-    error_type: Option<String>,
-    pub(crate) start: Stamp,
-    pub(crate) end: Stamp,
-    /// When the process was started, if it was for this event.
-    started: Option<u64>,
-    /// Whether the process has answered and may ask for the next event.
-    pub(crate) goes_on: bool,
-    pub(crate) deadline: Instant,
 }
 
 impl Environment {

@@ -3,62 +3,20 @@
 //! The API's handlers write to it from the network side, the environment waits on it from the caller's side,
 //! the supervisor tells it when the process ends.
 
+mod words;
+
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::body::Bytes;
-
 use crate::clock::Stamp;
 use crate::extensions::{Extensions, Failure};
-use crate::payload::Exit;
 use crate::telemetry::Telemetry;
+pub(crate) use words::{Answer, Connection, Ending, Event, InitEnd, InitError, Refusal, Reply};
+pub use words::{Part, Parts};
 
 /// How often a waiting caller looks whether the engine is stopped.
 const STOP_GLANCE: Duration = Duration::from_millis(100);
-
-/// An event on its way to the runtime client.
-#[derive(Debug, Clone)]
-pub(crate) struct Event {
-    pub(crate) request_id: String,
-    pub(crate) invocation_id: String,
-    pub(crate) arn: String,
-    pub(crate) trace_id: String,
-    pub(crate) client_context: Option<String>,
-    pub(crate) cognito_identity: Option<String>,
-    /// How long the handler gets from the moment the event is handed out.
-    pub(crate) timeout: Duration,
-    pub(crate) body: Bytes,
-    /// Where an answer goes that is streamed, part by part.
-    pub(crate) parts: Option<Parts>,
-}
-
-/// A part of a streamed answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
-    /// It begins.
-    Start {
-        /// `Content-Type`.
-        content_type: Option<String>,
-    },
-    /// What comes next.
-    Data(Bytes),
-}
-
-/// Takes the parts of a streamed answer; whoever sends waits while it is full.
-pub type Parts = tokio::sync::mpsc::Sender<Part>;
-
-/// A connection from the process; knows when it is over.
-#[derive(Debug, Default)]
-pub(crate) struct Connection {
-    closed: AtomicBool,
-}
-
-impl Connection {
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
-    }
-}
 
 /// The runtime's states, named as Lambda's answers name them.
 #[derive(Debug, Clone)]
@@ -90,51 +48,6 @@ impl Phase {
             Self::Answered { .. } => "RuntimeResponseSent",
         }
     }
-}
-
-/// An error report of init.
-#[derive(Debug, Clone)]
-pub(crate) struct InitError {
-    pub(crate) error_type: String,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) stamp: Stamp,
-}
-
-/// What the runtime client said about an event. An answer that was streamed is empty.
-#[derive(Debug, Clone)]
-pub(crate) enum Reply {
-    Response(Vec<u8>),
-    Error {
-        payload: Vec<u8>,
-        /// As Lambda tells it, which knows only types of its own.
-        error_type: String,
-    },
-}
-
-/// The answer to an event with its clock points.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) reply: Reply,
-    pub(crate) handed: Stamp,
-    pub(crate) received: Stamp,
-}
-
-/// How the process ended, with what it had used.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ending {
-    pub(crate) exit: Exit,
-    pub(crate) stamp: Stamp,
-    /// Largest resident size as the kernel counted it at the end, in KiB.
-    pub(crate) peak_memory_kib: u64,
-}
-
-/// Why the API refuses a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// 400 `InvalidRequestID`.
-    WrongRequest,
-    /// 403 `InvalidStateTransition`.
-    WrongState { from: &'static str, to: &'static str },
 }
 
 #[derive(Debug)]
@@ -566,17 +479,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-/// How init ended.
-#[derive(Debug, Clone)]
-pub(crate) enum InitEnd {
-    Ready(Stamp),
-    /// Whether the process can be forked, in its words.
-    Snapshot(Vec<u8>),
-    Failed(InitError),
-    Ended(Ending),
-    NotLaunched(String),
 }
 
 #[cfg(test)]

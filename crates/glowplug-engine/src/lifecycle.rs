@@ -8,10 +8,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::clock::epoch;
-use crate::environment::{Environment, Request, Run};
+use crate::environment::Environment;
 use crate::exchange::Exchange;
 use crate::outcome::{Init, InitOutcome, Outcome};
 use crate::process::Process;
+use crate::request::{Request, Run};
 use crate::telemetry::Kind;
 
 /// How long extensions that are programs get to end ("Lambda execution environment lifecycle" in the developer guide).

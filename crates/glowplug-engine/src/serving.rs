@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use glowplug_core::Result;
 
-use crate::environment::{Environment, Request, Run};
+use crate::environment::Environment;
 use crate::lifecycle::Reason;
 use crate::outcome::{Invocation, Outcome};
+use crate::request::{Request, Run};
 
 /// Who hears of an invoke.
 pub trait Listener: Send {

@@ -1,5 +1,7 @@
 //! How events, answers and connections go through the exchange.
 
+use hyper::body::Bytes;
+
 use super::*;
 
 const NOW: Stamp = Stamp { at_ns: 1, cpu_ns: None };
