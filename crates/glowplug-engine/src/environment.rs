@@ -78,8 +78,8 @@ impl Drop for Counted {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        // What stands still cannot be ended. A group that cannot be written to is gone.
-        let _ = self.thaw();
+        // What stands still goes on first, and extensions hear of it.
+        self.end_process();
     }
 }
 
@@ -169,7 +169,7 @@ impl Environment {
         let request_id = request.id.clone();
         let deadline = Instant::now() + self.spec.timeout;
         let mut started = None;
-        if self.process.as_ref().is_none_or(|process| process.exchange.ending().is_some()) {
+        if !self.is_warm() {
             let run = self.run_init(self.spec.timeout, false)?;
             let (from, to) = (run.init.process_start_ns, run.init.ready_ns);
             let cpu = Some((run.init.cpu_ms * 1e6) as u64);
@@ -267,7 +267,7 @@ impl Environment {
             Some(InitEnd::NotLaunched(reason)) => return Err(broken(reason)),
             None => process.exchange.stamp(),
         };
-        if matches!(end, Some(InitEnd::Failed(_))) {
+        if matches!(end, Some(InitEnd::Failed(_))) && process.exchange.extensions.failure().is_none() {
             process.exchange.wait_end(Instant::now() + EXIT_GRACE);
         }
         process.drain_output();
@@ -280,6 +280,7 @@ impl Environment {
             self.group.set_cpu(share.filter(|_| !self.said.ready))?;
             self.process = Some(process);
         } else {
+            process.shut_down(if end.is_none() { Reason::Timeout } else { Reason::Failure });
             drop(process);
         }
         Ok(InitRun { end, init })
@@ -417,7 +418,7 @@ impl Environment {
     fn settle(&mut self, run: &Run) {
         let asks = |process: &Process| process.exchange.wait_ready(run.deadline);
         let goes_on = run.goes_on && self.process.as_ref().is_some_and(asks);
-        self.ending = Reason::of(&run.outcome);
+        self.ending = self.reason(&run.outcome);
         self.measure();
         if !goes_on {
             self.end_process();
@@ -435,7 +436,7 @@ impl Environment {
 
     pub(crate) fn told(&mut self, run: Run) -> Invocation {
         let Run { request_id, outcome, error_type, start, end, started, .. } = run;
-        self.ending = Reason::of(&outcome);
+        self.ending = self.reason(&outcome);
         let start_ns = started.unwrap_or(start.at_ns);
         let log = self.output.since(self.told);
         self.told = self.output.len();

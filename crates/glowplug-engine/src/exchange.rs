@@ -345,7 +345,7 @@ impl Exchange {
                 return Some(InitEnd::Failed(error.clone()));
             }
             if let Some(failure) = self.extensions.failure() {
-                return Some(InitEnd::Failed(self.failed(&failure)));
+                return Some(InitEnd::Failed(self.failed(&failure, &crate::payload::uuid())));
             }
             if let Some(ready) = state.ready
                 && self.extensions.ready()
@@ -361,8 +361,8 @@ impl Exchange {
     }
 
     /// An extension's end as an error of init.
-    fn failed(&self, failure: &Failure) -> InitError {
-        let payload = crate::payload::failed(&crate::payload::uuid(), failure);
+    fn failed(&self, failure: &Failure, request_id: &str) -> InitError {
+        let payload = crate::payload::failed(request_id, failure);
         InitError { error_type: failure.error_type.to_owned(), payload, stamp: self.stamp() }
     }
 
@@ -454,7 +454,11 @@ impl Exchange {
             return Some(Ok(answer.clone()));
         }
         if let Some(failure) = self.extensions.failure() {
-            let error = self.failed(&failure);
+            let request_id = match (&state.phase, &state.offered) {
+                (Phase::Running { event, .. }, _) | (_, Some(event)) => event.request_id.clone(),
+                _ => crate::payload::uuid(),
+            };
+            let error = self.failed(&failure, &request_id);
             let reply = Reply::Error { payload: error.payload, error_type: error.error_type };
             let handed = state.handed.unwrap_or(error.stamp);
             return Some(Ok(Answer { reply, handed, received: error.stamp }));

@@ -140,6 +140,16 @@ impl Extensions {
         self.lock().all.iter().all(idle)
     }
 
+    /// More programs than there may be: none of them is started.
+    pub(crate) fn too_many(&self, count: usize) {
+        let reason = format!("{count} extensions, where {MOST} may be");
+        self.lock().failure = Some(Failure { error_type: "Extension.TooManyExtensions", reason });
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.lock().all.iter().map(|extension| extension.name.clone()).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().all.is_empty()
     }

@@ -116,6 +116,12 @@ impl Guard {
         Self { ports: Arc::clone(ports), own, service, routes: Arc::default() }
     }
 
+    /// Whether a port on loopback is one of the engine's own: nothing is delivered there.
+    pub(crate) fn is_closed(&self, port: u16) -> bool {
+        let known = self.ports.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.runtime.contains(&port) || known.service.contains(&port) && !self.service
+    }
+
     /// The routes of its forks.
     pub(crate) fn routes(&self) -> &Arc<Routes> {
         &self.routes
@@ -137,8 +143,7 @@ impl Guard {
         if port == self.own {
             return self.routes.is_strange(process);
         }
-        let known = self.ports.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.runtime.contains(&port) || known.service.contains(&port) && !self.service
+        self.is_closed(port)
     }
 }
 

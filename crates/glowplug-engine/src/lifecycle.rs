@@ -34,7 +34,7 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// After an event that went like this.
-    pub(crate) fn of(outcome: &Outcome) -> Self {
+    fn of(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Success(_) | Outcome::HandlerError(_) => Self::SpinDown,
             Outcome::Exited(_) => Self::Failure,
@@ -52,8 +52,14 @@ impl Reason {
 }
 
 impl Environment {
+    /// Why the process would end after an event that went like this.
+    pub(crate) fn reason(&self, outcome: &Outcome) -> Reason {
+        let failed = |process: &Process| process.exchange.extensions.failure().is_some();
+        if self.process.as_ref().is_some_and(failed) { Reason::Failure } else { Reason::of(outcome) }
+    }
+
     /// Whether somebody beside the runtime wants to know what happens.
-    pub(crate) fn is_accompanied(&self) -> bool {
+    pub fn is_accompanied(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.exchange.extensions.is_empty())
     }
 
@@ -114,6 +120,7 @@ impl Environment {
         let Some(process) = self.process.as_ref().filter(|_| self.is_accompanied()) else { return };
         // What it wrote comes first.
         process.drain_output();
+        process.finish_lines();
         let record = json!({
             "requestId": run.request_id,
             "status": match run.outcome {
@@ -143,6 +150,7 @@ impl Process {
             return;
         }
         self.drain_output();
+        self.finish_lines();
         self.exchange.telemetry.flush(FLUSH);
         // As Lambda does where there are extensions: the runtime hears a signal.
         if self.exchange.ending().is_none()

@@ -10,6 +10,9 @@ use crate::telemetry::{Kind, Telemetry};
 /// The most that can wait in a pipe of default size: what a drain must read to have all that was written before.
 const PIPE_BYTES: usize = 64 * 1024;
 
+/// Longest line that is told as one; ours.
+const LONGEST_LINE: usize = 256 * 1024;
+
 /// The output of an environment over all its processes.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
@@ -93,13 +96,21 @@ impl OutputPipe {
             return;
         }
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = begun.len();
         begun.extend_from_slice(bytes);
-        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        // The beginning has been looked at.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| before + at + 1);
         // A line without an end is told in pieces.
-        let told = if begun.len() > LOG_BYTES { begun.len() } else { whole };
+        let told = if begun.len() > LONGEST_LINE { begun.len() } else { whole };
         let lines: Vec<u8> = begun.drain(..told).collect();
         drop(begun);
         self.telemetry.tell_output(self.kind, &lines);
+    }
+
+    /// Tells the beginning of a line that did not come to its end.
+    pub(crate) fn finish_line(&self) {
+        let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
+        self.telemetry.tell_output(self.kind, &begun);
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {

@@ -120,9 +120,11 @@ pub(crate) fn platform(error_type: &str, message: &str) -> Vec<u8> {
 }
 
 /// The type of an error as Lambda tells it in logs and telemetry: those of its own kind stay
-/// (`(Runtime|Function)\.[A-Z][a-zA-Z]+` in AWS's runtime interface emulator), others become `unknown`.
+/// (`(Runtime|Function)\.[A-Z][a-zA-Z]+` in AWS's runtime interface emulator, and those of extensions), others become
+/// `unknown`.
 pub fn platform_type(error_type: &str, unknown: &str) -> String {
-    let name = error_type.strip_prefix("Runtime.").or_else(|| error_type.strip_prefix("Function."));
+    let prefixes = ["Runtime.", "Function.", "Extension."];
+    let name = prefixes.iter().find_map(|prefix| error_type.strip_prefix(prefix));
     let known = name.is_some_and(|name| {
         name.len() > 1
             && name.starts_with(|c: char| c.is_ascii_uppercase())

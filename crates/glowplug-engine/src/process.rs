@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -88,6 +87,7 @@ pub(crate) struct Process {
     life: Life,
     supervisor: Option<JoinHandle<()>>,
     pipe: Arc<OutputPipe>,
+    companions: Option<Arc<OutputPipe>>,
     started: Started,
     /// Where the clock points of the phase "runtime" come from, which a fork does not have.
     mark: Option<OwnedFd>,
@@ -126,6 +126,14 @@ impl Process {
         let stream = identity.log_stream.clone().unwrap_or_else(|| log_stream(&identity.version, epoch()));
         let variables = variables(spec, &view.places, &server.address.to_string(), &stream);
         let companions = companions(spec, &view, &variables, opt)?;
+        let (companions, count) = companions;
+        if count > companions.len() {
+            exchange.extensions.too_many(count);
+        }
+        if !companions.is_empty() {
+            exchange.telemetry.expect();
+        }
+        exchange.telemetry.guard(guard.clone());
         exchange.extensions.expect(&companions.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
         let companions: Vec<Companion> = companions.into_iter().map(|(_, companion)| companion).collect();
         let accompanied = companions.len();
@@ -167,6 +175,7 @@ impl Process {
         let go = rustix::io::dup(&control).map_err(std::io::Error::from)?;
         let heard = || Arc::clone(&exchange.telemetry);
         let companions = OutputPipe::new(companions_output, Arc::clone(&output), heard(), Kind::Extension);
+        let companions = (accompanied > 0).then(|| Arc::new(companions));
         let pipe = Arc::new(OutputPipe::new(pipe, output, heard(), Kind::Function));
         let supervisor = supervise(Watched {
             control,
@@ -175,7 +184,7 @@ impl Process {
             exchange: Arc::clone(&exchange),
             started: Arc::clone(&started),
             forks: said,
-            companions: (accompanied > 0).then(|| Arc::new(companions)),
+            companions: companions.clone(),
         })?;
         for _ in 0..accompanied {
             crate::launch::accompany(&go);
@@ -187,6 +196,7 @@ impl Process {
             life: Life::Keeper(keeper),
             supervisor: Some(supervisor),
             pipe,
+            companions,
             started,
             mark: Some(mark),
             pid,
@@ -225,6 +235,7 @@ impl Process {
             life,
             supervisor: None,
             pipe: Arc::clone(&pipe),
+            companions: None,
             started,
             mark: None,
             pid,
@@ -277,6 +288,14 @@ impl Process {
         self.pipe.drain();
     }
 
+    /// Tells subscribers what has no line break yet.
+    pub(crate) fn finish_lines(&self) {
+        self.pipe.finish_line();
+        if let Some(companions) = &self.companions {
+            companions.finish_line();
+        }
+    }
+
     /// Ends the process with all its descendants, and keeps the rest of its output.
     pub(crate) fn end(&mut self) {
         match &mut self.life {
@@ -318,30 +337,33 @@ const NOT_FOR_EXTENSIONS: [&str; 10] = [
     "_HANDLER",
 ];
 
-/// Extensions that are programs: files of `/opt/extensions` that can be executed, by their names.
+/// Extensions that are programs: what is in `/opt/extensions` and no folder, by their names, and how many there are: of too
+/// many none is started.
 fn companions(
     spec: &EnvironmentSpec,
     view: &View,
     variables: &BTreeMap<String, String>,
     opt: &Utf8Path,
-) -> Result<Vec<(String, Companion)>> {
+) -> Result<(Vec<(String, Companion)>, usize)> {
     let folder = opt.join("extensions");
     if !spec.extensions || !folder.is_dir() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     let mut own = variables.clone();
     own.retain(|name, _| !NOT_FOR_EXTENSIONS.contains(&name.as_str()));
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(&folder)? {
         let entry = entry?;
-        let executable =
-            entry.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
-        if let (true, Ok(name)) = (executable, entry.file_name().into_string()) {
+        // Links lead somewhere; what cannot be executed fails as it does on Lambda.
+        let is_folder = fs::metadata(entry.path()).is_ok_and(|data| data.is_dir());
+        if let (false, Ok(name)) = (is_folder, entry.file_name().into_string()) {
             let path = c_string(format!("{}/extensions/{name}", view.places.opt))?;
             found.insert(name, Companion { path, variables: listed(&own)? });
         }
     }
-    Ok(found.into_iter().take(crate::extensions::MOST).collect())
+    let count = found.len();
+    let started = if count > crate::extensions::MOST { Vec::new() } else { found.into_iter().collect() };
+    Ok((started, count))
 }
 
 /// What is executed, by way of the function's wrapper if it has one: as in the start script of Lambda's own runtimes, one

@@ -50,7 +50,8 @@ impl Environment {
         let invocation = self.told(run);
         let report = listener.told(invocation, asked.is_some());
         self.tell_report(report);
-        if goes_on && asked == Some(false) {
+        let failed = self.process().is_ok_and(|process| process.exchange.extensions.failure().is_some());
+        if goes_on && asked == Some(false) && !failed {
             self.ending = Reason::Timeout;
         }
     }
@@ -84,6 +85,10 @@ impl Environment {
     pub fn freeze(&mut self) -> Result<()> {
         // A fork that stands still could not end with the engine: the keeper knows the group of its template alone.
         if !self.frozen && self.is_warm() && !self.is_restored() {
+            // What is just being delivered arrives first.
+            if self.process.as_ref().is_some_and(|process| !process.exchange.telemetry.pause()) {
+                return Ok(());
+            }
             self.group.freeze(true)?;
             self.frozen = true;
         }
@@ -98,13 +103,18 @@ impl Environment {
         if self.frozen {
             self.group.freeze(false)?;
             self.frozen = false;
+            if let Some(process) = &self.process {
+                process.exchange.telemetry.resume();
+            }
         }
         Ok(())
     }
 
     /// Whether its process waits for an event.
     pub fn is_warm(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.exchange.ending().is_none())
+        self.process.as_ref().is_some_and(|process| {
+            process.exchange.ending().is_none() && process.exchange.extensions.failure().is_none()
+        })
     }
 
     /// Ends its process, which takes a moment. The next event starts it anew.

@@ -79,7 +79,12 @@ impl Engine {
         let spec = EnvironmentSpec { snapshot: Some(snapshot.clone()), identity, ..spec.clone() };
         let (mut environment, init) = self.start(&spec)?;
         let output = environment.take_output();
-        let said = std::mem::take(&mut environment.said);
+        let mut said = std::mem::take(&mut environment.said);
+        if let Some(process) = &environment.process {
+            let names = process.exchange.extensions.names();
+            said.ready &= names.is_empty();
+            said.refused.extend(names.into_iter().map(|name| format!("an extension, `{name}`")));
+        }
         let forks = environment.process.as_ref().and_then(|process| process.forks.clone());
         let started = match forks {
             Some(forks) if said.ready => {

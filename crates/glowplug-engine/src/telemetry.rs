@@ -3,7 +3,7 @@
 //! Buffering, limits and delivery as in "Lambda Telemetry API reference" of the developer guide: arrays of records by HTTP
 //! POST, or lines by TCP, to a port of the environment.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use http_body_util::Full;
@@ -15,8 +15,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::guard::Guard;
+
 /// What happened before somebody subscribed is kept for them; ours.
 const MOST_EARLY: usize = 1000;
+
+/// What waits for a subscriber at most, in batches; ours.
+const MOST_WAITING: usize = 8;
 
 /// How long one delivery may take, and how often it is tried.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -86,6 +91,8 @@ struct Subscription {
     target: Target,
     waiting: Vec<String>,
     bytes: usize,
+    /// Records that were too much, and their bytes.
+    dropped: (usize, usize),
     since: Option<Instant>,
     /// It is delivered at once.
     hurry: bool,
@@ -98,11 +105,17 @@ struct State {
     early: Vec<(Kind, Value)>,
     /// Nobody subscribes any more.
     closed: bool,
+    /// There are extensions that may.
+    expected: bool,
+    /// The process stands still: nothing is sent.
+    paused: bool,
+    /// Deliveries that are under way.
+    under_way: usize,
 }
 
 /// The records of one process.
 #[derive(Debug, Default)]
-pub(crate) struct Telemetry(Mutex<State>);
+pub(crate) struct Telemetry(Mutex<State>, OnceLock<Guard>);
 
 impl Wanted {
     /// Reads and checks one; the message says what is wrong.
@@ -165,6 +178,7 @@ impl Telemetry {
             target,
             waiting: Vec::new(),
             bytes: 0,
+            dropped: (0, 0),
             since: None,
             hurry: false,
             wake: Arc::clone(&wake),
@@ -185,10 +199,48 @@ impl Telemetry {
         true
     }
 
-    /// Whether anybody hears.
+    /// Ports to which nothing is delivered.
+    pub(crate) fn guard(&self, guard: Guard) {
+        // Set once, when the process is made.
+        let _ = self.1.set(guard);
+    }
+
+    /// Whether a subscription leads to a port of the function's.
+    pub(crate) fn may_reach(&self, wanted: &Wanted) -> bool {
+        wanted.target().is_ok_and(|target| self.is_open(&target))
+    }
+
+    fn is_open(&self, target: &Target) -> bool {
+        let (Target::Http { port, .. } | Target::Tcp { port }) = target;
+        !self.1.get().is_some_and(|guard| guard.is_closed(*port))
+    }
+
+    /// There are extensions, which may subscribe.
+    pub(crate) fn expect(&self) {
+        self.lock().expected = true;
+    }
+
+    /// Whether anybody hears, or may.
     pub(crate) fn is_heard(&self) -> bool {
         let state = self.lock();
-        !state.closed || !state.subscriptions.is_empty()
+        !state.subscriptions.is_empty() || state.expected && !state.closed
+    }
+
+    /// Sends nothing until it is resumed; false while something is under way.
+    pub(crate) fn pause(&self) -> bool {
+        let mut state = self.lock();
+        state.paused = state.under_way == 0;
+        state.paused
+    }
+
+    /// Sends again.
+    pub(crate) fn resume(&self) {
+        let mut state = self.lock();
+        state.paused = false;
+        for subscription in state.subscriptions.iter().filter(|subscription| !subscription.waiting.is_empty())
+        {
+            subscription.wake.notify_one();
+        }
     }
 
     /// Nobody subscribes from now on.
@@ -200,13 +252,21 @@ impl Telemetry {
 
     /// Tells a record, now.
     pub(crate) fn tell(&self, kind: Kind, name: &str, record: Value) {
-        let event = json!({"time": glowplug_core::iso8601(crate::clock::epoch()) + "Z", "type": name, "record": record});
+        self.tell_all(kind, name, std::iter::once(record));
+    }
+
+    fn tell_all(&self, kind: Kind, name: &str, records: impl Iterator<Item = Value>) {
+        let time = glowplug_core::iso8601(crate::clock::epoch()) + "Z";
         let mut state = self.lock();
-        for subscription in &mut state.subscriptions {
-            subscription.add(kind, &event);
-        }
-        if !state.closed && state.early.len() < MOST_EARLY {
-            state.early.push((kind, event));
+        let State { subscriptions, early, closed, .. } = &mut *state;
+        for record in records {
+            let event = json!({"time": time, "type": name, "record": record});
+            for subscription in &mut *subscriptions {
+                subscription.add(kind, &event);
+            }
+            if !*closed && early.len() < MOST_EARLY {
+                early.push((kind, event));
+            }
         }
     }
 
@@ -216,23 +276,28 @@ impl Telemetry {
             return;
         }
         let name = if kind == Kind::Function { "function" } else { "extension" };
-        for line in output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            self.tell(kind, name, Value::String(String::from_utf8_lossy(line).into_owned()));
-        }
+        let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        self.tell_all(
+            kind,
+            name,
+            lines.map(|line| Value::String(String::from_utf8_lossy(line).into_owned())),
+        );
     }
 
     /// Has everything delivered that waits, for a while.
     pub(crate) fn flush(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         loop {
-            let mut waits = false;
-            for subscription in &mut self.lock().subscriptions {
+            let mut state = self.lock();
+            let mut waits = state.under_way > 0;
+            for subscription in &mut state.subscriptions {
                 if !subscription.waiting.is_empty() {
                     waits = true;
                     subscription.hurry = true;
                     subscription.wake.notify_one();
                 }
             }
+            drop(state);
             if !waits || Instant::now() >= deadline {
                 return;
             }
@@ -243,17 +308,20 @@ impl Telemetry {
     /// What is due for a subscription.
     fn due(&self, name: &str, wake: &Arc<Notify>) -> Due {
         let mut state = self.lock();
-        let mut all = state.subscriptions.iter_mut();
+        let State { subscriptions, paused, under_way, .. } = &mut *state;
+        let mut all = subscriptions.iter_mut();
         let Some(subscription) = all.find(|known| known.name == name && Arc::ptr_eq(&known.wake, wake))
         else {
             return Due::Gone;
         };
-        let Some(since) = subscription.since else { return Due::Nothing };
+        let Some(since) = subscription.since.filter(|_| !*paused) else { return Due::Nothing };
         let timeout = Duration::from_millis(subscription.buffering.timeout_ms);
         let left = timeout.saturating_sub(since.elapsed());
         if !(left.is_zero() || subscription.hurry || subscription.is_full()) {
             return Due::In(left);
         }
+        *under_way += 1;
+        subscription.tell_dropped();
         subscription.since = None;
         subscription.hurry = false;
         subscription.bytes = 0;
@@ -285,11 +353,28 @@ impl Subscription {
             event["record"] = parsed;
         }
         let text = event.to_string();
+        if self.bytes >= MOST_WAITING * self.buffering.max_bytes {
+            self.dropped.0 += 1;
+            self.dropped.1 += text.len();
+            return;
+        }
         self.bytes += text.len();
         self.waiting.push(text);
         self.since.get_or_insert_with(Instant::now);
         if self.is_full() || self.waiting.len() == 1 {
             self.wake.notify_one();
+        }
+    }
+
+    /// Adds a record of what was too much.
+    fn tell_dropped(&mut self) {
+        let (records, bytes) = std::mem::take(&mut self.dropped);
+        if records > 0 {
+            let time = glowplug_core::iso8601(crate::clock::epoch()) + "Z";
+            let reason = "The subscriber does not keep up";
+            let record = json!({"droppedBytes": bytes, "droppedRecords": records, "reason": reason});
+            let event = json!({"time": time, "type": "platform.logsDropped", "record": record});
+            self.waiting.push(event.to_string());
         }
     }
 
@@ -300,6 +385,8 @@ impl Subscription {
 
 /// Delivers for one subscription as long as there is one.
 async fn deliver(telemetry: Weak<Telemetry>, name: String, wake: Arc<Notify>) {
+    // A subscriber by TCP accepts once.
+    let mut line = None;
     loop {
         let due = {
             let Some(telemetry) = telemetry.upgrade() else { return };
@@ -314,35 +401,55 @@ async fn deliver(telemetry: Weak<Telemetry>, name: String, wake: Arc<Notify>) {
             Due::In(left) => {
                 let _ = tokio::time::timeout(left, wake.notified()).await;
             }
-            Due::Now(target, records) => send(&telemetry, &target, records).await,
+            Due::Now(target, records) => send(&telemetry, &target, records, &mut line).await,
         }
     }
 }
 
 /// Sends records; those that nobody takes are told of as dropped.
-async fn send(telemetry: &Weak<Telemetry>, target: &Target, records: Vec<String>) {
+async fn send(
+    telemetry: &Weak<Telemetry>,
+    target: &Target,
+    records: Vec<String>,
+    line: &mut Option<TcpStream>,
+) {
+    let count = records.len();
+    let body = Bytes::from(match target {
+        Target::Http { .. } => format!("[{}]", records.join(",")),
+        Target::Tcp { .. } => records.join("\n") + "\n",
+    });
+    drop(records);
+    let mut arrived = false;
     for _ in 0..TRIES {
-        let attempt = tokio::time::timeout(PATIENCE, attempt(target, &records)).await;
-        if matches!(attempt, Ok(Ok(()))) {
-            return;
+        // A port may have become the engine's since.
+        if telemetry.upgrade().is_none_or(|telemetry| !telemetry.is_open(target)) {
+            break;
         }
+        let attempt = tokio::time::timeout(PATIENCE, attempt(target, body.clone(), line)).await;
+        arrived = matches!(attempt, Ok(Ok(())));
+        if arrived {
+            break;
+        }
+        *line = None;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    if let Some(telemetry) = telemetry.upgrade() {
-        let bytes: usize = records.iter().map(String::len).sum();
+    let Some(telemetry) = telemetry.upgrade() else { return };
+    telemetry.lock().under_way -= 1;
+    if !arrived {
         let reason = "The subscriber did not take them";
-        let record = json!({"droppedBytes": bytes, "droppedRecords": records.len(), "reason": reason});
+        let record = json!({"droppedBytes": body.len(), "droppedRecords": count, "reason": reason});
         telemetry.tell(Kind::Platform, "platform.logsDropped", record);
     }
 }
 
-async fn attempt(target: &Target, records: &[String]) -> std::io::Result<()> {
+async fn attempt(target: &Target, body: Bytes, line: &mut Option<TcpStream>) -> std::io::Result<()> {
     match target {
         Target::Tcp { port } => {
-            let mut stream = TcpStream::connect(("127.0.0.1", *port)).await?;
-            let mut lines = records.join("\n");
-            lines.push('\n');
-            stream.write_all(lines.as_bytes()).await
+            let stream = match line {
+                Some(stream) => stream,
+                None => line.insert(TcpStream::connect(("127.0.0.1", *port)).await?),
+            };
+            stream.write_all(&body).await
         }
         Target::Http { port, path } => {
             let stream = TcpStream::connect(("127.0.0.1", *port)).await?;
@@ -353,7 +460,7 @@ async fn attempt(target: &Target, records: &[String]) -> std::io::Result<()> {
             let request = hyper::Request::post(path)
                 .header("Host", format!("sandbox.localdomain:{port}"))
                 .header("Content-Type", "application/json")
-                .body(Full::new(Bytes::from(format!("[{}]", records.join(",")))))
+                .body(Full::new(body))
                 .map_err(std::io::Error::other)?;
             let answer = sender.send_request(request).await.map_err(std::io::Error::other);
             connection.abort();
@@ -398,6 +505,7 @@ mod tests {
         let _inside = runtime.enter();
         let telemetry = Arc::new(Telemetry::default());
         telemetry.tell(Kind::Platform, "platform.initStart", json!({}));
+        telemetry.expect();
         telemetry.tell_output(Kind::Function, b"a line\n\nanother");
         assert!(telemetry.subscribe("one", &wanted(&json!({})).unwrap()));
         telemetry.close();

@@ -120,6 +120,9 @@ struct Hearing {
     request_id: String,
     trace_id: String,
     wants_log: bool,
+    /// Extensions work after the answer: there is room for another invoke when they are through.
+    accompanied: bool,
+    held: Option<Ticket>,
     /// Until the answer is there.
     waiting: Option<(Ticket, Answered)>,
     /// Until the log is there, for a client that wants it.
@@ -131,7 +134,7 @@ impl Listener for Hearing {
         let Some((ticket, answered)) = self.waiting.take() else { return };
         self.pool.announce();
         // Whoever sees the answer may invoke again, and finds room.
-        drop(ticket);
+        self.held = Some(ticket).filter(|_| self.accompanied);
         let (payload, failed) = match outcome {
             Outcome::Success(payload) => (std::mem::take(payload), false),
             Outcome::HandlerError(payload) => (std::mem::take(payload), true),
@@ -255,6 +258,8 @@ impl Service {
                 (false, 0) => Place::OnDemand,
                 (false, _) => Place::Spilled,
             },
+            accompanied: kept.environment.is_accompanied(),
+            held: None,
             stream: kept.stream.clone(),
             request_id: request.id.clone(),
             trace_id: request.trace_id.clone(),

@@ -24,6 +24,9 @@ use crate::time;
 /// How long the end waits for what is just ending.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
+/// By so many threads environments are ended at the end.
+const STOPPING: usize = 16;
+
 /// Invokes at once in an account ("Lambda quotas" in the developer guide: the default).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;
 
@@ -446,12 +449,18 @@ impl Service {
 
     /// Ends all environments; what runs is stopped. Returns when nothing of them is left, or after a few seconds.
     pub fn stop(&self) {
-        self.0.engine.stop();
         self.0.stopping.store(true, Ordering::SeqCst);
+        self.0.engine.stop();
         let pools: Vec<_> = std::mem::take(&mut self.lock().pools).into_values().collect();
-        for pool in pools {
-            drop(pool.retire());
-        }
+        let mut waiting: Vec<_> = pools.iter().flat_map(|pool| pool.retire()).collect();
+        drop(pools);
+        // Extensions have some time to end: all of them at once.
+        std::thread::scope(|scope| {
+            while !waiting.is_empty() {
+                let part = waiting.split_off(waiting.len().saturating_sub(waiting.len().div_ceil(STOPPING)));
+                scope.spawn(move || drop(part));
+            }
+        });
         let deadline = Instant::now() + LAST_PATIENCE;
         // The keeper and invokes that are told that they are interrupted hold the service too.
         while (Arc::strong_count(&self.0) > 1 || self.0.engine.environments() > 0)

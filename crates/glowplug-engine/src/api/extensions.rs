@@ -54,6 +54,7 @@ async fn register(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Resul
     let asked: Register =
         serde_json::from_slice(&body).map_err(|error| ("InvalidRequestFormat", error.to_string()))?;
     let registered = exchange.extensions.register(&name, asked.events)?;
+    exchange.telemetry.expect();
     exchange.look_again();
     let mut told = exchange.about.clone();
     if !wants_account {
@@ -101,6 +102,10 @@ async fn subscribe(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Resu
         Ok(wanted) => wanted,
         Err(message) => return Ok(json(StatusCode::BAD_REQUEST, error_body("ValidationError", &message))),
     };
+    if !exchange.telemetry.may_reach(&wanted) {
+        let told = "destination is a port of the engine's own";
+        return Ok(json(StatusCode::BAD_REQUEST, error_body("ValidationError", told)));
+    }
     if exchange.telemetry.subscribe(&name, &wanted) {
         return Ok(plain(StatusCode::OK, "OK"));
     }

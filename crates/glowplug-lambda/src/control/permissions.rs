@@ -200,7 +200,11 @@ fn policy_of<'n>(named: &'n Named, record: &Record) -> Result<&'n str, ApiError>
     match named.qualifier.as_deref() {
         None => Ok(LATEST),
         Some(LATEST) => Err(ApiError::invalid("We currently do not support adding policies for $LATEST.")),
-        Some(qualifier) if record.resolve(Some(qualifier), 1.0).is_some() => Ok(qualifier),
+        Some(qualifier) if record.aliases.contains_key(qualifier) => Ok(qualifier),
+        // `01` is no other version than `1`.
+        Some(qualifier) if !qualifier.starts_with('0') && record.version(qualifier).is_some() => {
+            Ok(qualifier)
+        }
         Some(qualifier) if qualifier.bytes().all(|byte| byte.is_ascii_digit()) => {
             Err(ApiError::not_found(format!("Function not found: {}", named.arn())))
         }

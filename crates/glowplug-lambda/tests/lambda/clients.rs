@@ -193,6 +193,11 @@ fn extensions_that_fail_fail_the_function() {
 }
 
 #[test]
+fn records_wait_for_environments_that_stand_still() {
+    scenario_with_interpreter("frozen_subscribers");
+}
+
+#[test]
 fn parts_of_the_runtime_are_extensions_too() {
     scenario("internal_extensions");
 }

@@ -54,8 +54,10 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 target = {"protocol": "HTTP", "URI": "http://sandbox.localdomain:%%d/records" %% server.server_port}
 wanted = {"schemaVersion": "2022-12-13", "types": ["platform", "function", "extension"], "destination": target}
 note("refused", ask("PUT", "/2022-07-01/telemetry", {**wanted, "buffering": {"timeoutMs": 1}}, **ID)[0])
-status, _, body = ask("PUT", "/2022-07-01/telemetry", {**wanted, "buffering": {"timeoutMs": 25, "maxItems": 1000,
-                                                                              "maxBytes": 262144}}, **ID)
+own = {"protocol": "HTTP", "URI": "http://sandbox.localdomain:%%s/2018-06-01/ping" %% PORT}
+note("closed", ask("PUT", "/2022-07-01/telemetry", {**wanted, "destination": own}, **ID)[0])
+soon = {"timeoutMs": 25, "maxItems": 1000, "maxBytes": 262144}
+status, _, body = ask("PUT", "/2022-07-01/telemetry", wanted if MODE == "patient" else {**wanted, "buffering": soon}, **ID)
 note("subscribed", [status, body.decode()])
 print("watching", flush=True)
 while True:
@@ -65,6 +67,10 @@ while True:
         break
     if MODE == "crash":
         sys.exit(7)
+    if MODE == "late":
+        # While it waits for the next event.
+        threading.Timer(0.2, os._exit, [5]).start()
+        continue
     if event["eventType"] == "INVOKE":
         # Works after the function has answered.
         time.sleep(0.2)
@@ -112,6 +118,7 @@ def extensions(client, endpoint):
     assert seen(first, "registered") == [[200, about]], first
     assert (seen(first, "again"), seen(first, "nobody")) == ([403], [403]), first
     assert (seen(first, "refused"), seen(first, "subscribed")) == ([400], [[200, "OK"]]), first
+    assert seen(first, "closed") == [400], "records would go where the function itself may not"
     second = patiently(client, {"n": 2})
     invokes = [event for event in seen(second, "event") if event["eventType"] == "INVOKE"]
     assert invokes[0]["requestId"] == whole["ResponseMetadata"]["RequestId"], invokes
@@ -146,6 +153,27 @@ def failing_extensions(client, endpoint):
     told = {"launch": "exit status 3", "init": "Extension.NoKey"}
     for mode, reason in told.items():
         assert call(client, mode, {})[1]["errorMessage"].endswith("Error: " + reason)
+
+
+def frozen_subscribers(client, endpoint):
+    arn = layer(client, watch=WATCH % os.environ["CLIENT_PYTHON"])
+    # The environment stands still long before a batch of the usual buffering is due.
+    variables = {"Variables": {"WATCH_MODE": "patient"}}
+    create(client, "f", READER, Layers=[arn], Timeout=10, Environment=variables)
+    call(client, "f", {"n": 1})
+    time.sleep(4)
+    call(client, "f", {"n": 2})
+    time.sleep(4)
+    records = seen(call(client, "f", {"n": 3})[1], "record")
+    kinds = [record["type"] for record in records]
+    assert kinds.count("platform.initReport") == 1 and "platform.logsDropped" not in kinds, kinds
+    # One that ends between two events is replaced before the next.
+    variables = {"Variables": {"WATCH_MODE": "late"}}
+    create(client, "late", READER, Layers=[arn], Timeout=10, Environment=variables)
+    for n in (1, 2):
+        _, answer, whole = call(client, "late", {"n": n})
+        assert "FunctionError" not in whole and isinstance(answer, list), answer
+        time.sleep(1)
 
 
 INNER = """
@@ -214,7 +242,9 @@ def rust_clients(client, endpoint):
     source = "import os\ndef handler(event, context):\n    print('said')\n    return open('/tmp/heard').read().split('\\n') if os.path.exists('/tmp/heard') else []\n"
     create(client, "f", source, Layers=[arn], Timeout=20)
     first = call(client, "f", {})[2]["ResponseMetadata"]["RequestId"]
+    # What is due while the environment stands still is delivered with the next event.
     time.sleep(2)
+    patiently(client, {})
     heard = patiently(client, {})
     assert "invoke " + first in heard, heard
     for kind in ("PlatformInitStart", "PlatformStart", "PlatformRuntimeDone", "PlatformReport", "Function"):

@@ -14,7 +14,9 @@ import urllib.request
 import checked
 from checked import call, create, log, refused
 from emulator import beside_the_emulator  # noqa: F401, one of the scenarios
-from extensions import extensions, failing_extensions, internal_extensions, rust_clients  # noqa: F401
+from extensions import (  # noqa: F401
+    extensions, failing_extensions, frozen_subscribers, internal_extensions, rust_clients
+)
 from inside import *  # noqa: F401,F403, scenarios too
 from permissions import permissions  # noqa: F401
 from settings import destinations, settings  # noqa: F401
