@@ -2,8 +2,8 @@
 
 Runs in the function's process. The runtime client calls `restore_next` when init and the hooks before a snapshot are
 over; the engine asks for forks by a channel, and in each fork that call goes on to the engine as the client wrote it.
-What cannot be shared between forks is looked for first, and named: then nothing is forked, and this process is an
-environment like any other.
+What cannot be shared between forks is looked for first, and named: then nothing is forked, and the engine goes on without
+this process.
 """
 
 import os

@@ -125,41 +125,21 @@ impl Process {
         let identity = &spec.identity;
         let stream = identity.log_stream.clone().unwrap_or_else(|| log_stream(&identity.version, epoch()));
         let variables = variables(spec, &view.places, &server.address.to_string(), &stream);
-        let companions = companions(spec, &view, &variables, opt)?;
-        let (companions, count) = companions;
-        if count > companions.len() {
-            exchange.extensions.too_many(count);
-        }
-        if !companions.is_empty() {
-            exchange.telemetry.expect();
-        }
         exchange.telemetry.guard(guard.clone());
-        exchange.extensions.expect(&companions.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
-        let companions: Vec<Companion> = companions.into_iter().map(|(_, companion)| companion).collect();
+        let companions = announced(&exchange, companions(spec, &view, &variables, opt)?);
         let accompanied = companions.len();
-        let variables = listed(&variables)?;
         let routes = Arc::clone(guard.routes());
         if spec.snapshot.is_some() {
             // One that cannot be forked goes on when that has been heard.
             exchange.hold();
         }
-        let (settings, agent_output) = settings(spec, &view)?;
         let (forks, theirs) = spec.snapshot.as_ref().map(|_| pair()).transpose()?.unzip();
-        let program = program(spec, &view.program);
         let plan = Launch {
             isolation,
+            program: Some(executed(spec, &view, &variables, theirs, companions)?),
             steps: view.steps,
             root: view.root,
             directory: c_string(view.places.task)?,
-            program: Some(Program {
-                path: c_string(program.first().cloned().unwrap_or_default())?,
-                arguments: program.into_iter().map(c_string).collect::<Result<_>>()?,
-                variables,
-                settings,
-                agent_output,
-                forks: theirs,
-                companions,
-            }),
             cgroups,
             thaw,
             filter: filters.then_some(spec.network),
@@ -316,6 +296,40 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Says that extensions are about to be started, or that they are too many.
+fn announced(exchange: &Exchange, (found, count): (Vec<(String, Companion)>, usize)) -> Vec<Companion> {
+    if count > found.len() {
+        exchange.extensions.too_many(count);
+    }
+    if !found.is_empty() {
+        exchange.telemetry.expect();
+    }
+    let (names, companions): (Vec<String>, Vec<Companion>) = found.into_iter().unzip();
+    exchange.extensions.expect(&names);
+    companions
+}
+
+/// The interpreter, or the function's own program, with all that it gets.
+fn executed(
+    spec: &EnvironmentSpec,
+    view: &View,
+    variables: &BTreeMap<String, String>,
+    forks: Option<OwnedFd>,
+    companions: Vec<Companion>,
+) -> Result<Program> {
+    let (settings, agent_output) = settings(spec, view)?;
+    let program = program(spec, &view.program);
+    Ok(Program {
+        path: c_string(program.first().cloned().unwrap_or_default())?,
+        arguments: program.into_iter().map(c_string).collect::<Result<_>>()?,
+        variables: listed(variables)?,
+        settings,
+        agent_output,
+        forks,
+        companions,
+    })
 }
 
 /// Variables as a program gets them.
