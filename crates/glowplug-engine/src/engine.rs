@@ -48,6 +48,22 @@ pub struct Capabilities {
     pub notes: Vec<String>,
 }
 
+impl Capabilities {
+    /// Whether forks of one process can be kept apart here.
+    ///
+    /// # Errors
+    /// What is missing for that.
+    pub fn forks(&self) -> std::result::Result<(), &'static str> {
+        let groups = self.memory_limit || self.cpu_share || self.process_limit || self.freezer;
+        match (self.mounts, self.network_policy, groups) {
+            (false, ..) => Err("it needs namespaces"),
+            (_, false, _) => Err("it needs system call notifications"),
+            (.., false) => Err("it needs control groups"),
+            (true, true, true) => Ok(()),
+        }
+    }
+}
+
 /// Starts execution environments; may be shared between threads.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<Inner>);
@@ -133,10 +149,6 @@ impl Engine {
             runtime,
             handle,
         })))
-    }
-
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.0
     }
 
     /// What the host lets this engine enforce.

@@ -250,13 +250,8 @@ impl Environment {
         let mut end = process.exchange.wait_init(deadline).map(|end| self.own_entrypoint(end, &process));
         if let Some(InitEnd::Snapshot(said)) = &end {
             self.said = serde_json::from_slice(said).unwrap_or_default();
-            // One that cannot be forked goes on as if nothing had been asked.
-            end = if self.said.ready {
-                Some(InitEnd::Ready(process.exchange.stamp()))
-            } else {
-                process.exchange.release();
-                process.exchange.wait_init(deadline)
-            };
+            // It waits in its restore call: one that cannot be forked ends there, and its hooks do not run for nothing.
+            end = Some(InitEnd::Ready(process.exchange.stamp()));
         }
         self.engine.go_on()?;
         let stamp = match &end {

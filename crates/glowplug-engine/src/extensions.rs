@@ -80,12 +80,6 @@ pub(crate) struct Extensions {
     offered: Notify,
 }
 
-/// What an extension gets that has registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Registered {
-    pub(crate) id: String,
-}
-
 impl Extensions {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -168,8 +162,8 @@ impl Extensions {
         state.all.iter().map(told).collect()
     }
 
-    /// An extension registers.
-    pub(crate) fn register(&self, name: &str, events: Vec<String>) -> Result<Registered, Refusal> {
+    /// An extension registers; gives its id.
+    pub(crate) fn register(&self, name: &str, events: Vec<String>) -> Result<String, Refusal> {
         if name.is_empty() {
             return Err(("Extension.InvalidExtensionName", "Empty extension name".to_owned()));
         }
@@ -194,7 +188,7 @@ impl Extensions {
         }
         extension.phase = Phase::Registered;
         extension.events = events;
-        Ok(Registered { id: extension.id.clone() })
+        Ok(extension.id.clone())
     }
 
     /// The name of the extension with this id.
@@ -357,7 +351,7 @@ mod tests {
         assert!(refused.1.ends_with("NotSupportedForInternalExtension"), "{refused:?}");
         extensions.register("inner", events(&["INVOKE"])).unwrap();
         assert!(extensions.all_registered() && !extensions.ready());
-        assert_eq!(extensions.name(&one.id).as_deref(), Some("one"));
+        assert_eq!(extensions.name(&one).as_deref(), Some("one"));
         assert_eq!(extensions.close().len(), 2);
         assert_eq!(extensions.register("late", Vec::new()).unwrap_err().0, "Extension.RegistrationClosed");
     }
@@ -366,7 +360,7 @@ mod tests {
     fn events_wait_for_those_who_want_them() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let extensions = Extensions::default();
-        let one = extensions.register("one", events(&["INVOKE"])).unwrap().id;
+        let one = extensions.register("one", events(&["INVOKE"])).unwrap();
         assert_eq!(
             runtime.block_on(extensions.next("nobody", || {})).unwrap_err().0,
             "Extension.UnknownExtensionIdentifier"

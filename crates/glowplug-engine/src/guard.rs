@@ -75,7 +75,7 @@ impl Routes {
         let forked = !self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty();
         forked
             && self.of(process).is_none()
-            && family(process).map(|found| found.0) != Some(self.1.load(Ordering::SeqCst))
+            && lineage(process).map(|found| found.0) != Some(self.1.load(Ordering::SeqCst))
     }
 
     pub(crate) fn remove(&self, process: i32) {
@@ -94,7 +94,7 @@ impl Routes {
                 return Some(*port);
             }
             // A thread's parent is its process's.
-            let (group, parent) = family(at)?;
+            let (group, parent) = lineage(at)?;
             at = if group == at { parent } else { group };
         }
         None
@@ -105,7 +105,7 @@ impl Routes {
 const MOST_ANCESTORS: usize = 64;
 
 /// A task's process and that one's parent (`Tgid` and `PPid` of proc_pid_status(5)).
-fn family(task: i32) -> Option<(i32, i32)> {
+pub(crate) fn lineage(task: i32) -> Option<(i32, i32)> {
     let status = fs_err::read_to_string(format!("/proc/{task}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok();
     Some((field("Tgid:")?, field("PPid:")?))

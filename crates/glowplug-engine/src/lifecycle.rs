@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::clock::epoch;
 use crate::environment::Environment;
 use crate::exchange::Exchange;
-use crate::outcome::{Init, InitOutcome, Outcome};
+use crate::outcome::{Init, Outcome};
 use crate::process::Process;
 use crate::request::{Request, Run};
 use crate::telemetry::Kind;
@@ -87,11 +87,7 @@ impl Environment {
         }
         let mut record = json!({
             "initializationType": self.spec.identity.initialization.name(), "phase": "init",
-            "status": match init.outcome {
-                InitOutcome::Ready => "success",
-                InitOutcome::TimedOut { .. } => "timeout",
-                InitOutcome::Error { .. } | InitOutcome::Exited { .. } => "error",
-            },
+            "status": init.outcome.status(),
         });
         telemetry.tell(Kind::Platform, "platform.initRuntimeDone", record.clone());
         record["metrics"] = json!({"durationMs": init.runtime_ms + init.init_ms});

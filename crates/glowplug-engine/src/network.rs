@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::guard::Guard;
+use crate::guard::{Guard, lineage};
 use crate::spec::Network;
 
 /// Largest socket address (`struct sockaddr_storage`).
@@ -312,8 +312,7 @@ fn protocol(question: &libc::seccomp_notif) -> Option<&'static str> {
 
 /// The socket of a held call.
 fn socket(question: &libc::seccomp_notif) -> Option<OwnedFd> {
-    let status = fs_err::read_to_string(format!("/proc/{}/status", question.pid)).ok()?;
-    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()?;
+    let (group, _) = lineage(question.pid.cast_signed())?;
     let process = rustix::process::pidfd_open(Pid::from_raw(group)?, PidfdFlags::empty()).ok()?;
     take_descriptor(&process, question.data.args[0] as i32)
 }

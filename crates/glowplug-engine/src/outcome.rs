@@ -51,6 +51,17 @@ pub enum InitOutcome {
     },
 }
 
+impl InitOutcome {
+    /// The word of Lambda's records for it.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::Ready => "success",
+            Self::TimedOut { .. } => "timeout",
+            Self::Error { .. } | Self::Exited { .. } => "error",
+        }
+    }
+}
+
 /// How one invoke went and what it cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation {

@@ -130,7 +130,7 @@ impl Process {
         let accompanied = companions.len();
         let routes = Arc::clone(guard.routes());
         if spec.snapshot.is_some() {
-            // One that cannot be forked goes on when that has been heard.
+            // It goes no further than to its restore call.
             exchange.hold();
         }
         let (forks, theirs) = spec.snapshot.as_ref().map(|_| pair()).transpose()?.unzip();

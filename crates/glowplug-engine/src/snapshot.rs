@@ -11,7 +11,7 @@ use std::time::Duration;
 use glowplug_core::{Error, Result};
 use serde::Deserialize;
 
-use crate::engine::{Engine, Inner};
+use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::forks::Forks;
 use crate::launch::Isolation;
@@ -70,7 +70,11 @@ impl Engine {
         spec: &EnvironmentSpec,
         snapshot: &SnapshotSpec,
     ) -> Result<(Started, Init, Vec<u8>)> {
-        self.inner().forkable()?;
+        let can = self.capabilities();
+        can.forks().map_err(|missing| {
+            let error = Error::surroundings("cannot start from snapshots on this host").cause(missing);
+            can.notes.iter().fold(error, Error::cause)
+        })?;
         let identity = Identity {
             initialization: Initialization::SnapStart,
             log_stream: None,
@@ -98,27 +102,6 @@ impl Engine {
             _ => Started::Refused(said.refused),
         };
         Ok((started, init, output))
-    }
-}
-
-impl Inner {
-    /// Whether forks can be kept apart here.
-    fn forkable(&self) -> Result<()> {
-        let missing = if self.is_plain() {
-            Some("it needs namespaces")
-        } else if !self.capabilities.network_policy {
-            Some("it needs system call notifications")
-        } else if self.hierarchies.folders().is_empty() {
-            Some("it needs control groups")
-        } else {
-            None
-        };
-        match missing {
-            None => Ok(()),
-            Some(missing) => Err(Error::surroundings("cannot start from snapshots on this host")
-                .cause(missing)
-                .cause(self.capabilities.notes.join("; "))),
-        }
     }
 }
 

@@ -525,4 +525,45 @@ mod tests {
             waiting[0].contains("\"record\":{\"level\":1}") && waiting[1].contains("\"record\":\"plain\"")
         );
     }
+    #[test]
+    fn lines_go_over_one_connection() {
+        use tokio::io::{AsyncBufReadExt, BufReader};
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let destination = json!({"protocol": "TCP", "port": port});
+            let asked = json!({"types": ["function"], "destination": destination, "buffering": {"timeoutMs": 25, "maxItems": 1000, "maxBytes": 262_144}});
+            let telemetry = Arc::new(Telemetry::default());
+            assert!(telemetry.subscribe("one", &wanted(&asked).unwrap()));
+            telemetry.tell_output(Kind::Function, b"first");
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut lines = BufReader::new(stream).lines();
+            for expected in ["first", "second"] {
+                let line = tokio::time::timeout(Duration::from_mins(1), lines.next_line()).await.unwrap();
+                let event: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
+                assert_eq!(event["record"], expected);
+                telemetry.tell_output(Kind::Function, b"second");
+            }
+        });
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_what_is_dropped_is_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let telemetry = Arc::new(Telemetry::default());
+        telemetry.subscribe("one", &wanted(&json!({"types": ["function"]})).unwrap());
+        let line = vec![b'x'; 200 * 1024];
+        for _ in 0..100 {
+            telemetry.tell_output(Kind::Function, &line);
+        }
+        let mut state = telemetry.lock();
+        let subscription = &mut state.subscriptions[0];
+        assert!(subscription.bytes < 10 * 262_144, "{}", subscription.bytes);
+        let kept = subscription.waiting.len();
+        subscription.tell_dropped();
+        let told: Value = serde_json::from_str(subscription.waiting.last().unwrap()).unwrap();
+        assert_eq!(told["record"]["droppedRecords"], 100 - kept);
+    }
 }

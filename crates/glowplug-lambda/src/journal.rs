@@ -77,7 +77,7 @@ impl Told<'_> {
                 "runtimeVersion": self.runtime.replacen("python", "python:", 1) + ".v0",
             });
             let mut ending = json!({
-                "status": status(&cold.init.outcome),
+                "status": cold.init.outcome.status(),
                 "metrics": {"durationMs": rounded(whole_ms(&cold.init))},
             });
             if !cold.restored {
@@ -239,15 +239,6 @@ fn whole_ms(init: &Init) -> f64 {
     init.runtime_ms + init.init_ms
 }
 
-/// The word for an outcome.
-fn status(outcome: &InitOutcome) -> &'static str {
-    match outcome {
-        InitOutcome::Ready => "success",
-        InitOutcome::TimedOut { .. } => "timeout",
-        InitOutcome::Error { .. } | InitOutcome::Exited { .. } => "error",
-    }
-}
-
 /// How a line tells an init that failed.
 fn failure(outcome: &InitOutcome) -> String {
     match outcome {
@@ -255,7 +246,7 @@ fn failure(outcome: &InitOutcome) -> String {
             format!("error\tError Type: {}", glowplug_engine::platform_type(error_type, "Runtime.Unknown"))
         }
         InitOutcome::Exited { .. } => "error\tError Type: Runtime.ExitError".to_owned(),
-        InitOutcome::Ready | InitOutcome::TimedOut { .. } => status(outcome).to_owned(),
+        InitOutcome::Ready | InitOutcome::TimedOut { .. } => outcome.status().to_owned(),
     }
 }
 

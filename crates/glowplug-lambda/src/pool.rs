@@ -55,13 +55,12 @@ struct State {
 }
 
 impl State {
-    fn forget_orphans(&mut self) {
-        let lost = |kept: &Kept| kept.environment.is_orphaned();
-        if self.idle.iter().any(lost) {
-            let provisioned = self.idle.iter().filter(|kept| lost(kept) && kept.provisioned).count();
-            self.provisioned = self.provisioned.saturating_sub(provisioned as u32);
-            self.idle.retain(|kept| !lost(kept));
-        }
+    /// Takes out those whose snapshot is gone: they have gone with it.
+    fn orphans(&mut self) -> Vec<Kept> {
+        let lost: Vec<Kept> = self.idle.extract_if(.., |kept| kept.environment.is_orphaned()).collect();
+        let provisioned = lost.iter().filter(|kept| kept.provisioned).count();
+        self.provisioned = self.provisioned.saturating_sub(provisioned as u32);
+        lost
     }
 }
 
@@ -111,8 +110,11 @@ impl Pool {
             returned.as_mut().enable();
             {
                 let mut state = self.lock();
-                // Those of a snapshot that is gone have gone with it.
-                state.forget_orphans();
+                let lost = state.orphans();
+                if !lost.is_empty() {
+                    // Clearing up after them takes a moment.
+                    tokio::task::spawn_blocking(move || drop(lost));
+                }
                 let provisioned = state.idle.iter().rposition(|kept| kept.provisioned);
                 if let Some(at) = provisioned.or_else(|| state.idle.len().checked_sub(1)) {
                     return Some(state.idle.remove(at));

@@ -53,7 +53,7 @@ async fn register(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Resul
     let body = body(request).await?;
     let asked: Register =
         serde_json::from_slice(&body).map_err(|error| ("InvalidRequestFormat", error.to_string()))?;
-    let registered = exchange.extensions.register(&name, asked.events)?;
+    let id = exchange.extensions.register(&name, asked.events)?;
     exchange.telemetry.expect();
     exchange.look_again();
     let mut told = exchange.about.clone();
@@ -61,7 +61,7 @@ async fn register(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Resul
         told.as_object_mut().map(|told| told.remove("accountId"));
     }
     let mut answer = json(StatusCode::OK, told.to_string());
-    if let Ok(id) = registered.id.parse() {
+    if let Ok(id) = id.parse() {
         answer.headers_mut().insert(IDENTIFIER, id);
     }
     Ok(answer)

@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 use crate::support::{Function, engine, exit, success, with_variable};
 
 fn possible() -> bool {
-    let can = engine().capabilities().clone();
-    let possible = can.mounts && can.network_policy && can.process_limit;
-    if !possible {
-        println!("this host cannot keep forks apart: {:?}", can.notes);
+    let possible = engine().capabilities().forks();
+    if let Err(missing) = possible {
+        println!("this host cannot keep forks apart: {missing}");
     }
-    possible
+    possible.is_ok()
 }
 
 fn started(function: &Function, event: Option<&str>) -> Started {
@@ -241,6 +240,19 @@ def handler(event, context):
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert_eq!(ask(&mut two, &json!("b")), json!(["b", "b", true, true]));
     assert_eq!(ask(&mut one, &json!("c")), json!(["ac", "ac", true, true]));
+}
+
+#[test]
+fn what_cannot_be_forked_runs_no_hook_of_a_restore() {
+    if !possible() {
+        return;
+    }
+    let source = "import os, snapshot_restore_py\nP = os.pipe()\n@snapshot_restore_py.register_after_restore\ndef hook():\n    print('restored')\ndef handler(e, c):\n    return 1\n";
+    let function = Function::new(source);
+    let snapshot = SnapshotSpec::default();
+    let (started, _, output) = function.engine.start_template(&function.spec, &snapshot).unwrap();
+    assert!(matches!(started, Started::Refused(_)));
+    assert!(!String::from_utf8_lossy(&output).contains("restored"), "{}", String::from_utf8_lossy(&output));
 }
 
 #[test]

@@ -175,8 +175,8 @@ fn wrappers_start_the_runtime() {
 #[test]
 fn environments_are_forks_of_a_snapshot() {
     let can = glowplug_engine::Engine::new().unwrap().capabilities().clone();
-    if !(can.network_policy && can.mounts && can.process_limit) {
-        println!("this host cannot keep forks apart: {:?}", can.notes);
+    if let Err(missing) = can.forks() {
+        println!("this host cannot keep forks apart: {missing}");
         return;
     }
     scenario_on(&Running::from_snapshots(), "snapshots", &[]);

@@ -259,12 +259,8 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
     };
     text.push_str(&format!("Enforced: {}\n", list(true)));
     let missing = list(false);
-    let missing = if missing.is_empty() {
-        "the network (open to functions)".to_owned()
-    } else {
-        missing + "; the network (open to functions)"
-    };
-    text.push_str(&format!("Not enforced: {missing}\n"));
+    let missing = if missing.is_empty() { missing } else { missing + "; " };
+    text.push_str(&format!("Not enforced: {missing}the size of /tmp; the network (open to functions)\n"));
     for note in &can.notes {
         text.push_str(&format!("  {note}\n"));
     }
