@@ -356,6 +356,15 @@ def prologue(taken, edits, place):
     return statements
 
 
+def watch(absent, place):
+    """What the handler's module runs first where modules were left out of the package."""
+    if not absent:
+        return []
+    text = "from %s import install as %s\n%s(%r)\ndel %s"
+    text %= (absent["module"], _LOAD, _LOAD, tuple(absent["packages"]), _LOAD)
+    return [located(statement, place) for statement in ast.parse(text).body]
+
+
 def binds(statement, name):
     """Whether a statement of the module's body binds `name` itself."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -406,8 +415,11 @@ def apply(tree, edits):
     taken = take_clauses(tree, names, edits["weakened"])
     place = ast.Pass(lineno=min(lines, default=1), col_offset=0, end_lineno=min(lines, default=1), end_col_offset=0)
     tree.body = with_chains(tree.body, sorted(taken) + list(edits["submodules"]))
+    first = watch(edits.get("absent"), place)
+    if any(edits[kind] for kind in ("names", "submodules", "weakened", "borrowed")):
+        first += prologue(taken, edits, place) + signatures.prologue(edits["support"], place)
     index = first_free(tree.body)
-    tree.body[index:index] = prologue(taken, edits, place) + signatures.prologue(edits["support"], place)
+    tree.body[index:index] = first
     return tree
 
 

@@ -132,6 +132,10 @@ pub enum TrimLevel {
     Off,
     /// Those that rules prove useless at run time
     Safe,
+    /// Also modules and files that nothing leads to from the handler
+    Reachable,
+    /// Also everything of dependencies that no event's first request touched
+    Observed,
 }
 
 /// What the plan optimises.

@@ -16,7 +16,9 @@ mod verdict;
 pub use cache::Cache;
 pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
 pub use error::{Error, ErrorClass, Result};
-pub use names::{OUTPUT_MARKER, SCHEMA_PLAN, SCHEMA_REPORT, SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT};
+pub use names::{
+    ABSENT_MODULE, OUTPUT_MARKER, SCHEMA_PLAN, SCHEMA_REPORT, SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT,
+};
 pub use progress::{NoProgress, Progress};
 pub use python::{Architecture, PythonVersion};
 pub use stat::Stat;

@@ -12,3 +12,6 @@ pub const TASK_ROOT: &str = "/var/task";
 pub const SUPPORT_MODULE: &str = "_glowplug_lazy";
 /// File in every output folder of ours: such a folder may be replaced, and is never packaged.
 pub const OUTPUT_MARKER: &str = ".glowplug-output";
+
+/// Name of the private module that tells why a module is not in an artifact; another where the tree has one of that name.
+pub const ABSENT_MODULE: &str = "_glowplug_absent";

@@ -11,6 +11,7 @@ mod effects;
 mod facts;
 mod found;
 mod globals;
+mod names;
 mod scopes;
 mod services;
 mod shapes;
@@ -24,5 +25,6 @@ pub use facts::{
     Aim, Binding, Called, Change, Changed, Effect, EffectKind, Global, Hang, Hindrance, HindranceKind,
     Import, ImportStatement, ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind, Way,
 };
+pub use names::{Names, names};
 pub use services::{ServiceCalls, service_calls};
 pub use tree::settle;

@@ -9,27 +9,26 @@ use ruff_python_ast::{Expr, ExprCall};
 const MAKERS: [&str; 3] = ["client", "resource", "create_client"];
 
 /// What a module's client calls say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServiceCalls {
-    /// Every call names its service by a literal: these.
-    Literal(BTreeSet<String>),
-    /// Some call names its service by something else, or a maker is passed on as a value.
-    Unknown,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceCalls {
+    /// Services that are named by literals.
+    pub named: BTreeSet<String>,
+    /// Whether some call names its service by something else, or a maker is passed on as a value.
+    pub others: bool,
 }
 
 /// Looks for `….client("name")`, `….resource("name")` and `….create_client("name")` in a module. A
 /// source that does not parse is unknown.
 pub fn service_calls(source: &str) -> ServiceCalls {
-    let Ok(parsed) = ruff_python_parser::parse_module(source) else { return ServiceCalls::Unknown };
-    let mut search = Search { names: BTreeSet::new(), unknown: false };
-    search.visit_body(parsed.suite());
-    if search.unknown { ServiceCalls::Unknown } else { ServiceCalls::Literal(search.names) }
+    let mut search = Search(ServiceCalls::default());
+    match ruff_python_parser::parse_module(source) {
+        Ok(parsed) => search.visit_body(parsed.suite()),
+        Err(_) => search.0.others = true,
+    }
+    search.0
 }
 
-struct Search {
-    names: BTreeSet<String>,
-    unknown: bool,
-}
+struct Search(ServiceCalls);
 
 impl Search {
     fn call(&mut self, call: &ExprCall) {
@@ -40,9 +39,9 @@ impl Search {
             .or_else(|| call.arguments.find_keyword("service_name").map(|keyword| &keyword.value));
         match named {
             Some(Expr::StringLiteral(name)) => {
-                self.names.insert(name.value.to_str().to_owned());
+                self.0.named.insert(name.value.to_str().to_owned());
             }
-            _ => self.unknown = true,
+            _ => self.0.others = true,
         }
     }
 }
@@ -64,13 +63,13 @@ impl<'a> Visitor<'a> for Search {
                     let maker = call.arguments.args.get(1).is_some_and(
                         |arg| matches!(arg, Expr::StringLiteral(text) if MAKERS.contains(&text.value.to_str())),
                     );
-                    self.unknown |= name.id.as_str() == "getattr" && maker;
+                    self.0.others |= name.id.as_str() == "getattr" && maker;
                 }
             }
             // A maker that is not called here may be called anywhere.
             Expr::Attribute(attribute) if matches!(attribute.value.as_ref(), Expr::Name(name) if name.id.as_str() == "boto3") =>
             {
-                self.unknown |= MAKERS.contains(&attribute.attr.as_str());
+                self.0.others |= MAKERS.contains(&attribute.attr.as_str());
             }
             _ => {}
         }
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     fn literal(names: &[&str]) -> ServiceCalls {
-        ServiceCalls::Literal(names.iter().map(|n| (*n).to_owned()).collect())
+        ServiceCalls { named: names.iter().map(|n| (*n).to_owned()).collect(), others: false }
     }
 
     #[test]
@@ -100,7 +99,7 @@ mod tests {
             "import boto3\nmake = getattr(boto3, 'resource')\n",
             "boto3.client(",
         ] {
-            assert_eq!(service_calls(source), ServiceCalls::Unknown, "{source}");
+            assert!(service_calls(source).others, "{source}");
         }
     }
 

@@ -24,6 +24,17 @@ pub struct FileEdits {
     pub signatures: BTreeSet<(u32, u32)>,
     /// Packages of the standard library and submodules of theirs that this module reads without importing them.
     pub borrowed: Vec<(String, String)>,
+    /// What the handler's module begins with where modules were left out of the package.
+    pub absent: Option<AbsentEdit>,
+}
+
+/// How a package that lacks modules tells so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AbsentEdit {
+    /// Name of the module that does, whose source is [`ABSENT_SOURCE`](crate::ABSENT_SOURCE).
+    pub module: String,
+    /// Top-level packages of which something was left out.
+    pub packages: Vec<String>,
 }
 
 /// One name to defer.
@@ -69,6 +80,22 @@ impl FileEdits {
             listed_globals: pairs(&analysis.listed_globals),
             signatures: BTreeSet::new(),
             borrowed: Vec::new(),
+            absent: None,
+        }
+    }
+
+    /// Nothing but the beginning of the handler's module of a package that lacks modules.
+    pub fn of_absent(absent: AbsentEdit) -> Self {
+        Self {
+            support: String::new(),
+            names: Vec::new(),
+            submodules: Vec::new(),
+            weakened: Vec::new(),
+            listings: Vec::new(),
+            listed_globals: Vec::new(),
+            signatures: BTreeSet::new(),
+            borrowed: Vec::new(),
+            absent: Some(absent),
         }
     }
 }

@@ -16,12 +16,16 @@ mod surroundings;
 mod world;
 
 pub use candidates::{Candidate, CandidateKind, Candidates};
-pub use edits::{ClauseEdit, FileEdits, NameEdit};
+pub use edits::{AbsentEdit, ClauseEdit, FileEdits, NameEdit};
 pub use rules::{Refusal, Rule};
 
 /// Source of the private module that an artifact with deferred imports carries; it goes into the tree
 /// under [`glowplug_core::SUPPORT_MODULE`] or a free name like it.
 pub const SUPPORT_SOURCE: &str = include_str!("../../../python/glowplug_agent/support.py");
+
+/// The module that an artifact carries which lacks modules, under [`glowplug_core::ABSENT_MODULE`] or a free name like
+/// it; beside it lies a JSON file of the same name: `rules` (rule → sentence), `modules` (dotted name → rule).
+pub const ABSENT_SOURCE: &str = include_str!("../../../python/glowplug_agent/absent.py");
 
 /// Source of the program that compiles modules, edited or not, inside the target's interpreter.
 pub const COMPILER_SOURCE: &str = include_str!("../../../python/glowplug_agent/compiler.py");

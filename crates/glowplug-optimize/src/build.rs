@@ -28,7 +28,7 @@ use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::trace::{TraceOptions, trace_tree};
 use crate::trial::require_fit;
-use crate::variant::{Recipe, entries, support_path};
+use crate::variant::{Recipe, entries, private_sources};
 use crate::verify::{Pinned, Proof};
 
 /// How often imports are planned again around guilty ones.
@@ -174,10 +174,8 @@ fn check_bytecode(subject: &Subject, proof: &Proof) -> Result<()> {
         return Ok(());
     }
     let mut sources: Vec<Utf8PathBuf> =
-        subject.plain.keys().filter(|path| !proof.recipe.dropped.contains(*path)).cloned().collect();
-    if !proof.recipe.lazy.is_empty() {
-        sources.push(support_path(subject));
-    }
+        subject.plain.keys().filter(|path| !proof.recipe.dropped.contains_key(*path)).cloned().collect();
+    sources.extend(private_sources(subject, &proof.recipe));
     let faults = verify_bytecode(&subject.ground.runtime.python, &proof.tree, TASK_ROOT, &sources)?;
     match faults.first() {
         None => Ok(()),

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Decision, DecisionKind, DecisionState, Stat};
 use glowplug_imports::Source;
 use glowplug_lazy::Candidate;
+use glowplug_package::goes_by_evidence;
 
+use crate::columns::COLUMNS;
 use crate::explore::{Explored, node};
 use crate::frontier::WORTH_MS;
 use crate::profit::Profit;
@@ -193,23 +195,35 @@ pub(crate) fn pin(decisions: &mut [Decision], pinned: &Pinned) {
     }
 }
 
-/// What the verifier may undone one by one, the least suspected first: bytecode, stripped files, files dropped by
+/// What the verifier may undone one by one, the least suspected first: bytecode, stripped files, columns by
+/// distribution, files dropped by
 /// rule and distribution, then each deferred import.
 pub(crate) fn units(subject: &Subject, lazy: &BTreeSet<String>, trimming: &[Decision]) -> Vec<Unit> {
     let mut units = vec![Unit::Bytecode];
-    let mut groups: BTreeMap<(String, String), Vec<Utf8PathBuf>> = BTreeMap::new();
+    let owner_of = |path: &Utf8Path| {
+        let owner = subject.ground.package.distribution_of(path);
+        owner.map_or_else(String::new, |distribution| distribution.name.clone())
+    };
+    let mut columns: BTreeMap<String, Vec<Utf8PathBuf>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String, Option<Utf8PathBuf>), Vec<Utf8PathBuf>> = BTreeMap::new();
     for decision in trimming.iter().filter(|d| d.state == DecisionState::Applied) {
         let path = Utf8PathBuf::from(&decision.place);
         match decision.kind {
+            DecisionKind::Strip if decision.subject == COLUMNS => {
+                columns.entry(owner_of(&path)).or_default().push(path);
+            }
             DecisionKind::Strip => units.push(Unit::Strip(path)),
             DecisionKind::Drop => {
-                let owner = subject.ground.package.distribution_of(&path);
-                let owner = owner.map_or_else(String::new, |distribution| distribution.name.clone());
-                groups.entry((decision.subject.clone(), owner)).or_default().push(path);
+                let owner = owner_of(&path);
+                // What was only not seen to be needed is undone folder by folder.
+                let folder =
+                    path.parent().filter(|_| goes_by_evidence(&decision.subject)).map(Utf8Path::to_owned);
+                groups.entry((decision.subject.clone(), owner, folder)).or_default().push(path);
             }
             _ => {}
         }
     }
+    units.extend(columns.into_values().map(Unit::Columns));
     units.extend(groups.into_values().map(Unit::Drop));
     units.extend(lazy.iter().cloned().map(Unit::Lazy));
     units

@@ -138,7 +138,7 @@ pub(crate) fn owner(subject: &Subject, path: &Utf8Path) -> String {
     subject.ground.package.distribution_of(path).map_or_else(|| OWN.to_owned(), |d| d.name.clone())
 }
 
-fn observe(
+pub(crate) fn observe(
     subject: &Subject,
     tree: &Utf8Path,
     event: Option<&glowplug_function::Event>,

@@ -14,9 +14,11 @@
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
 //! same bytes; whatever fails, or is interrupted, leaves no process and no folder behind, the cache apart.
 
+mod absent;
 mod aliases;
 mod bisect;
 mod build;
+mod columns;
 mod compare;
 mod decisions;
 mod deferral;
@@ -42,6 +44,7 @@ mod preview;
 mod profit;
 mod prover;
 mod quiet;
+mod reach;
 mod ready;
 mod reconcile;
 mod remembered;

@@ -8,6 +8,7 @@ use fs_err as fs;
 use glowplug_core::{DecisionKind, Error, Plan, Result, SCHEMA_PLAN};
 use glowplug_function::Function;
 
+use crate::columns::COLUMNS;
 use crate::options::PlanSource;
 use crate::subject::Subject;
 use crate::variant::Recipe;
@@ -133,8 +134,11 @@ pub(crate) fn recipe(plan: &Plan) -> Recipe {
             DecisionKind::Lazy | DecisionKind::Global => {
                 recipe.lazy.insert(decision.id.clone());
             }
+            DecisionKind::Strip if decision.subject == COLUMNS => {
+                recipe.lean.insert(Utf8PathBuf::from(&decision.place));
+            }
             DecisionKind::Drop => {
-                recipe.dropped.insert(Utf8PathBuf::from(&decision.place));
+                recipe.dropped.insert(Utf8PathBuf::from(&decision.place), decision.subject.clone());
             }
             _ => {}
         }

@@ -6,13 +6,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
 use glowplug_engine::Cpu;
-use glowplug_package::{Trim, TrimContext, TrimLevel, check_limits, imported_by_kept, trim};
+use glowplug_package::{Reached, Trim, TrimContext, TrimLevel, check_limits, imported_by_kept, trim};
 
+use crate::columns::{self, COLUMNS};
 use crate::decisions::{Found, pin};
 use crate::explore::{Explored, explore};
 use crate::lock;
 use crate::options::{BuildOptions, LazyLevel};
 use crate::profit::Profit;
+use crate::reach::reached;
 use crate::search::{Search, search};
 use crate::services::aws_services;
 use crate::subject::Subject;
@@ -114,21 +116,27 @@ pub(crate) fn draft(
         Explored::default()
     };
     progress.start("Choosing files", None);
-    let trimmed = trimming(subject, options.trim, &imported(subject, &explored))?;
+    // What traced starts have to show, they show only here.
+    let trim = if evidence { options.trim } else { options.trim.min(TrimLevel::Safe) };
+    let reached = reached(subject, trim, &explored, before, progress)?;
+    let trimmed = trimming(subject, trim, &imported(subject, &explored), reached.as_ref())?;
     progress.finish();
     let mut recipe = Recipe::before();
     recipe.dropped = trimmed
         .decisions
         .iter()
         .filter(|d| d.kind == DecisionKind::Drop && d.state == DecisionState::Applied)
-        .map(|d| Utf8PathBuf::from(&d.place))
+        .map(|d| (Utf8PathBuf::from(&d.place), d.subject.clone()))
         .collect();
     recipe.stripped = trimmed.stripped;
+    let columns = columns::decisions(subject, trim, &recipe, progress)?;
+    recipe.lean = columns.iter().map(|d| Utf8PathBuf::from(&d.place)).collect();
     require_room(subject, &recipe)?;
     let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     recipe.lazy = search.frontier.edges.keys().cloned().collect();
     let lowered = level < options.lazy;
-    let trimming = trimmed.decisions;
+    let mut trimming = trimmed.decisions;
+    trimming.extend(columns);
     Ok(Draft { recipe, explored, search, profit, level, lowered, trimming, given: None })
 }
 
@@ -141,12 +149,12 @@ fn profit(subject: &Subject, options: &BuildOptions) -> Profit {
 fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
     let mut recipe = lock::recipe(&plan);
     let wanted: BTreeSet<&str> =
-        plan.applied().filter(|d| d.kind == DecisionKind::Strip).map(|d| d.place.as_str()).collect();
+        plan.applied().filter(|d| is_stripped(d)).map(|d| d.place.as_str()).collect();
     if !wanted.is_empty() {
         // Made anew by their rule, which looks at each file alone. With every module imported, no file that the
         // plan strips goes with a folder instead.
         let every = subject.modules.keys().cloned().collect();
-        let trimmed = trimming(subject, TrimLevel::Safe, &every)?;
+        let trimmed = trimming(subject, TrimLevel::Safe, &every, None)?;
         recipe.stripped =
             trimmed.stripped.into_iter().filter(|(path, _)| wanted.contains(path.as_str())).collect();
     }
@@ -169,15 +177,25 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
     })
 }
 
+/// Whether a decision is about a native library.
+fn is_stripped(decision: &Decision) -> bool {
+    decision.kind == DecisionKind::Strip && decision.subject != COLUMNS
+}
+
 /// An input error where Lambda would refuse the package: nobody has to wait for the search, or a replay, of that.
 fn require_room(subject: &Subject, recipe: &Recipe) -> Result<()> {
     let unzipped = unzipped_bytes(&entries(subject, recipe)?)?;
     check_limits(0, unzipped, &subject.ground.package.distributions).map(drop)
 }
 
-fn trimming(subject: &Subject, level: TrimLevel, imported: &BTreeSet<String>) -> Result<Trim> {
+fn trimming(
+    subject: &Subject,
+    level: TrimLevel,
+    imported: &BTreeSet<String>,
+    reached: Option<&Reached>,
+) -> Result<Trim> {
     let function = subject.ground.function;
-    let services = aws_services(subject);
+    let services = aws_services(subject, reached);
     trim(
         &subject.ground.package,
         &TrimContext {
@@ -189,6 +207,7 @@ fn trimming(subject: &Subject, level: TrimLevel, imported: &BTreeSet<String>) ->
             runtime_provided: &function.package.runtime_provided,
             imported,
             aws_services: services.as_ref(),
+            reached,
         },
     )
 }

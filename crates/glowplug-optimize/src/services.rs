@@ -1,4 +1,4 @@
-//! Which AWS services a function can ask boto3 for, where the code says so by literals alone.
+//! Which AWS services a function can ask boto3 for.
 
 use std::collections::BTreeSet;
 
@@ -6,20 +6,43 @@ use fs_err as fs;
 use rayon::prelude::*;
 
 use glowplug_imports::ServiceCalls;
+use glowplug_package::Reached;
 
 use crate::subject::Subject;
 
 /// Distributions that make clients for whatever name they are given.
 const SDK: [&str; 3] = ["boto3", "botocore", "s3transfer"];
 
-/// The services named by literals; `None` where some call names its service by something else, or
-/// where the tree has no boto3.
-pub(crate) fn aws_services(subject: &Subject) -> Option<BTreeSet<String>> {
+/// The services whose clients the function can make; `None` where that is not known, or where the tree has no boto3.
+///
+/// Where some call names its service by anything but a literal, that is known only to a level which goes by what was
+/// `reached`: then the literals, the services that the function's variables name, and those whose models a traced start
+/// opened.
+pub(crate) fn aws_services(subject: &Subject, reached: Option<&Reached>) -> Option<BTreeSet<String>> {
     let has_sdk = subject.ground.package.distributions.iter().any(|d| SDK.contains(&d.name.as_str()));
     if !has_sdk {
         return None;
     }
-    let calls: Vec<ServiceCalls> = subject
+    let calls = calls(subject);
+    let mut services: BTreeSet<String> = calls.iter().flat_map(|call| call.named.iter().cloned()).collect();
+    if calls.iter().any(|call| call.others) {
+        let opened = reached?.touched.iter().filter_map(|path| {
+            let mut parts = path.components().map(|part| part.as_str());
+            let of_sdk =
+                parts.next().is_some_and(|package| SDK.contains(&package)) && parts.next() == Some("data");
+            of_sdk.then(|| parts.next().map(str::to_owned))?
+        });
+        services.extend(opened);
+        // More than services are among them; a name that is none keeps nothing.
+        services.extend(subject.ground.function.environment.values().cloned());
+    }
+    Some(services)
+}
+
+/// What every module says that is the user's own or imports the SDK, which itself makes clients for any name.
+fn calls(subject: &Subject) -> Vec<ServiceCalls> {
+    let of_sdk = |module: &str| SDK.contains(&module.split('.').next().unwrap_or_default());
+    subject
         .analyses
         .par_iter()
         .filter_map(|(module, analysis)| {
@@ -28,21 +51,9 @@ pub(crate) fn aws_services(subject: &Subject) -> Option<BTreeSet<String>> {
             if owner.is_some_and(|name| SDK.contains(&name)) {
                 return None;
             }
-            let near = subject.is_user(module)
-                || analysis.imports.iter().any(|import| {
-                    let top = import.module.split('.').next().unwrap_or_default();
-                    SDK.contains(&top)
-                });
+            let near = subject.is_user(module) || analysis.imports.iter().any(|i| of_sdk(&i.module));
             near.then(|| fs::read_to_string(subject.ground.tree.root.join(&file.path)).ok())?
                 .map(|source| glowplug_imports::service_calls(&source))
         })
-        .collect();
-    let mut services = BTreeSet::new();
-    for call in calls {
-        match call {
-            ServiceCalls::Literal(names) => services.extend(names),
-            ServiceCalls::Unknown => return None,
-        }
-    }
-    Some(services)
+        .collect()
 }

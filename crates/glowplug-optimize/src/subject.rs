@@ -1,11 +1,12 @@
 //! What a build works on: the function's ground, its bytecode, and what the static analysis says about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
-use glowplug_core::{Cache, Error, Progress, Result, SUPPORT_MODULE, TASK_ROOT};
+use glowplug_core::{ABSENT_MODULE, Cache, Error, Progress, Result, SUPPORT_MODULE, TASK_ROOT};
 use glowplug_function::Function;
 use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::Candidates;
@@ -25,10 +26,15 @@ pub(crate) struct Subject<'a> {
     pub(crate) analyses: BTreeMap<String, ModuleAnalysis>,
     pub(crate) candidates: Candidates,
     pub(crate) compiler: Compiler,
+    cache: Cache,
     /// Relative source path → bytecode without edits, in the cache.
     pub(crate) plain: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
+    /// The same without columns, once it is asked for.
+    lean: OnceLock<Lean>,
     /// Name of the private module that lazy imports need.
     pub(crate) support: String,
+    /// Name of the one that tells why modules are not there.
+    pub(crate) absent: String,
     /// The trees that were made of it.
     pub(crate) folders: Folders,
 }
@@ -64,17 +70,36 @@ impl<'a> Subject<'a> {
         if progress.interrupted() {
             return Err(Error::interrupted());
         }
-        let support = support_name(&modules)?;
+        let support = free_name(&modules, SUPPORT_MODULE)?;
+        let absent = free_name(&modules, ABSENT_MODULE)?;
         Ok(Self {
             ground,
             modules,
             analyses,
             candidates,
             compiler,
+            cache: cache.clone(),
             plain,
+            lean: OnceLock::new(),
             support,
+            absent,
             folders: Folders::default(),
         })
+    }
+
+    /// Bytecode that knows no columns, which only the marks under the lines of tracebacks are drawn from.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub(crate) fn lean(&self, progress: &dyn Progress) -> Result<&Lean> {
+        if let Some(lean) = self.lean.get() {
+            return Ok(lean);
+        }
+        let (ground, cache) = (&self.ground, &self.cache);
+        let compiler = Compiler::new(&ground.runtime.python, ground.function.python, cache, WORKERS)?;
+        let compiler = compiler.without_columns();
+        let bytecode = compile_all(&compiler, &ground.tree.root, &self.modules, progress)?;
+        Ok(self.lean.get_or_init(|| Lean { compiler, bytecode }))
     }
 
     /// The module that holds the handler.
@@ -89,12 +114,20 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A name for the private module that nothing in the tree has.
-fn support_name(modules: &BTreeMap<String, ModuleFile>) -> Result<String> {
-    std::iter::once(SUPPORT_MODULE.to_owned())
-        .chain((2..100).map(|number| format!("{SUPPORT_MODULE}_{number}")))
+/// A compiler that leaves columns out, and what it makes of the tree.
+#[derive(Debug)]
+pub(crate) struct Lean {
+    pub(crate) compiler: Compiler,
+    /// Relative source path → bytecode in the cache.
+    pub(crate) bytecode: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
+}
+
+/// A name for a private module that nothing in the tree has.
+fn free_name(modules: &BTreeMap<String, ModuleFile>, wanted: &str) -> Result<String> {
+    std::iter::once(wanted.to_owned())
+        .chain((2..100).map(|number| format!("{wanted}_{number}")))
         .find(|name| !modules.contains_key(name))
-        .ok_or_else(|| Error::input(format!("the tree holds modules named `{SUPPORT_MODULE}_…`")))
+        .ok_or_else(|| Error::input(format!("the tree holds modules named `{wanted}_…`")))
 }
 
 fn compile_all(

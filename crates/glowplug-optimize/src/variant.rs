@@ -6,8 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
 use glowplug_core::{Error, NoProgress, Result, TASK_ROOT};
-use glowplug_package::{ArchiveEntry, CompileJob, CompileResult, Contents, bytecode_path};
+use glowplug_lazy::FileEdits;
+use glowplug_package::{ArchiveEntry, CompileJob, CompileResult, Compiler, Contents, bytecode_path};
 
+use crate::absent::Absent;
 use crate::subject::Subject;
 
 /// Which decisions hold.
@@ -17,10 +19,12 @@ pub(crate) struct Recipe {
     pub(crate) bytecode: bool,
     /// Ids of the imports that are deferred.
     pub(crate) lazy: BTreeSet<String>,
-    /// Files left out.
-    pub(crate) dropped: BTreeSet<Utf8PathBuf>,
+    /// Files left out, each with the rule that says so.
+    pub(crate) dropped: BTreeMap<Utf8PathBuf, String>,
     /// Files replaced by a stripped copy.
     pub(crate) stripped: BTreeMap<Utf8PathBuf, Vec<u8>>,
+    /// Sources whose bytecode knows no columns.
+    pub(crate) lean: BTreeSet<Utf8PathBuf>,
 }
 
 impl Recipe {
@@ -40,7 +44,7 @@ pub(crate) fn entries(subject: &Subject, recipe: &Recipe) -> Result<Vec<ArchiveE
         .package
         .files
         .iter()
-        .filter(|file| !recipe.dropped.contains(&file.path))
+        .filter(|file| !recipe.dropped.contains_key(&file.path))
         .filter(|file| !(recipe.bytecode && replaced_by_ours(&file.path, subject)))
         .map(|file| ArchiveEntry {
             path: file.path.clone(),
@@ -53,15 +57,22 @@ pub(crate) fn entries(subject: &Subject, recipe: &Recipe) -> Result<Vec<ArchiveE
         })
         .collect();
     if recipe.bytecode {
-        let edited = compile_edits(subject, &recipe.lazy)?;
+        let absent = Absent::of(subject, recipe);
+        let edited = compile_edits(subject, recipe, absent.as_ref())?;
+        let lean = if recipe.lean.is_empty() { None } else { Some(&subject.lean(&NoProgress)?.bytecode) };
         for (path, plain) in &subject.plain {
-            if !recipe.dropped.contains(path) {
-                let bytecode = edited.get(path).unwrap_or(plain);
+            if !recipe.dropped.contains_key(path) {
+                let lean = lean.filter(|_| recipe.lean.contains(path)).and_then(|lean| lean.get(path));
+                let bytecode = edited.get(path).or(lean).unwrap_or(plain);
                 entries.push(bytecode_entry(subject, path, bytecode.clone()));
             }
         }
         if !recipe.lazy.is_empty() {
-            entries.extend(support_entries(subject)?);
+            entries.extend(private_module(subject, &subject.support, glowplug_lazy::SUPPORT_SOURCE)?);
+        }
+        if let Some(absent) = &absent {
+            entries.extend(private_module(subject, &subject.absent, glowplug_lazy::ABSENT_SOURCE)?);
+            entries.push(absent.list(subject));
         }
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -94,30 +105,60 @@ fn replaced_by_ours(path: &Utf8Path, subject: &Subject) -> bool {
     path.extension() == Some("pyc") && path.file_stem().is_some_and(|stem| stem.ends_with(&tag))
 }
 
-/// Where the private module lies in the tree.
-pub(crate) fn support_path(subject: &Subject) -> Utf8PathBuf {
-    Utf8PathBuf::from(format!("{}.py", subject.support))
+/// Sources of the private modules that a tree made from the recipe carries, relative to it.
+pub(crate) fn private_sources(subject: &Subject, recipe: &Recipe) -> Vec<Utf8PathBuf> {
+    let support = (!recipe.lazy.is_empty()).then_some(&subject.support);
+    let absent = Absent::of(subject, recipe).map(|_| &subject.absent);
+    support.into_iter().chain(absent).map(|name| Utf8PathBuf::from(format!("{name}.py"))).collect()
 }
 
-/// The private module and its bytecode.
-fn support_entries(subject: &Subject) -> Result<[ArchiveEntry; 2]> {
-    let path = support_path(subject);
+/// A private module and its bytecode.
+fn private_module(subject: &Subject, name: &str, text: &str) -> Result<[ArchiveEntry; 2]> {
+    let path = Utf8PathBuf::from(format!("{name}.py"));
     let source = subject.ground.work().join(&path);
-    fs::write(&source, glowplug_lazy::SUPPORT_SOURCE)?;
+    fs::write(&source, text)?;
     let job = CompileJob { source: source.clone(), task_path: format!("{TASK_ROOT}/{path}"), edits: None };
     let Some(CompileResult::Done(bytecode)) = subject.compiler.compile(vec![job], &NoProgress)?.pop() else {
-        return Err(Error::defect("the support module does not compile"));
+        return Err(Error::defect("a private module does not compile"));
     };
     let module = ArchiveEntry { path: path.clone(), source: Contents::File(source), executable: false };
     Ok([module, bytecode_entry(subject, &path, bytecode)])
 }
 
-/// Source path → edited bytecode, for the files that the deferred imports touch.
-fn compile_edits(subject: &Subject, lazy: &BTreeSet<String>) -> Result<BTreeMap<Utf8PathBuf, Utf8PathBuf>> {
-    if lazy.is_empty() {
-        return Ok(BTreeMap::new());
+/// Source path → edited bytecode, for the files that the deferred imports touch, and the handler's where modules are
+/// absent.
+fn compile_edits(
+    subject: &Subject,
+    recipe: &Recipe,
+    absent: Option<&Absent>,
+) -> Result<BTreeMap<Utf8PathBuf, Utf8PathBuf>> {
+    let mut edits = BTreeMap::new();
+    if !recipe.lazy.is_empty() {
+        edits = subject.candidates.edits(&recipe.lazy, &subject.support);
     }
-    let edits = subject.candidates.edits(lazy, &subject.support);
+    if let Some(absent) = absent {
+        let edit = absent.edit(subject);
+        edits
+            .entry(absent.handler.clone())
+            .and_modify(|edits: &mut FileEdits| edits.absent = Some(edit.clone()))
+            .or_insert_with(|| FileEdits::of_absent(edit));
+    }
+    let (lean, full): (Edits, Edits) = edits.into_iter().partition(|(path, _)| recipe.lean.contains(path));
+    let mut compiled = compile_with(subject, &subject.compiler, full)?;
+    if !lean.is_empty() {
+        compiled.extend(compile_with(subject, &subject.lean(&NoProgress)?.compiler, lean)?);
+    }
+    Ok(compiled)
+}
+
+/// Source path → what is edited in it.
+type Edits = BTreeMap<Utf8PathBuf, FileEdits>;
+
+fn compile_with(
+    subject: &Subject,
+    compiler: &Compiler,
+    edits: Edits,
+) -> Result<BTreeMap<Utf8PathBuf, Utf8PathBuf>> {
     let mut paths = Vec::with_capacity(edits.len());
     let mut jobs = Vec::with_capacity(edits.len());
     for (path, edits) in edits {
@@ -130,7 +171,7 @@ fn compile_edits(subject: &Subject, lazy: &BTreeSet<String>) -> Result<BTreeMap<
         });
         paths.push(path);
     }
-    let results = subject.compiler.compile(jobs, &NoProgress)?;
+    let results = compiler.compile(jobs, &NoProgress)?;
     paths
         .into_iter()
         .zip(results)

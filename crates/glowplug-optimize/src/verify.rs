@@ -31,6 +31,8 @@ pub(crate) enum Unit {
     Drop(Vec<Utf8PathBuf>),
     /// Stripped copies.
     Strip(Utf8PathBuf),
+    /// Sources of one distribution whose bytecode lacks columns.
+    Columns(Vec<Utf8PathBuf>),
 }
 
 impl Unit {
@@ -41,6 +43,7 @@ impl Unit {
             Self::Lazy(id) => vec![id.clone()],
             Self::Drop(paths) => paths.iter().map(|path| format!("drop:{path}")).collect(),
             Self::Strip(path) => vec![format!("strip:{path}")],
+            Self::Columns(paths) => paths.iter().map(|path| format!("strip:{path}")).collect(),
         }
     }
 }
@@ -88,7 +91,11 @@ fn keep(recipe: &Recipe, units: &[Unit], kept: &BTreeSet<usize>) -> Recipe {
             Unit::Lazy(id) => {
                 kept_recipe.lazy.insert(id.clone());
             }
-            Unit::Drop(paths) => kept_recipe.dropped.extend(paths.iter().cloned()),
+            Unit::Drop(paths) => {
+                let dropped = paths.iter().filter_map(|path| recipe.dropped.get_key_value(path));
+                kept_recipe.dropped.extend(dropped.map(|(path, rule)| (path.clone(), rule.clone())));
+            }
+            Unit::Columns(paths) => kept_recipe.lean.extend(paths.iter().cloned()),
             Unit::Strip(path) => {
                 if let Some(bytes) = recipe.stripped.get(path) {
                     kept_recipe.stripped.insert(path.clone(), bytes.clone());
@@ -98,6 +105,7 @@ fn keep(recipe: &Recipe, units: &[Unit], kept: &BTreeSet<usize>) -> Recipe {
     }
     if !kept_recipe.bytecode {
         kept_recipe.lazy.clear();
+        kept_recipe.lean.clear();
     }
     kept_recipe
 }
@@ -316,7 +324,7 @@ mod tests {
         let recipe = Recipe {
             bytecode: true,
             lazy: BTreeSet::from(["lazy:a".to_owned()]),
-            dropped: BTreeSet::from(["x".into()]),
+            dropped: BTreeMap::from([("x".into(), "tests".to_owned())]),
             ..Recipe::default()
         };
         let units = [Unit::Bytecode, Unit::Lazy("lazy:a".to_owned()), Unit::Drop(vec!["x".into()])];

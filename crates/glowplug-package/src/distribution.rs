@@ -165,8 +165,8 @@ fn placed(recorded: &str) -> Utf8PathBuf {
     parts.iter().collect()
 }
 
-/// `pkg/mod.py` for `pkg/__pycache__/mod.cpython-312.pyc`.
-pub(crate) fn source_of_bytecode(path: &Utf8Path) -> Option<Utf8PathBuf> {
+/// `pkg/mod.py` for `pkg/__pycache__/mod.cpython-312.pyc`; `None` for anything else.
+pub fn source_of_bytecode(path: &Utf8Path) -> Option<Utf8PathBuf> {
     let folder = path.parent()?;
     if folder.file_name() != Some("__pycache__") || !matches!(path.extension(), Some("pyc" | "pyo")) {
         return None;

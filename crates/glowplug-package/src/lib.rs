@@ -21,9 +21,12 @@ pub use archive::{ArchiveEntry, Contents, ZipSummary, write_zip, zip_size};
 pub use bytecode::{
     BytecodeFault, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, verify_bytecode,
 };
-pub use distribution::{Distribution, normalise_name};
+pub use distribution::{Distribution, normalise_name, source_of_bytecode};
 pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, check_limits};
 pub use modules::ModuleFile;
 pub use tree::{FileEntry, FileKind, PackageTree};
-pub use trim::{RULES, Rule, Trim, TrimContext, TrimLevel, imported_by_kept, trim};
+pub use trim::{
+    NativeNeeds, RULES, Reached, Rule, Trim, TrimContext, TrimLevel, goes_by_evidence, imported_by_kept,
+    kept_by_pattern, rule_sentence, trim,
+};
 pub use unpack::unpack;

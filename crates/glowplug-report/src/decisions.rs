@@ -123,12 +123,12 @@ fn entries(decisions: &[Decision], state: DecisionState) -> Vec<Entry> {
             text: sentence(same[0]),
         })
         .collect();
-    made.extend(files.into_iter().map(|((kind, rule), files)| Entry {
+    made.extend(files.into_iter().map(|((_, rule), files)| Entry {
         saves_ms: None,
         saves_bytes: files.iter().map(|d| d.saves_bytes).sum(),
         text: match files.as_slice() {
             [one] => sentence(one),
-            many => format!("{} {}: {rule}", verb(kind), plural(many.len(), "file")),
+            many => format!("{} {}: {rule}", verb(many[0]), plural(many.len(), "file")),
         },
     }));
     made
@@ -142,12 +142,13 @@ fn is_about_a_file(kind: DecisionKind) -> bool {
 /// The decision and what it is about.
 fn title(decision: &Decision) -> String {
     let Decision { kind, subject, place, .. } = decision;
+    let verb = verb(decision);
     if is_about_a_file(*kind) && !place.is_empty() {
-        format!("{} {place}", verb(*kind))
+        format!("{verb} {place}")
     } else if place.is_empty() || place == subject {
-        format!("{} {subject}", verb(*kind))
+        format!("{verb} {subject}")
     } else {
-        format!("{} {subject} ({place})", verb(*kind))
+        format!("{verb} {subject} ({place})")
     }
 }
 
@@ -157,11 +158,12 @@ fn sentence(decision: &Decision) -> String {
 }
 
 /// What is done to the subject.
-fn verb(kind: DecisionKind) -> &'static str {
-    match kind {
+fn verb(decision: &Decision) -> &'static str {
+    match decision.kind {
         DecisionKind::Lazy => "import on first use:",
         DecisionKind::Global => "make on first use:",
         DecisionKind::Drop => "leave out",
+        DecisionKind::Strip if decision.subject == "columns" => "leave columns out of",
         DecisionKind::Strip => "strip symbols of",
         DecisionKind::Bytecode => "ship valid bytecode:",
         DecisionKind::Regex => "compile expressions ahead:",

@@ -157,6 +157,8 @@ impl Build {
                 trim: match trim {
                     TrimLevel::Off => optimize::TrimLevel::Off,
                     TrimLevel::Safe => optimize::TrimLevel::Safe,
+                    TrimLevel::Reachable => optimize::TrimLevel::Reachable,
+                    TrimLevel::Observed => optimize::TrimLevel::Observed,
                 },
                 objective: match objective {
                     Objective::Cost => optimize::Objective::Cost,

@@ -40,6 +40,8 @@ pub struct Compiler {
     identity: String,
     /// The first four bytes of the interpreter's bytecode files.
     magic: Vec<u8>,
+    /// Whether bytecode says in which columns of a line an instruction stands.
+    columns: bool,
     /// Holds the compiler as a file for as long as workers may start.
     script: tempfile::NamedTempFile,
 }
@@ -114,8 +116,16 @@ impl Compiler {
             workers: workers.max(1),
             identity,
             magic: magic.collect(),
+            columns: true,
             script: file,
         })
+    }
+
+    /// The same, for bytecode that knows lines but no columns; from Python 3.11 on, which first had them.
+    pub fn without_columns(mut self) -> Self {
+        self.columns = false;
+        self.identity += "\nwithout columns";
+        self
     }
 
     /// Compiles all jobs and gives their results in the same order. What the cache holds is not
@@ -204,7 +214,7 @@ impl Compiler {
             Utf8Path::from_path(&raw).ok_or_else(|| Error::defect("a name in the cache is not UTF-8"))?;
         let running = match worker {
             Some(running) => running,
-            None => worker.insert(Worker::start(&self.python, self.script.path())?),
+            None => worker.insert(Worker::start(&self.python, self.script.path(), self.columns)?),
         };
         let failed = |kind, message| Ok(CompileResult::Failed { kind, message });
         match running.ask(job, raw_path, progress)? {

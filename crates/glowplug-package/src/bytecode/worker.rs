@@ -67,10 +67,14 @@ struct Response {
 }
 
 impl Worker {
-    /// Starts the compiler in `script` on the interpreter `python`.
-    pub(super) fn start(python: &Utf8Path, script: &Path) -> Result<Self> {
+    /// Starts the compiler in `script` on the interpreter `python`, which leaves columns out if it is told to.
+    pub(super) fn start(python: &Utf8Path, script: &Path, columns: bool) -> Result<Self> {
         let errors = tempfile::tempfile()?;
-        let mut child = clean_python(python)
+        let mut command = clean_python(python);
+        if !columns {
+            command.env("PYTHONNODEBUGRANGES", "1");
+        }
+        let mut child = command
             .arg(script)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,10 +1,13 @@
 //! What the user wants kept: patterns that override every rule.
 
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use glowplug_core::{Error, Result};
 
 use crate::distribution::normalise_name;
-use crate::tree::FileEntry;
+use crate::tree::{FileEntry, PackageTree};
 
 /// Compiled keep patterns.
 #[derive(Debug)]
@@ -54,6 +57,16 @@ impl Keep {
             })
             || distribution.is_some_and(|name| self.distributions.contains(&normalise_name(name)))
     }
+}
+
+/// The files of a tree that one of the patterns keeps.
+///
+/// # Errors
+/// Input: a pattern that is no glob.
+pub fn kept_by_pattern(tree: &PackageTree, patterns: &[String]) -> Result<BTreeSet<Utf8PathBuf>> {
+    let keep = Keep::new(patterns)?;
+    let name = |file: &FileEntry| file.distribution.map(|index| tree.distributions[index].name.as_str());
+    Ok(tree.files.iter().filter(|file| keep.matches(file, name(file))).map(|f| f.path.clone()).collect())
 }
 
 #[cfg(test)]

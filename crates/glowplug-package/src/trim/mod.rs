@@ -7,7 +7,9 @@
 mod elf;
 mod folders;
 mod keep;
+mod levels;
 mod mentions;
+mod needed;
 mod rules;
 mod view;
 
@@ -21,6 +23,8 @@ use glowplug_core::{
 use rayon::prelude::*;
 
 pub use folders::imported_by_kept;
+pub use keep::kept_by_pattern;
+pub use needed::NativeNeeds;
 pub use rules::{RULES, Rule};
 
 use crate::tree::{FileEntry, FileKind, PackageTree};
@@ -29,12 +33,27 @@ use rules::STRIP;
 use view::View;
 
 /// How much proof a file needs before it is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TrimLevel {
     /// Nothing is left out.
     Off,
     /// What the rules prove useless at run time.
     Safe,
+    /// Also what nothing leads to that starts at the handler, at the user's own modules and at what traced runs loaded.
+    Reachable,
+    /// Everything of distributions that no traced run touched.
+    Observed,
+}
+
+/// What the levels beyond [`TrimLevel::Safe`] go by.
+#[derive(Debug, Clone, Default)]
+pub struct Reached {
+    /// Dotted modules that are needed, as the level sees it.
+    pub modules: BTreeSet<String>,
+    /// Texts in the code of these modules that may name files: whole, and their last parts.
+    pub names: BTreeSet<String>,
+    /// Files that traced runs opened, relative to the tree; used at [`TrimLevel::Observed`].
+    pub touched: BTreeSet<Utf8PathBuf>,
 }
 
 /// What the rules may know besides the tree.
@@ -59,6 +78,8 @@ pub struct TrimContext<'a> {
     /// The AWS services whose clients the function makes; `None` where some call names its service
     /// by anything but a literal.
     pub aws_services: Option<&'a BTreeSet<String>>,
+    /// What is needed; `None` up to level safe.
+    pub reached: Option<&'a Reached>,
 }
 
 /// What trimming decided.
@@ -89,6 +110,7 @@ pub fn trim(tree: &PackageTree, context: &TrimContext) -> Result<Trim> {
             dropped.insert(&file.path, decision);
         }
     }
+    restore_packages(tree, &mut dropped);
     restore_link_targets(tree, &mut dropped);
     let candidates = tree.files.iter().filter(|file| {
         file.kind == FileKind::Native
@@ -111,7 +133,7 @@ pub fn trim(tree: &PackageTree, context: &TrimContext) -> Result<Trim> {
 /// The first rule that holds for a file.
 fn drop_decision(view: &View, file: &FileEntry) -> Result<Option<Decision>> {
     let users = view.is_users(file);
-    for rule in RULES {
+    for rule in RULES.iter().chain(levels::RULES) {
         if (users && !rule.users_files) || (rule.spares_licences && is_licence(file)) {
             continue;
         }
@@ -138,11 +160,33 @@ fn decision(kind: DecisionKind, rule: &Rule, file: &FileEntry, saves: u64, evide
     }
 }
 
+/// Why the rule of a decision leaves files out, by its id; empty for one that is unknown to this version.
+pub fn rule_sentence(id: &str) -> &'static str {
+    RULES.iter().chain(levels::RULES).find(|rule| rule.id == id).map_or("", |rule| rule.sentence)
+}
+
+/// Whether the rule of that id goes by what traced runs and the analysis have shown, not by what files are.
+pub fn goes_by_evidence(rule: &str) -> bool {
+    levels::RULES.iter().any(|known| known.id == rule)
+}
+
 /// A licence text, which has to travel with the code it covers.
 fn is_licence(file: &FileEntry) -> bool {
     let name = file.name().to_lowercase();
     let text = !matches!(file.path.extension(), Some("py" | "pyi" | "pyc" | "so" | "c" | "h"));
     text && ["license", "licence", "copying", "notice", "authors"].iter().any(|start| name.starts_with(start))
+}
+
+/// Where some file in the folder of a package stays, so does its `__init__`: without it the folder would be imported as
+/// a namespace, and nobody would be told that the package is not there.
+fn restore_packages(tree: &PackageTree, dropped: &mut BTreeMap<&Utf8Path, Decision>) {
+    let stays = |file: &&FileEntry| !dropped.contains_key(file.path.as_path());
+    let folders: BTreeSet<&Utf8Path> =
+        tree.files.iter().filter(stays).flat_map(|file| file.path.ancestors().skip(1)).collect();
+    dropped.retain(|path, decision| {
+        let package = path.file_name() == Some("__init__.py") && goes_by_evidence(&decision.subject);
+        !(package && path.parent().is_some_and(|folder| folders.contains(folder)))
+    });
 }
 
 /// A link that stays must not dangle: what it points to stays as well.

@@ -1,4 +1,5 @@
-//! The table of trimming rules at level `safe`: each proves one kind of file useless at run time.
+//! The table of trimming rules at level `safe`: each proves one kind of file useless at run time. They hold at the levels
+//! beyond it too.
 //!
 //! A rule sees files of installed distributions only, unless it says otherwise; licence texts are
 //! spared unless it says otherwise; `keep` patterns go before every rule. What careless trimming
@@ -32,7 +33,7 @@ pub struct Rule {
     pub(super) applies: fn(&View, &FileEntry) -> Result<Option<String>>,
 }
 
-const fn rule(
+pub(super) const fn rule(
     id: &'static str,
     sentence: &'static str,
     applies: fn(&View, &FileEntry) -> Result<Option<String>>,

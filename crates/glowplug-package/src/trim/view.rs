@@ -6,10 +6,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Architecture, Result};
 
-use super::TrimContext;
 use super::folders::{self, Folder};
+use super::levels;
 use super::mentions::Mentions;
+use super::needed::NativeNeeds;
+use super::{Reached, TrimContext};
 use crate::distribution::normalise_name;
+use crate::modules::dotted;
 use crate::tree::{FileEntry, FileKind, PackageTree};
 
 /// Distributions that compile or read native sources while they run: their headers are data.
@@ -51,6 +54,39 @@ pub(super) struct View<'a> {
     runtime_provided: BTreeSet<String>,
     /// Whether the user's code reads `.pth` files by itself.
     adds_site_folders: bool,
+    /// What the levels beyond safe want to know.
+    levels: Option<Levels>,
+}
+
+/// What the levels beyond safe want to know of a tree.
+#[derive(Debug)]
+struct Levels {
+    natives: NativeNeeds,
+    /// Native files that needed ones are linked with, and these.
+    linked: BTreeSet<Utf8PathBuf>,
+    /// Distributions of which some module is needed.
+    distributions: BTreeSet<usize>,
+    /// Folders of packages, with their dotted names.
+    packages: BTreeMap<Utf8PathBuf, String>,
+}
+
+impl Levels {
+    fn new(tree: &PackageTree, context: &TrimContext, reached: &Reached) -> Result<Self> {
+        let natives = NativeNeeds::of(tree)?;
+        let needed = |file: &&FileEntry| {
+            let is_user = file.distribution.is_none() || context.user_files.contains(&file.path);
+            is_user
+                || reached.touched.contains(&file.path)
+                || dotted(&file.path).is_some_and(|name| reached.modules.contains(&name))
+        };
+        let roots: Vec<&FileEntry> = tree.files.iter().filter(needed).collect();
+        Ok(Self {
+            linked: natives.closure(roots.iter().map(|file| file.path.as_path())),
+            natives,
+            distributions: roots.iter().filter_map(|file| file.distribution).collect(),
+            packages: levels::packages(tree),
+        })
+    }
 }
 
 impl<'a> View<'a> {
@@ -79,6 +115,7 @@ impl<'a> View<'a> {
             names: tree.distributions.iter().map(|d| normalise_name(&d.name)).collect(),
             runtime_provided: context.runtime_provided.iter().map(|name| normalise_name(name)).collect(),
             adds_site_folders: adds_site_folders(tree, context.user_files)?,
+            levels: context.reached.map(|reached| Levels::new(tree, context, reached)).transpose()?,
         })
     }
 
@@ -142,6 +179,30 @@ impl<'a> View<'a> {
 
     pub(super) fn adds_site_folders(&self) -> bool {
         self.adds_site_folders
+    }
+
+    /// Whether some module of the file's distribution is needed.
+    pub(super) fn is_reached(&self, file: &FileEntry) -> bool {
+        self.levels
+            .as_ref()
+            .zip(file.distribution)
+            .is_some_and(|(levels, index)| levels.distributions.contains(&index))
+    }
+
+    /// Whether a needed native file is linked with this one, or is it.
+    pub(super) fn is_linked(&self, file: &FileEntry) -> bool {
+        self.levels.as_ref().is_some_and(|levels| levels.linked.contains(&file.path))
+    }
+
+    /// Whether an import could load this native file.
+    pub(super) fn is_extension(&self, file: &FileEntry) -> bool {
+        self.levels.as_ref().is_none_or(|levels| levels.natives.is_extension(&file.path))
+    }
+
+    /// The innermost package that a file lies in.
+    pub(super) fn package_around(&self, file: &FileEntry) -> Option<String> {
+        let levels = self.levels.as_ref()?;
+        file.path.ancestors().skip(1).find_map(|folder| levels.packages.get(folder)).cloned()
     }
 
     /// Whether a file is in the tree and of use to the target.

@@ -45,6 +45,7 @@ fn trimmed(tree: &Tree, keep: &[String]) -> Trim {
         runtime_provided: &[],
         imported: &BTreeSet::new(),
         aws_services: None,
+        reached: None,
     };
     trim(&tree.scan(), &context).unwrap()
 }

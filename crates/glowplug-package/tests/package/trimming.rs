@@ -38,6 +38,7 @@ fn dropped(tree: &PackageTree, setting: &Setting) -> BTreeMap<String, String> {
         runtime_provided: &provided,
         imported: &imported,
         aws_services: services.as_ref(),
+        reached: None,
     };
     let decisions = trim(tree, &context).unwrap().decisions;
     for decision in &decisions {

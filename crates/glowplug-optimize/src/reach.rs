@@ -1,0 +1,350 @@
+//! What the levels of trimming beyond `safe` go by: the modules that something leads to which starts at the handler,
+//! and the files that traced starts touched.
+//!
+//! Reachability errs on the side of keeping. A module leads to what it imports anywhere (for the type checker alone
+//! apart), to every module that one of its texts names, to all of a package where it imports by a name that is put
+//! together, or lists modules. A native module leads to its neighbours and to every name in its bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aho_corasick::AhoCorasick;
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use rayon::prelude::*;
+
+use glowplug_core::{Error, Progress, Result};
+use glowplug_engine::InitOutcome;
+use glowplug_imports::{ModuleAnalysis, Names};
+use glowplug_package::{Reached, TrimLevel, kept_by_pattern, source_of_bytecode};
+use glowplug_trace::{ObserveOptions, Phase};
+
+use crate::explore::{Explored, loaded, observe};
+use crate::subject::Subject;
+use crate::trial::init_failed;
+
+/// Groups of entry points that only installers read.
+const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
+/// Modules that the interpreter asks for by itself.
+const ASKED_AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
+
+/// What `level` keeps; `None` up to safe. `tree` is the original.
+///
+/// # Errors
+/// Input: a pattern that is no glob, a function that does not start. Surroundings: a file that cannot be read.
+pub(crate) fn reached(
+    subject: &Subject,
+    level: TrimLevel,
+    explored: &Explored,
+    tree: &Utf8Path,
+    progress: &dyn Progress,
+) -> Result<Option<Reached>> {
+    if level <= TrimLevel::Safe {
+        return Ok(None);
+    }
+    let mut roots = roots(subject, explored)?;
+    let touched = touched(subject, tree, &mut roots, progress)?;
+    let reached = if level == TrimLevel::Observed {
+        let modules = with_packages(subject, roots);
+        let texts = modules.par_iter().filter_map(|name| names_of(subject, name));
+        let names = texts.flat_map_iter(|names| file_names(&names)).collect();
+        Reached { modules, names, touched }
+    } else {
+        reachable(subject, roots, touched)?
+    };
+    Ok(Some(reached))
+}
+
+/// The files that first requests opened; what they loaded goes to `modules`.
+fn touched(
+    subject: &Subject,
+    tree: &Utf8Path,
+    modules: &mut BTreeSet<String>,
+    progress: &dyn Progress,
+) -> Result<BTreeSet<Utf8PathBuf>> {
+    let mut touched = BTreeSet::new();
+    let in_tree = |path: &Utf8PathBuf| subject.ground.package.file(path).is_some();
+    let options = ObserveOptions { files: true, ..ObserveOptions::default() };
+    for event in &subject.ground.events {
+        if progress.interrupted() {
+            return Err(Error::interrupted());
+        }
+        let observation = observe(subject, tree, Some(event), &options)?;
+        if !matches!(observation.init.outcome, InitOutcome::Ready) {
+            return Err(init_failed(&observation.init.outcome, Some((&subject.ground, tree))));
+        }
+        modules.extend(loaded(&observation, Phase::FirstInvoke));
+        for file in &observation.files {
+            // Bytecode of ours stands for its source.
+            let source = source_of_bytecode(&file.path);
+            touched.extend([Some(file.path.clone()), source].into_iter().flatten().filter(|p| in_tree(p)));
+        }
+    }
+    Ok(touched)
+}
+
+/// Everything that the handler, the user's own modules, traced starts and kept files lead to.
+fn reachable(subject: &Subject, roots: BTreeSet<String>, touched: BTreeSet<Utf8PathBuf>) -> Result<Reached> {
+    let world = World::new(subject)?;
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut queue: Vec<String> = roots.into_iter().collect();
+    loop {
+        let new: Vec<String> = with_packages(subject, queue.drain(..).collect())
+            .into_iter()
+            .filter(|name| found.insert(name.clone()))
+            .collect();
+        if new.is_empty() {
+            let hooked = world.entry_points(&names);
+            queue.extend(hooked.into_iter().filter(|module| !found.contains(module)));
+            if queue.is_empty() {
+                break;
+            }
+            continue;
+        }
+        let leads: Vec<Leads> = new.par_iter().map(|name| world.leads(name)).collect::<Result<_>>()?;
+        for lead in leads {
+            queue.extend(lead.modules.into_iter().filter(|module| !found.contains(module)));
+            names.extend(lead.names);
+        }
+    }
+    Ok(Reached { modules: found, names, touched })
+}
+
+/// Where reachability starts.
+fn roots(subject: &Subject, explored: &Explored) -> Result<BTreeSet<String>> {
+    let kept = kept_by_pattern(&subject.ground.package, &subject.ground.function.package.keep)?;
+    let stays = |file: &Utf8PathBuf| kept.contains(file) || subject.ground.user_files().contains(file);
+    let own = subject.modules.iter().filter(|(_, file)| stays(&file.path)).map(|(name, _)| name.clone());
+    let mut roots: BTreeSet<String> = own.chain(explored.loaded.iter().cloned()).collect();
+    roots.insert(subject.handler_module());
+    roots.extend(ASKED_AT_START.map(str::to_owned));
+    Ok(roots)
+}
+
+/// Those that are modules of the tree, and the packages around them.
+fn with_packages(subject: &Subject, modules: BTreeSet<String>) -> BTreeSet<String> {
+    modules
+        .iter()
+        .flat_map(|module| packages_around(module))
+        .filter(|module| subject.modules.contains_key(*module))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `a`, `a.b` and `a.b.c` of `a.b.c`.
+fn packages_around(module: &str) -> impl Iterator<Item = &str> {
+    module.match_indices('.').map(|(at, _)| &module[..at]).chain([module])
+}
+
+/// What one module leads to.
+#[derive(Default)]
+struct Leads {
+    modules: BTreeSet<String>,
+    names: BTreeSet<String>,
+}
+
+/// The modules of a tree, by what finds them.
+struct World<'a> {
+    subject: &'a Subject<'a>,
+    /// Package → modules directly in it.
+    children: BTreeMap<&'a str, Vec<&'a str>>,
+    /// Finds the names of modules in bytes, those without a dot apart.
+    dotted: AhoCorasick,
+    dotted_names: Vec<&'a str>,
+    /// Group of entry points → modules.
+    entry_points: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl<'a> World<'a> {
+    fn new(subject: &'a Subject<'a>) -> Result<Self> {
+        let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for name in subject.modules.keys() {
+            if let Some((package, _)) = name.rsplit_once('.') {
+                children.entry(package).or_default().push(name);
+            }
+        }
+        let dotted_names: Vec<&str> =
+            subject.modules.keys().filter(|name| name.contains('.')).map(String::as_str).collect();
+        let dotted = AhoCorasick::builder()
+            .match_kind(aho_corasick::MatchKind::Standard)
+            .build(&dotted_names)
+            .map_err(|error| Error::defect("the names of modules cannot be searched for").cause(error))?;
+        let entry_points = entry_points(subject)?;
+        Ok(Self { subject, children, dotted, dotted_names, entry_points })
+    }
+
+    fn leads(&self, module: &str) -> Result<Leads> {
+        let Some(file) = self.subject.modules.get(module) else { return Ok(Leads::default()) };
+        if file.native {
+            return self.native(module, &file.path);
+        }
+        let mut leads = Leads::default();
+        if let Some(analysis) = self.subject.analyses.get(module) {
+            self.imports(analysis, &mut leads.modules);
+        }
+        // A source that does not parse is imported by nobody.
+        if let Some(names) = names_of(self.subject, module) {
+            self.texts(module, file.is_package, &names, &mut leads.modules);
+            leads.names = file_names(&names).collect();
+        }
+        Ok(leads)
+    }
+
+    fn imports(&self, analysis: &ModuleAnalysis, found: &mut BTreeSet<String>) {
+        for import in analysis.imports.iter().filter(|import| !import.typing_only) {
+            found.insert(import.module.clone());
+            found.extend(import.names.iter().map(|name| format!("{}.{name}", import.module)));
+            if import.star {
+                let exported = self.subject.analyses.get(&import.module).and_then(|m| m.exports.as_ref());
+                found.extend(exported.into_iter().flatten().map(|name| format!("{}.{name}", import.module)));
+            }
+        }
+        found.extend(analysis.dynamic_imports.iter().map(|(_, module)| module.clone()));
+        found.extend(
+            analysis.attribute_paths.iter().flat_map(|path| packages_around(path)).map(str::to_owned),
+        );
+    }
+
+    fn texts(&self, module: &str, is_package: bool, names: &Names, found: &mut BTreeSet<String>) {
+        let package =
+            if is_package { module } else { module.rsplit_once('.').map_or("", |(package, _)| package) };
+        for text in &names.texts {
+            // `pkg.module:function` and `pkg.module.Class` name modules too.
+            found.extend(packages_around(text).map(str::to_owned));
+            if let Some(relative) = relative(package, text) {
+                found.insert(relative);
+            }
+            if names.imports_by_text && !package.is_empty() {
+                found.insert(format!("{package}.{text}"));
+            }
+        }
+        let stems: Vec<&str> = names
+            .stems
+            .iter()
+            .map(|stem| stem.trim_end_matches('.'))
+            .filter(|stem| self.children.contains_key(stem))
+            .collect();
+        if names.imports_by_text {
+            for stem in &stems {
+                found.extend(self.children[stem].iter().map(|name| (*name).to_owned()));
+            }
+        }
+        if names.lists_modules || (names.imports_by_text && stems.is_empty()) {
+            self.all_below(package, found);
+        }
+    }
+
+    fn all_below(&self, package: &str, found: &mut BTreeSet<String>) {
+        let mut queue: Vec<&str> = vec![package];
+        while let Some(next) = queue.pop() {
+            for child in self.children.get(next).into_iter().flatten() {
+                if !is_test(child) && found.insert((*child).to_owned()) {
+                    queue.push(child);
+                }
+            }
+        }
+    }
+
+    fn native(&self, module: &str, path: &Utf8Path) -> Result<Leads> {
+        let mut leads = Leads::default();
+        let bytes = fs::read(self.subject.ground.tree.root.join(path))?;
+        let hits = self.dotted.find_overlapping_iter(&bytes);
+        leads.modules.extend(hits.map(|hit| self.dotted_names[hit.pattern().as_usize()].to_owned()));
+        if let Some((package, _)) = module.rsplit_once('.') {
+            let neighbours = self.children.get(package).into_iter().flatten();
+            leads.modules.extend(neighbours.filter(|name| !is_test(name)).map(|name| (*name).to_owned()));
+        }
+        Ok(leads)
+    }
+
+    /// Modules of entry points whose groups are among the texts.
+    fn entry_points(&self, texts: &BTreeSet<String>) -> BTreeSet<String> {
+        let asked = self.entry_points.iter().filter(|(group, _)| texts.contains(*group));
+        asked.flat_map(|(_, modules)| modules).cloned().collect()
+    }
+}
+
+/// Modules that only a test runner looks for.
+fn is_test(module: &str) -> bool {
+    let last = module.rsplit('.').next().unwrap_or_default();
+    matches!(last, "tests" | "test" | "conftest") || last.starts_with("test_")
+}
+
+/// The module that `.name` or `..name` stands for in a package.
+fn relative(package: &str, text: &str) -> Option<String> {
+    let rest = text.trim_start_matches('.');
+    let dots = text.len() - rest.len();
+    if dots == 0 || rest.is_empty() {
+        return None;
+    }
+    let mut base = package;
+    for _ in 1..dots {
+        base = base.rsplit_once('.')?.0;
+    }
+    Some(format!("{base}.{rest}"))
+}
+
+/// What a module's source names, `None` where it has none that parses.
+fn names_of(subject: &Subject, module: &str) -> Option<Names> {
+    let file = subject.modules.get(module).filter(|file| !file.native)?;
+    let source = fs::read_to_string(subject.ground.tree.root.join(&file.path)).ok()?;
+    glowplug_imports::names(&source)
+}
+
+/// Texts that could name files: whole, and what stands behind the last slash.
+fn file_names(names: &Names) -> impl Iterator<Item = String> + use<> {
+    let last = |text: &String| text.rsplit_once('/').map(|(_, last)| last.to_owned());
+    let texts: BTreeSet<String> =
+        names.texts.iter().flat_map(|t| [Some(t.clone()), last(t)]).flatten().collect();
+    texts.into_iter()
+}
+
+/// Modules that distributions offer as plug-ins, by group.
+fn entry_points(subject: &Subject) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for distribution in &subject.ground.package.distributions {
+        let path = subject.ground.tree.root.join(&distribution.dist_info).join("entry_points.txt");
+        if !path.is_file() {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+        let mut group = String::new();
+        for line in text.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                name.trim().clone_into(&mut group);
+            } else if let Some((_, target)) = line.split_once('=')
+                && !SCRIPTS.contains(&group.as_str())
+            {
+                let module = target.split([':', '[']).next().unwrap_or_default().trim();
+                found.entry(group.clone()).or_default().insert(module.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_names_are_resolved_as_import_module_does() {
+        assert_eq!(relative("a.b", ".c").as_deref(), Some("a.b.c"));
+        assert_eq!(relative("a.b", "..c.d").as_deref(), Some("a.c.d"));
+        assert_eq!(relative("a", "..c"), None);
+        assert_eq!(relative("a", "c"), None);
+        assert_eq!(relative("a", "..."), None);
+    }
+
+    #[test]
+    fn packages_stand_before_what_is_in_them() {
+        assert_eq!(packages_around("a.b.c").collect::<Vec<_>>(), ["a", "a.b", "a.b.c"]);
+        assert_eq!(packages_around("a").collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn tests_are_known_by_their_names() {
+        assert!(is_test("a.tests") && is_test("a.test_b") && is_test("conftest"));
+        assert!(!is_test("a.testing") && !is_test("a.latest"));
+    }
+}
