@@ -117,10 +117,7 @@ fn make(
         let verdict = Verdict { not_proved: vec![why_unproved(ground.function)], ..Verdict::default() };
         Proof { recipe: draft.recipe.clone(), tree, verdict, pinned: Pinned::new() }
     };
-    if draft.lowered {
-        let why = "no replay supports more than `--lazy safe`, so that is how far imports were deferred";
-        proof.verdict.not_proved.push(why.to_owned());
-    }
+    proof.verdict.not_proved.extend(draft.lowered.iter().map(|why| (*why).to_owned()));
     let replayed_edits = proof.recipe.lazy.clone();
     let (mut proof, mut figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
     if let Some(prover) = prover.as_mut().filter(|_| proof.recipe.lazy != replayed_edits) {

@@ -11,6 +11,7 @@ use glowplug_package::{Reached, Trim, TrimContext, TrimLevel, check_limits, impo
 use crate::columns::{self, COLUMNS};
 use crate::decisions::{Found, pin};
 use crate::explore::{Explored, explore};
+use crate::folders::materialise;
 use crate::lock;
 use crate::options::{BuildOptions, LazyLevel};
 use crate::profit::Profit;
@@ -29,8 +30,8 @@ pub(crate) struct Draft {
     pub(crate) profit: Profit,
     /// The level that the evidence at hand allows, at most the one asked for.
     pub(crate) level: LazyLevel,
-    /// Whether that is less than what was asked for.
-    pub(crate) lowered: bool,
+    /// Where less was done than was asked for, and why.
+    pub(crate) lowered: Vec<&'static str>,
     pub(crate) trimming: Vec<Decision>,
     /// The plan that was given, whose decisions are kept word for word.
     pub(crate) given: Option<Plan>,
@@ -115,13 +116,48 @@ pub(crate) fn draft(
     } else {
         Explored::default()
     };
-    progress.start("Choosing files", None);
     // What traced starts have to show, they show only here.
     let trim = if evidence { options.trim } else { options.trim.min(TrimLevel::Safe) };
-    let reached = reached(subject, trim, &explored, before, progress)?;
-    let trimmed = trimming(subject, trim, &imported(subject, &explored), reached.as_ref())?;
-    progress.finish();
     let mut recipe = Recipe::before();
+    let mut trimming = Vec::new();
+    if trim <= TrimLevel::Safe {
+        trimming = choose_files(subject, trim, &explored, &mut recipe, progress)?;
+        require_room(subject, &recipe)?;
+    }
+    let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
+    recipe.lazy = search.frontier.edges.keys().cloned().collect();
+    if trim > TrimLevel::Safe {
+        trimming = choose_files(subject, trim, &explored, &mut recipe, progress)?;
+        require_room(subject, &recipe)?;
+    }
+    let mut lowered = Vec::new();
+    if level < options.lazy {
+        lowered.push("no replay supports more than `--lazy safe`, so that is how far imports were deferred");
+    }
+    if trim < options.trim {
+        lowered.push("no replay supports more than `--trim safe`, so that is what was left out");
+    }
+    Ok(Draft { recipe, explored, search, profit, level, lowered, trimming, given: None })
+}
+
+/// Puts what is left out, or shortened, into the recipe, and gives the decisions. What a level wants to see touched is
+/// touched by the tree as the recipe makes it so far.
+fn choose_files(
+    subject: &Subject,
+    level: TrimLevel,
+    explored: &Explored,
+    recipe: &mut Recipe,
+    progress: &dyn Progress,
+) -> Result<Vec<Decision>> {
+    progress.start("Choosing files", None);
+    let reached = match level {
+        TrimLevel::Off | TrimLevel::Safe => None,
+        _ => {
+            let tree = materialise(subject, recipe, "untrimmed")?;
+            Some(reached(subject, level, explored, &tree, progress)?)
+        }
+    };
+    let trimmed = trimming(subject, level, &imported(subject, explored), reached.as_ref())?;
     recipe.dropped = trimmed
         .decisions
         .iter()
@@ -129,15 +165,10 @@ pub(crate) fn draft(
         .map(|d| (Utf8PathBuf::from(&d.place), d.subject.clone()))
         .collect();
     recipe.stripped = trimmed.stripped;
-    let columns = columns::decisions(subject, trim, &recipe, progress)?;
+    let columns = columns::decisions(subject, level, recipe, progress)?;
     recipe.lean = columns.iter().map(|d| Utf8PathBuf::from(&d.place)).collect();
-    require_room(subject, &recipe)?;
-    let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
-    recipe.lazy = search.frontier.edges.keys().cloned().collect();
-    let lowered = level < options.lazy;
-    let mut trimming = trimmed.decisions;
-    trimming.extend(columns);
-    Ok(Draft { recipe, explored, search, profit, level, lowered, trimming, given: None })
+    progress.finish();
+    Ok(trimmed.decisions.into_iter().chain(columns).collect())
 }
 
 /// The rule on profit on Lambda. Unless the boost is turned off, init has it there, whatever CPU is measured with.
@@ -171,7 +202,7 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         search: Search::default(),
         profit,
         level: LazyLevel::Off,
-        lowered: false,
+        lowered: Vec::new(),
         trimming,
         given: Some(plan),
     })

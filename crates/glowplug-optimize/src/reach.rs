@@ -27,7 +27,7 @@ const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
 /// Modules that the interpreter asks for by itself.
 const ASKED_AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
 
-/// What `level` keeps; `None` up to safe. `tree` is the original.
+/// What a level beyond safe keeps. `tree` has everything that the events could touch, with its imports deferred.
 ///
 /// # Errors
 /// Input: a pattern that is no glob, a function that does not start. Surroundings: a file that cannot be read.
@@ -37,21 +37,18 @@ pub(crate) fn reached(
     explored: &Explored,
     tree: &Utf8Path,
     progress: &dyn Progress,
-) -> Result<Option<Reached>> {
-    if level <= TrimLevel::Safe {
-        return Ok(None);
-    }
-    let mut roots = roots(subject, explored)?;
+) -> Result<Reached> {
+    let mut roots = roots(subject)?;
     let touched = touched(subject, tree, &mut roots, progress)?;
-    let reached = if level == TrimLevel::Observed {
+    if level == TrimLevel::Observed {
         let modules = with_packages(subject, roots);
         let texts = modules.par_iter().filter_map(|name| names_of(subject, name));
         let names = texts.flat_map_iter(|names| file_names(&names)).collect();
-        Reached { modules, names, touched }
+        Ok(Reached { modules, names, touched })
     } else {
-        reachable(subject, roots, touched)?
-    };
-    Ok(Some(reached))
+        roots.extend(explored.loaded.iter().cloned());
+        reachable(subject, roots, touched)
+    }
 }
 
 /// The files that first requests opened; what they loaded goes to `modules`.
@@ -110,12 +107,12 @@ fn reachable(subject: &Subject, roots: BTreeSet<String>, touched: BTreeSet<Utf8P
     Ok(Reached { modules: found, names, touched })
 }
 
-/// Where reachability starts.
-fn roots(subject: &Subject, explored: &Explored) -> Result<BTreeSet<String>> {
+/// What stays in any case.
+fn roots(subject: &Subject) -> Result<BTreeSet<String>> {
     let kept = kept_by_pattern(&subject.ground.package, &subject.ground.function.package.keep)?;
     let stays = |file: &Utf8PathBuf| kept.contains(file) || subject.ground.user_files().contains(file);
     let own = subject.modules.iter().filter(|(_, file)| stays(&file.path)).map(|(name, _)| name.clone());
-    let mut roots: BTreeSet<String> = own.chain(explored.loaded.iter().cloned()).collect();
+    let mut roots: BTreeSet<String> = own.collect();
     roots.insert(subject.handler_module());
     roots.extend(ASKED_AT_START.map(str::to_owned));
     Ok(roots)

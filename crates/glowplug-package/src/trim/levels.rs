@@ -108,7 +108,10 @@ fn about(view: &View, file: &FileEntry) -> About {
 
 /// Folders that hold modules, with their dotted names: the packages to which other files may belong.
 pub(super) fn packages(tree: &PackageTree) -> BTreeMap<Utf8PathBuf, String> {
-    let code = tree.files.iter().filter(|file| matches!(file.kind, FileKind::Code | FileKind::Native));
+    let code = tree
+        .files
+        .iter()
+        .filter(|file| matches!(file.kind, FileKind::Code | FileKind::Native | FileKind::Test));
     code.filter_map(|file| {
         let folder = file.path.parent().filter(|folder| !folder.as_str().is_empty())?;
         let name = folder_dotted(folder)?;

@@ -3,6 +3,7 @@
 
 mod archive;
 mod bytecode;
+mod levels;
 mod native;
 mod support;
 mod trimming;

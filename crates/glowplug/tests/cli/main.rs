@@ -8,6 +8,7 @@ mod bad_input;
 mod build;
 mod help;
 mod later;
+mod levels;
 mod remembered;
 mod serve;
 mod slow_examples;
