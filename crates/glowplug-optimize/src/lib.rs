@@ -47,6 +47,7 @@ mod reconcile;
 mod remembered;
 mod replay;
 mod results;
+mod room;
 mod rulings;
 mod search;
 mod services;

@@ -6,17 +6,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
 use glowplug_engine::Cpu;
-use glowplug_package::{Trim, TrimContext, TrimLevel, check_limits, imported_by_kept, trim};
+use glowplug_package::{Trim, TrimContext, TrimLevel, imported_by_kept, trim};
 
 use crate::decisions::{Found, pin};
 use crate::explore::{Explored, explore};
 use crate::lock;
 use crate::options::{BuildOptions, LazyLevel};
 use crate::profit::Profit;
+use crate::room;
 use crate::search::{Search, search};
 use crate::services::aws_services;
 use crate::subject::Subject;
-use crate::variant::{Recipe, entries, unzipped_bytes};
+use crate::variant::{Recipe, entries};
 use crate::verify::Pinned;
 
 /// A recipe and the reasons for it.
@@ -114,7 +115,7 @@ pub(crate) fn draft(
         Explored::default()
     };
     progress.start("Choosing files", None);
-    let trimmed = trimming(subject, options.trim, &imported(subject, &explored))?;
+    let trimmed = trimming(subject, options.trim, &imported(subject, &explored.loaded))?;
     progress.finish();
     let mut recipe = Recipe::before();
     recipe.dropped = trimmed
@@ -124,7 +125,7 @@ pub(crate) fn draft(
         .map(|d| Utf8PathBuf::from(&d.place))
         .collect();
     recipe.stripped = trimmed.stripped;
-    require_room(subject, &recipe)?;
+    room::require(subject, &entries(subject, &recipe)?, options.trim, &explored.loaded)?;
     let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     recipe.lazy = search.frontier.edges.keys().cloned().collect();
     let lowered = level < options.lazy;
@@ -150,7 +151,7 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         recipe.stripped =
             trimmed.stripped.into_iter().filter(|(path, _)| wanted.contains(path.as_str())).collect();
     }
-    require_room(subject, &recipe)?;
+    room::require(subject, &entries(subject, &recipe)?, TrimLevel::Safe, &BTreeSet::new())?;
     let trimming = plan
         .decisions
         .iter()
@@ -169,32 +170,33 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
     })
 }
 
-/// An input error where Lambda would refuse the package: nobody has to wait for the search, or a replay, of that.
-fn require_room(subject: &Subject, recipe: &Recipe) -> Result<()> {
-    let unzipped = unzipped_bytes(&entries(subject, recipe)?)?;
-    check_limits(0, unzipped, &subject.ground.package.distributions).map(drop)
+fn trimming(subject: &Subject, level: TrimLevel, imported: &BTreeSet<String>) -> Result<Trim> {
+    let services = aws_services(subject);
+    trim(&subject.ground.package, &trim_context(subject, level, imported, services.as_ref()))
 }
 
-fn trimming(subject: &Subject, level: TrimLevel, imported: &BTreeSet<String>) -> Result<Trim> {
+/// What the rules of trimming may know of the function.
+pub(crate) fn trim_context<'a>(
+    subject: &'a Subject,
+    level: TrimLevel,
+    imported: &'a BTreeSet<String>,
+    aws_services: Option<&'a BTreeSet<String>>,
+) -> TrimContext<'a> {
     let function = subject.ground.function;
-    let services = aws_services(subject);
-    trim(
-        &subject.ground.package,
-        &TrimContext {
-            level,
-            python: function.python,
-            architecture: function.architecture,
-            user_files: subject.ground.user_files(),
-            keep: &function.package.keep,
-            runtime_provided: &function.package.runtime_provided,
-            imported,
-            aws_services: services.as_ref(),
-        },
-    )
+    TrimContext {
+        level,
+        python: function.python,
+        architecture: function.architecture,
+        user_files: subject.ground.user_files(),
+        keep: &function.package.keep,
+        runtime_provided: &function.package.runtime_provided,
+        imported,
+        aws_services,
+    }
 }
 
 /// Every module that the handler, a traced run or a module that is kept imports.
-fn imported(subject: &Subject, explored: &Explored) -> BTreeSet<String> {
+pub(crate) fn imported(subject: &Subject, loaded: &BTreeSet<String>) -> BTreeSet<String> {
     let edges: BTreeMap<String, BTreeSet<String>> = subject
         .analyses
         .iter()
@@ -208,7 +210,7 @@ fn imported(subject: &Subject, explored: &Explored) -> BTreeSet<String> {
             (module.clone(), targets)
         })
         .collect();
-    let mut seeds = explored.loaded.clone();
+    let mut seeds = loaded.clone();
     seeds.insert(subject.handler_module());
     imported_by_kept(&subject.ground.package, subject.ground.user_files(), &edges, &seeds)
 }

@@ -6,3 +6,4 @@ mod bytecode;
 mod native;
 mod support;
 mod trimming;
+mod unpacking;
