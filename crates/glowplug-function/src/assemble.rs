@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Cache, Error, Progress, Result};
-use glowplug_package::PackageTree;
+use glowplug_package::{PackageTree, unpack};
 use rayon::prelude::*;
 
 use crate::listing::{self, Listed};
 use crate::user_files::{Selection, UserFile};
-use crate::{Function, Runtime, Tree, archive, dependencies, elf, load};
+use crate::{Function, Runtime, Tree, dependencies, elf, load};
 
 /// How many overwritten files a note names.
 const NAMED: usize = 3;
@@ -33,7 +33,7 @@ pub fn assemble(
     let root = work.join("task");
     let assembler = Assembler { function, root: &root, progress };
     let (files, user_files) = if function.code.is_file() {
-        archive::unpack(&function.code, &root)?;
+        unpacked(&function.code, &root, progress)?;
         (listing::list(&root)?, None)
     } else {
         fs::create_dir(&root)?;
@@ -62,6 +62,14 @@ pub fn assemble(
     let digest = listing::digest(&listed);
     progress.finish();
     Ok(Tree { root, user_files, layers: layers.into_iter().map(|(folder, _)| folder).collect(), digest })
+}
+
+/// Unpacks a zip of the user's, and tells what is odd about it.
+fn unpacked(zip: &Utf8Path, into: &Utf8Path, progress: &dyn Progress) -> Result<()> {
+    for remark in unpack(zip, into)?.remarks {
+        progress.note(&remark);
+    }
+    Ok(())
 }
 
 /// Files that no installed distribution claims.
@@ -168,7 +176,7 @@ impl Assembler<'_> {
         for (index, layer) in self.function.layers.iter().enumerate() {
             let folder = if layer.is_file() {
                 let folder = work.join(format!("layers/{index}"));
-                archive::unpack(layer, &folder)?;
+                unpacked(layer, &folder, self.progress)?;
                 folder
             } else {
                 layer.canonicalize_utf8().map_err(|error| {

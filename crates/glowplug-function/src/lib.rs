@@ -5,7 +5,6 @@
 //! client for it; [`assemble`] makes the [`Tree`]. What is fetched goes by name through pip and uv into the cache, whole
 //! or not at all; what the user has is only read.
 
-mod archive;
 mod assemble;
 mod dependencies;
 mod elf;

@@ -8,7 +8,7 @@ use serde_json_path::JsonPath;
 
 use glowplug_core::{Cache, Decision, Error, Plan, PlanFunction, Progress, Result, TASK_ROOT, Verdict};
 use glowplug_function::{Event, Function};
-use glowplug_package::{check_limits, verify_bytecode, write_zip, zip_size};
+use glowplug_package::{Effort, Zipper, check_limits, verify_bytecode};
 use glowplug_report::{Artifact, ArtifactKind, Report};
 use glowplug_trace::Trace;
 
@@ -23,6 +23,7 @@ use crate::output::{self, Output};
 use crate::plan::{Draft, draft};
 use crate::prover::Prover;
 use crate::results::{Figures, Sizes};
+use crate::room;
 use crate::settle::settle;
 use crate::setup::Setup;
 use crate::subject::Subject;
@@ -67,7 +68,6 @@ pub fn build(
         let traces = traced(&subject, options, &made, progress)?;
         let given = made.given.clone();
         let finished = finish(&subject, options, made, traces, progress)?;
-        note_limits(&subject.ground, &finished, progress)?;
         let kept = memory.as_ref().map_or(Ok(()), |memory| memory.keep(given.as_ref(), &finished));
         if let Err(error) = kept {
             progress.note(&format!("the next build will do all this again: {error}"));
@@ -93,6 +93,8 @@ struct Made {
     proof: Proof,
     decisions: Vec<Decision>,
     figures: Figures,
+    /// Every module that a traced start has loaded.
+    loaded: BTreeSet<String>,
 }
 
 fn make(
@@ -136,7 +138,7 @@ fn make(
     check_bytecode(subject, &proof)?;
     let bytecode = figures.bytecode_decision(subject.plain.len());
     let decisions = draft.decisions(subject, bytecode, &proof.pinned, false);
-    Ok(Made { given: draft.given, before, proof, decisions, figures })
+    Ok(Made { given: draft.given, before, proof, decisions, figures, loaded: draft.explored.loaded })
 }
 
 /// Proves the draft. Where imports turn out guilty, the others are planned again around them, unless the plan was given.
@@ -228,12 +230,19 @@ fn finish(
     progress: &dyn Progress,
 ) -> Result<Finished> {
     let ground = &subject.ground;
-    let Made { proof, decisions, figures, .. } = made;
+    let Made { proof, decisions, figures, loaded, .. } = made;
     let zip = zip_place(ground);
+    let packed = entries(subject, &proof.recipe)?;
+    // A replay may have brought files back since the draft was held against the limit.
+    room::require(subject, &packed, options.trim, &loaded)?;
+    // Written first: what it has compressed is known when the others are measured.
+    let zipper = Zipper::new(Effort::Best);
+    let after = zipper.write(&packed, &zip, progress)?;
+    room::note(subject, &packed, options.trim, &loaded, after.bytes, progress)?;
     let sizes = Sizes {
-        shipped: zip_size(&entries(subject, &Recipe::default())?, progress)?,
-        before: zip_size(&entries(subject, &Recipe::before())?, progress)?,
-        after: write_zip(&entries(subject, &proof.recipe)?, &zip, progress)?,
+        shipped: zipper.size(&entries(subject, &Recipe::default())?, progress)?,
+        before: zipper.size(&entries(subject, &Recipe::before())?, progress)?,
+        after,
     };
     let artifact = Artifact {
         kind: ArtifactKind::Zip,
@@ -251,11 +260,11 @@ pub(crate) fn zip_place(ground: &Ground) -> Utf8PathBuf {
     ground.work().join(format!("{}.zip", ground.function.name))
 }
 
-/// Refuses what Lambda does not take, and says what it takes only in some ways.
+/// Of a build that is remembered: refuses what Lambda does not take, and says what it takes only in some ways.
 fn note_limits(ground: &Ground, finished: &Finished, progress: &dyn Progress) -> Result<()> {
     let zip = finished.report.artifacts.first().map_or(0, |artifact| artifact.bytes);
     let unzipped = finished.report.after.unzipped_bytes.unwrap_or(0);
-    for remark in check_limits(zip, unzipped, &ground.package.distributions)? {
+    for remark in check_limits(zip, unzipped, &room::unexamined(&ground.package))? {
         progress.note(&remark);
     }
     Ok(())

@@ -50,6 +50,7 @@ mod reconcile;
 mod remembered;
 mod replay;
 mod results;
+mod room;
 mod rulings;
 mod search;
 mod services;

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
 use glowplug_engine::Cpu;
-use glowplug_package::{Reached, Trim, TrimContext, TrimLevel, check_limits, imported_by_kept, trim};
+use glowplug_package::{Reached, Trim, TrimContext, TrimLevel, imported_by_kept, trim};
 
 use crate::columns::{self, COLUMNS};
 use crate::decisions::{Found, pin};
@@ -16,10 +16,11 @@ use crate::lock;
 use crate::options::{BuildOptions, LazyLevel};
 use crate::profit::Profit;
 use crate::reach::reached;
+use crate::room;
 use crate::search::{Search, search};
 use crate::services::aws_services;
 use crate::subject::Subject;
-use crate::variant::{Recipe, entries, unzipped_bytes};
+use crate::variant::{Recipe, entries};
 use crate::verify::Pinned;
 
 /// A recipe and the reasons for it.
@@ -122,13 +123,13 @@ pub(crate) fn draft(
     let mut trimming = Vec::new();
     if trim <= TrimLevel::Safe {
         trimming = choose_files(subject, trim, &explored, &mut recipe, progress)?;
-        require_room(subject, &recipe)?;
+        room::require(subject, &entries(subject, &recipe)?, trim, &explored.loaded)?;
     }
     let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     recipe.lazy = search.frontier.edges.keys().cloned().collect();
     if trim > TrimLevel::Safe {
         trimming = choose_files(subject, trim, &explored, &mut recipe, progress)?;
-        require_room(subject, &recipe)?;
+        room::require(subject, &entries(subject, &recipe)?, trim, &explored.loaded)?;
     }
     let mut lowered = Vec::new();
     if level < options.lazy {
@@ -157,7 +158,7 @@ fn choose_files(
             Some(reached(subject, level, explored, &tree, progress)?)
         }
     };
-    let trimmed = trimming(subject, level, &imported(subject, explored), reached.as_ref())?;
+    let trimmed = trimming(subject, level, &imported(subject, &explored.loaded), reached.as_ref())?;
     recipe.dropped = trimmed
         .decisions
         .iter()
@@ -189,7 +190,7 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         recipe.stripped =
             trimmed.stripped.into_iter().filter(|(path, _)| wanted.contains(path.as_str())).collect();
     }
-    require_room(subject, &recipe)?;
+    room::require(subject, &entries(subject, &recipe)?, TrimLevel::Safe, &BTreeSet::new())?;
     let trimming = plan
         .decisions
         .iter()
@@ -213,38 +214,40 @@ fn is_stripped(decision: &Decision) -> bool {
     decision.kind == DecisionKind::Strip && decision.subject != COLUMNS
 }
 
-/// An input error where Lambda would refuse the package: nobody has to wait for the search, or a replay, of that.
-fn require_room(subject: &Subject, recipe: &Recipe) -> Result<()> {
-    let unzipped = unzipped_bytes(&entries(subject, recipe)?)?;
-    check_limits(0, unzipped, &subject.ground.package.distributions).map(drop)
-}
-
 fn trimming(
     subject: &Subject,
     level: TrimLevel,
     imported: &BTreeSet<String>,
     reached: Option<&Reached>,
 ) -> Result<Trim> {
-    let function = subject.ground.function;
     let services = aws_services(subject, reached);
-    trim(
-        &subject.ground.package,
-        &TrimContext {
-            level,
-            python: function.python,
-            architecture: function.architecture,
-            user_files: subject.ground.user_files(),
-            keep: &function.package.keep,
-            runtime_provided: &function.package.runtime_provided,
-            imported,
-            aws_services: services.as_ref(),
-            reached,
-        },
-    )
+    let context = trim_context(subject, level, imported, services.as_ref());
+    trim(&subject.ground.package, &TrimContext { reached, ..context })
+}
+
+/// What the rules of trimming up to level safe may know of the function.
+pub(crate) fn trim_context<'a>(
+    subject: &'a Subject,
+    level: TrimLevel,
+    imported: &'a BTreeSet<String>,
+    aws_services: Option<&'a BTreeSet<String>>,
+) -> TrimContext<'a> {
+    let function = subject.ground.function;
+    TrimContext {
+        level,
+        python: function.python,
+        architecture: function.architecture,
+        user_files: subject.ground.user_files(),
+        keep: &function.package.keep,
+        runtime_provided: &function.package.runtime_provided,
+        imported,
+        aws_services,
+        reached: None,
+    }
 }
 
 /// Every module that the handler, a traced run or a module that is kept imports.
-fn imported(subject: &Subject, explored: &Explored) -> BTreeSet<String> {
+pub(crate) fn imported(subject: &Subject, loaded: &BTreeSet<String>) -> BTreeSet<String> {
     let edges: BTreeMap<String, BTreeSet<String>> = subject
         .analyses
         .iter()
@@ -258,7 +261,7 @@ fn imported(subject: &Subject, explored: &Explored) -> BTreeSet<String> {
             (module.clone(), targets)
         })
         .collect();
-    let mut seeds = explored.loaded.clone();
+    let mut seeds = loaded.clone();
     seeds.insert(subject.handler_module());
     imported_by_kept(&subject.ground.package, subject.ground.user_files(), &edges, &seeds)
 }

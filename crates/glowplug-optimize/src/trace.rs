@@ -8,7 +8,7 @@ use fs_err as fs;
 use glowplug_core::{Cache, Error, Progress, Result, SUPPORT_MODULE};
 use glowplug_engine::Cpu;
 use glowplug_function::Function;
-use glowplug_package::{ArchiveEntry, Contents, PackageTree, unpack, write_zip};
+use glowplug_package::{ArchiveEntry, Contents, Effort, PackageTree, Zipper, unpack};
 use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext};
 
 use crate::ground::{Ground, runs_here};
@@ -153,10 +153,10 @@ fn advise(ground: &Ground, trace: &mut Trace) {
     trace.advice = glowplug_trace::advise(trace, &weights, &rulings(ground));
 }
 
-/// Zips the tree and unpacks it as a plain unpacker does: the zip's bytes, and the times in ms.
+/// Zips the tree as other tools do, and unpacks it as a plain unpacker does: the zip's bytes, and the times in ms.
 fn provision(ground: &Ground, package: &PackageTree, progress: &dyn Progress) -> Result<(u64, Vec<f64>)> {
     let zip = ground.work().join("provision.zip");
-    write_zip(&as_it_is(package), &zip, progress)?;
+    Zipper::new(Effort::Plain).write(&as_it_is(package), &zip, progress)?;
     progress.start("Unpacking", Some(UNPACKINGS as u64));
     let mut times = Vec::with_capacity(UNPACKINGS);
     let folder = ground.work().join("provision");
@@ -164,7 +164,7 @@ fn provision(ground: &Ground, package: &PackageTree, progress: &dyn Progress) ->
         if progress.interrupted() {
             return Err(Error::interrupted());
         }
-        times.push(unpack(&zip, &folder)?.as_secs_f64() * 1e3);
+        times.push(unpack(&zip, &folder)?.took.as_secs_f64() * 1e3);
         fs::remove_dir_all(&folder)?;
         progress.advance(1);
     }

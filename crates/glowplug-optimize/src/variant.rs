@@ -79,18 +79,6 @@ pub(crate) fn entries(subject: &Subject, recipe: &Recipe) -> Result<Vec<ArchiveE
     Ok(entries)
 }
 
-/// What they take unpacked.
-pub(crate) fn unzipped_bytes(entries: &[ArchiveEntry]) -> Result<u64> {
-    let size = |entry: &ArchiveEntry| -> Result<u64> {
-        Ok(match &entry.source {
-            Contents::File(path) => fs::metadata(path)?.len(),
-            Contents::Bytes(bytes) => bytes.len() as u64,
-            Contents::Symlink(target) => target.as_str().len() as u64,
-        })
-    };
-    entries.iter().map(size).sum()
-}
-
 fn bytecode_entry(subject: &Subject, source: &Utf8Path, bytecode: Utf8PathBuf) -> ArchiveEntry {
     ArchiveEntry {
         path: bytecode_path(source, subject.ground.function.python),

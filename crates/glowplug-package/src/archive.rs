@@ -3,21 +3,26 @@
 //! Entries are sorted, carry the oldest time that the format knows and one of two modes, and are
 //! compressed each on its own, so that the number of threads cannot show.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Error, Progress, Result, format_hex};
+use glowplug_core::{Error, Progress, Result, format_bytes, format_hex};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use zip::write::{PreparedZipFile, SimpleFileOptions};
-use zip::{CompressionMethod, DateTime, ZipWriter};
+use zip::write::SimpleFileOptions;
+use zip::{DateTime, ZipWriter};
 
-/// Deflate effort: 9 takes half as long again as 6 and gains under 1 % on package trees.
-const EFFORT: i64 = 6;
-/// Contents held in memory at once, in bytes: bounds memory, yet keeps every core busy.
-const BATCH_BYTES: u64 = 48 * 1024 * 1024;
+use crate::deflate::{Effort, Encoders};
+
+/// Contents whose compressed forms are held in memory at once, in bytes: bounds memory, yet keeps
+/// every core busy.
+const BATCH_BYTES: u64 = 64 * 1024 * 1024;
+/// Contents of one entry, in bytes: beyond, a zip needs an extension (ZIP64) that only archives
+/// far over Lambda's limit have a use for.
+const MOST_ENTRY_BYTES: u64 = u32::MAX as u64 - 1;
 
 /// What an entry holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +46,19 @@ pub struct ArchiveEntry {
     pub executable: bool,
 }
 
+impl ArchiveEntry {
+    /// Size of the contents; of a link, the length of its target.
+    ///
+    /// Errors: a file that is not there (surroundings).
+    pub fn bytes(&self) -> Result<u64> {
+        Ok(match &self.source {
+            Contents::File(path) => fs::metadata(path)?.len(),
+            Contents::Bytes(bytes) => bytes.len() as u64,
+            Contents::Symlink(target) => target.as_str().len() as u64,
+        })
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZipSummary {
@@ -54,97 +72,185 @@ pub struct ZipSummary {
     pub files: usize,
 }
 
-/// Writes the archive `out`, replacing it in one step at the end.
+/// Writes and measures archives, and remembers what each file came to, so that one that is in
+/// several packages is compressed once. Files must not change while it is in use.
+#[derive(Debug)]
+pub struct Zipper {
+    effort: Effort,
+    /// Compressed size and method by the file's path.
+    known: Mutex<BTreeMap<Utf8PathBuf, (u64, bool)>>,
+}
+
+/// Writes the archive `out`, replacing it in one step at the end, as small as [`Effort::Best`] makes it.
 ///
-/// Errors: two entries with one name or a name that leaves the archive (defect), a file that
-/// cannot be read or written (surroundings), interruption.
+/// Errors: as [`Zipper::write`].
 pub fn write_zip(entries: &[ArchiveEntry], out: &Utf8Path, progress: &dyn Progress) -> Result<ZipSummary> {
-    let folder = out.parent().filter(|f| !f.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".glowplug-")
-        .suffix(".zip")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(|error| Error::from(error).place(folder.as_str()))?;
-    progress.start("compressing", Some(total_bytes(entries)?));
-    let written = write_entries(entries, BufWriter::new(file.as_file_mut()), progress);
-    progress.finish();
-    let (unzipped_bytes, _) = written?;
-    let (bytes, sha256) =
-        digest(file.as_file_mut()).map_err(|error| Error::from(error).place(out.as_str()))?;
-    file.persist(out).map_err(|error| Error::from(error.error).place(out.as_str()))?;
-    Ok(ZipSummary { bytes, sha256, unzipped_bytes, files: entries.len() })
+    Zipper::new(Effort::Best).write(entries, out, progress)
 }
 
 /// The size that [`write_zip`] would give, without keeping anything; `sha256` is empty.
 pub fn zip_size(entries: &[ArchiveEntry], progress: &dyn Progress) -> Result<ZipSummary> {
-    progress.start("measuring the zip", Some(total_bytes(entries)?));
-    let written = write_entries(entries, Counter::default(), progress);
-    progress.finish();
-    let (unzipped_bytes, counter) = written?;
-    Ok(ZipSummary { bytes: counter.end, sha256: String::new(), unzipped_bytes, files: entries.len() })
+    Zipper::new(Effort::Best).size(entries, progress)
+}
+
+impl Zipper {
+    /// One that knows no file yet.
+    pub fn new(effort: Effort) -> Self {
+        Self { effort, known: Mutex::default() }
+    }
+
+    /// Writes the archive `out`, replacing it in one step at the end.
+    ///
+    /// Errors: two entries with one name or a name that leaves the archive (defect), contents of 4 GB
+    /// (input), a file that cannot be read or written (surroundings), interruption.
+    pub fn write(
+        &self,
+        entries: &[ArchiveEntry],
+        out: &Utf8Path,
+        progress: &dyn Progress,
+    ) -> Result<ZipSummary> {
+        let folder = out.parent().filter(|f| !f.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".glowplug-")
+            .suffix(".zip")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)
+            .map_err(|error| Error::from(error).place(folder.as_str()))?;
+        progress.start("compressing", Some(total_bytes(entries)?));
+        let written = self.pack(entries, BufWriter::new(file.as_file_mut()), true, progress);
+        progress.finish();
+        let (unzipped_bytes, _) = written?;
+        let (bytes, sha256) =
+            digest(file.as_file_mut()).map_err(|error| Error::from(error).place(out.as_str()))?;
+        file.persist(out).map_err(|error| Error::from(error.error).place(out.as_str()))?;
+        Ok(ZipSummary { bytes, sha256, unzipped_bytes, files: entries.len() })
+    }
+
+    /// The size that [`Self::write`] would give, without keeping anything; `sha256` is empty. Files
+    /// that were in an earlier archive are not read again.
+    ///
+    /// Errors: as [`Self::write`], writing apart.
+    pub fn size(&self, entries: &[ArchiveEntry], progress: &dyn Progress) -> Result<ZipSummary> {
+        progress.start("measuring the zip", Some(total_bytes(entries)?));
+        let written = self.pack(entries, Counter::default(), false, progress);
+        progress.finish();
+        let (unzipped_bytes, counter) = written?;
+        Ok(ZipSummary { bytes: counter.end, sha256: String::new(), unzipped_bytes, files: entries.len() })
+    }
+
+    /// Writes all entries and gives the uncompressed size and the sink back. Without `keep`, zeros
+    /// stand for what is known to come to so many bytes.
+    fn pack<W: Write + Seek>(
+        &self,
+        entries: &[ArchiveEntry],
+        sink: W,
+        keep: bool,
+        progress: &dyn Progress,
+    ) -> Result<(u64, W)> {
+        let sorted = checked(entries)?;
+        let mut writer = ZipWriter::new(sink);
+        let mut unzipped = 0;
+        let mut rest = sorted.as_slice();
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(batch_length(rest)?);
+            rest = after;
+            for (entry, body) in batch.iter().zip(self.compress(batch, keep, progress)?) {
+                unzipped += body.bytes;
+                add(&mut writer, entry, body)?;
+            }
+        }
+        let mut sink =
+            writer.finish().map_err(|error| Error::surroundings("cannot finish the zip").cause(error))?;
+        sink.flush().map_err(Error::from)?;
+        Ok((unzipped, sink))
+    }
+
+    /// The bodies of a batch, in its order. The largest are begun first, so that no core is left
+    /// with one of them at the end.
+    fn compress(&self, batch: &[&ArchiveEntry], keep: bool, progress: &dyn Progress) -> Result<Vec<Body>> {
+        let mut order = batch
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| Ok((entry.bytes()?, at)))
+            .collect::<Result<Vec<_>>>()?;
+        order.sort_by(|a, b| (b.0, a.1).cmp(&(a.0, b.1)));
+        let mut bodies: Vec<(usize, Body)> = order
+            .into_iter()
+            .par_bridge()
+            .map_init(Encoders::default, |encoders, (_, at)| {
+                if progress.interrupted() {
+                    return Err(Error::interrupted());
+                }
+                let body = self.body(batch[at], keep, encoders)?;
+                progress.advance(body.bytes);
+                Ok((at, body))
+            })
+            .collect::<Result<_>>()?;
+        bodies.sort_by_key(|(at, _)| *at);
+        Ok(bodies.into_iter().map(|(_, body)| body).collect())
+    }
+
+    fn body(&self, entry: &ArchiveEntry, keep: bool, encoders: &mut Encoders) -> Result<Body> {
+        let contents = match &entry.source {
+            Contents::Symlink(target) => return Ok(Body::link(target)),
+            Contents::File(path) => {
+                let bytes = entry.bytes()?;
+                let known = self.known().get(path).copied();
+                if let Some((length, deflated)) = known.filter(|_| !keep) {
+                    return Ok(Body { deflated, crc32: 0, bytes, data: Data::Zeros(length) });
+                }
+                fs::read(path)?
+            }
+            Contents::Bytes(bytes) => bytes.clone(),
+        };
+        let bytes = contents.len() as u64;
+        if bytes > MOST_ENTRY_BYTES {
+            return Err(Error::input(format!("a zip entry would hold {}", format_bytes(bytes)))
+                .cause("a zip for Lambda holds less than 4 GB in one file")
+                .place(entry.path.as_str()));
+        }
+        let crc32 = crc32fast::hash(&contents);
+        let packed = encoders.pack(contents, self.effort)?;
+        let length = packed.body.len() as u64;
+        if let Contents::File(path) = &entry.source {
+            self.known().insert(path.clone(), (length, packed.deflated));
+        }
+        let data = if keep { Data::Bytes(packed.body) } else { Data::Zeros(length) };
+        Ok(Body { deflated: packed.deflated, crc32, bytes, data })
+    }
+
+    /// A thread that panicked while it held the map leaves it whole.
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<Utf8PathBuf, (u64, bool)>> {
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// What goes into the archive for one entry.
+struct Body {
+    deflated: bool,
+    crc32: u32,
+    /// Of the contents.
+    bytes: u64,
+    data: Data,
+}
+
+enum Data {
+    Bytes(Vec<u8>),
+    /// As many zeros as there would be bytes: only the size is asked for.
+    Zeros(u64),
+    Link(Utf8PathBuf),
+}
+
+impl Body {
+    fn link(target: &Utf8Path) -> Self {
+        let bytes = target.as_str().len() as u64;
+        Self { deflated: false, crc32: 0, bytes, data: Data::Link(target.to_owned()) }
+    }
 }
 
 fn total_bytes(entries: &[ArchiveEntry]) -> Result<u64> {
-    entries.iter().map(size_of).sum()
-}
-
-fn size_of(entry: &ArchiveEntry) -> Result<u64> {
-    Ok(match &entry.source {
-        Contents::File(path) => fs::metadata(path)?.len(),
-        Contents::Bytes(bytes) => bytes.len() as u64,
-        Contents::Symlink(target) => target.as_str().len() as u64,
-    })
-}
-
-/// Writes all entries and gives the uncompressed size and the sink back.
-fn write_entries<W: Write + Seek>(
-    entries: &[ArchiveEntry],
-    sink: W,
-    progress: &dyn Progress,
-) -> Result<(u64, W)> {
-    let sorted = checked(entries)?;
-    let mut writer = ZipWriter::new(sink);
-    let mut unzipped = 0;
-    let mut rest = sorted.as_slice();
-    while !rest.is_empty() {
-        if progress.interrupted() {
-            return Err(Error::interrupted());
-        }
-        let (batch, after) = rest.split_at(batch_length(rest)?);
-        rest = after;
-        let prepared: Vec<Option<PreparedZipFile>> =
-            batch.par_iter().map(|entry| prepare(entry)).collect::<Result<_>>()?;
-        for (entry, prepared) in batch.iter().zip(prepared) {
-            let bytes = match (prepared, &entry.source) {
-                (Some(prepared), _) => {
-                    let bytes = prepared.uncompressed_size();
-                    writer.add_prepared_file(prepared).map_err(|error| failed(entry, &error))?;
-                    bytes
-                }
-                (None, Contents::Symlink(target)) => {
-                    writer
-                        .add_symlink(
-                            entry.path.as_str(),
-                            target.as_str(),
-                            options(false, CompressionMethod::Stored),
-                        )
-                        .map_err(|error| failed(entry, &error))?;
-                    target.as_str().len() as u64
-                }
-                (None, _) => {
-                    return Err(Error::defect("a zip entry was not prepared").place(entry.path.as_str()));
-                }
-            };
-            unzipped += bytes;
-            progress.advance(bytes);
-        }
-    }
-    let mut sink =
-        writer.finish().map_err(|error| Error::surroundings("cannot finish the zip").cause(error))?;
-    sink.flush().map_err(Error::from)?;
-    Ok((unzipped, sink))
+    entries.iter().map(ArchiveEntry::bytes).sum()
 }
 
 /// Sorted by the bytes of the name; names must be unique and stay inside.
@@ -169,7 +275,7 @@ fn checked(entries: &[ArchiveEntry]) -> Result<Vec<&ArchiveEntry>> {
 fn batch_length(entries: &[&ArchiveEntry]) -> Result<usize> {
     let mut bytes = 0;
     for (index, entry) in entries.iter().enumerate() {
-        bytes += size_of(entry)?;
+        bytes += entry.bytes()?;
         if bytes > BATCH_BYTES {
             return Ok(index.max(1));
         }
@@ -177,36 +283,51 @@ fn batch_length(entries: &[&ArchiveEntry]) -> Result<usize> {
     Ok(entries.len())
 }
 
-fn options(executable: bool, method: CompressionMethod) -> SimpleFileOptions {
-    SimpleFileOptions::default()
-        .compression_method(method)
-        .compression_level((method == CompressionMethod::Deflated).then_some(EFFORT))
-        .last_modified_time(DateTime::DEFAULT)
-        .unix_permissions(if executable { 0o755 } else { 0o644 })
+/// Appends an entry whose body is ready. The writer takes compressed bodies only from an archive
+/// that is read, so that it is given the first part of one: a local header and the body.
+fn add<W: Write + Seek>(writer: &mut ZipWriter<W>, entry: &ArchiveEntry, body: Body) -> Result<()> {
+    let name = entry.path.as_str();
+    let (length, data): (u64, Box<dyn Read + '_>) = match &body.data {
+        Data::Link(target) => {
+            let options =
+                SimpleFileOptions::default().last_modified_time(DateTime::DEFAULT).unix_permissions(0o644);
+            return writer.add_symlink(name, target, options).map_err(|error| failed(entry, &error));
+        }
+        Data::Bytes(bytes) => (bytes.len() as u64, Box::new(bytes.as_slice())),
+        Data::Zeros(length) => (*length, Box::new(io::repeat(0).take(*length))),
+    };
+    let header = local_header(name, &body, length)
+        .ok_or_else(|| Error::input("a file's name is too long for a zip").place(name))?;
+    let mut start = header.chain(data);
+    let file = zip::read::read_zipfile_from_stream(&mut start)
+        .map_err(|error| failed(entry, &error))?
+        .ok_or_else(|| Error::defect("a zip entry was not prepared").place(name))?;
+    let mode = if entry.executable { 0o755 } else { 0o644 };
+    writer.raw_copy_file_touch(file, DateTime::DEFAULT, Some(mode)).map_err(|error| failed(entry, &error))
 }
 
-/// Compresses one entry; what deflate does not shorten is stored. `None` for links.
-fn prepare(entry: &ArchiveEntry) -> Result<Option<PreparedZipFile>> {
-    let read;
-    let bytes: &[u8] = match &entry.source {
-        Contents::File(path) => {
-            read = fs::read(path)?;
-            &read
-        }
-        Contents::Bytes(bytes) => bytes,
-        Contents::Symlink(_) => return Ok(None),
-    };
-    let make = |method| {
-        PreparedZipFile::from_data(entry.path.as_str(), options(entry.executable, method), bytes)
-            .map_err(|error| failed(entry, &error))
-    };
-    if !bytes.is_empty() {
-        let deflated = make(CompressionMethod::Deflated)?;
-        if deflated.compressed_size() < bytes.len() as u64 {
-            return Ok(Some(deflated));
-        }
+/// A local file header; `None` where a number does not fit. Layout: APPNOTE 6.3.10, section 4.3.7,
+/// <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>.
+fn local_header(name: &str, body: &Body, length: u64) -> Option<io::Cursor<Vec<u8>>> {
+    /// Made by Unix (high byte), to be read by version 2.0; the writer takes the system from here.
+    const VERSION: u16 = 0x0314;
+    /// The name is UTF-8.
+    const UTF_8: u16 = 1 << 11;
+    let time = DateTime::DEFAULT;
+    let mut header = b"PK\x03\x04".to_vec();
+    let flags = if name.is_ascii() { 0 } else { UTF_8 };
+    let method = if body.deflated { 8 } else { 0 };
+    for word in [VERSION, flags, method, time.timepart(), time.datepart()] {
+        header.extend(word.to_le_bytes());
     }
-    make(CompressionMethod::Stored).map(Some)
+    for long in [body.crc32, u32::try_from(length).ok()?, u32::try_from(body.bytes).ok()?] {
+        header.extend(long.to_le_bytes());
+    }
+    for word in [u16::try_from(name.len()).ok()?, 0] {
+        header.extend(word.to_le_bytes());
+    }
+    header.extend(name.as_bytes());
+    Some(io::Cursor::new(header))
 }
 
 fn failed(entry: &ArchiveEntry, error: &zip::result::ZipError) -> Error {
@@ -272,6 +393,7 @@ mod tests {
     use glowplug_core::NoProgress;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use zip::CompressionMethod;
 
     fn bytes(path: &str, contents: &[u8], executable: bool) -> ArchiveEntry {
         ArchiveEntry { path: path.into(), source: Contents::Bytes(contents.to_vec()), executable }

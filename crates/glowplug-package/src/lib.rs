@@ -10,23 +10,26 @@
 
 mod archive;
 mod bytecode;
+mod deflate;
 mod distribution;
 mod limits;
 mod modules;
+mod survey;
 mod tree;
 mod trim;
 mod unpack;
 
-pub use archive::{ArchiveEntry, Contents, ZipSummary, write_zip, zip_size};
+pub use archive::{ArchiveEntry, Contents, ZipSummary, Zipper, write_zip, zip_size};
 pub use bytecode::{
     BytecodeFault, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, verify_bytecode,
 };
+pub use deflate::Effort;
 pub use distribution::{Distribution, normalise_name, source_of_bytecode};
-pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, check_limits};
+pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, Weight, check_limits, weigh};
 pub use modules::ModuleFile;
 pub use tree::{FileEntry, FileKind, PackageTree};
 pub use trim::{
     NativeNeeds, RULES, Reached, Rule, Trim, TrimContext, TrimLevel, goes_by_evidence, imported_by_kept,
     kept_by_pattern, rule_sentence, trim,
 };
-pub use unpack::unpack;
+pub use unpack::{Unpacked, open_zip, unpack};

@@ -1,125 +1,125 @@
-//! Plain unpacking of our own zip, timed: the provisioning phase of a cold start.
+//! Plain unpacking of a zip, our own or from outside: complete and inside its folder, or not at all.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use fs_err as fs;
 use glowplug_core::{Error, Result};
 use zip::ZipArchive;
+
+use crate::survey::{Kind, damaged, survey, too_large};
 
 /// Contents that may come out of one archive, in bytes: ten times Lambda's limit for a package.
 const MOST_BYTES: u64 = 10 * crate::UNZIPPED_LIMIT;
 /// Contents in memory at once, in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Unpacks `zip` into the folder `into`, made where missing, entry after entry on one thread as a
-/// plain unpacker does, and gives the time on the monotonic clock.
+/// What came of unpacking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// How long it took, on the monotonic clock: the provisioning phase of a cold start.
+    pub took: Duration,
+    /// What is odd about the zip and harmless on Linux, for a person to read.
+    pub remarks: Vec<String>,
+}
+
+/// Unpacks `zip` as the folder `into`, entry after entry on one thread as a plain unpacker does.
+/// `into` is not there yet, or is empty; after an error it is as it was.
 ///
-/// Errors (input): not a zip, an entry or a link that leads out of `into`, contents beyond ten
-/// times Lambda's limit.
-pub fn unpack(zip: &Utf8Path, into: &Utf8Path) -> Result<Duration> {
+/// Errors: not a zip, or a damaged one; an encrypted entry or one that is neither stored nor
+/// deflated; a path or a link that leads out, links in a circle, a device, a name that comes twice
+/// or that Linux does not take; entries that overlap, contents beyond ten times Lambda's limit
+/// (all input). A disk that is full, a folder that cannot be written (surroundings).
+pub fn unpack(zip: &Utf8Path, into: &Utf8Path) -> Result<Unpacked> {
     unpack_at_most(zip, into, MOST_BYTES)
 }
 
-fn unpack_at_most(zip: &Utf8Path, into: &Utf8Path, most: u64) -> Result<Duration> {
+fn unpack_at_most(zip: &Utf8Path, into: &Utf8Path, most: u64) -> Result<Unpacked> {
     let started = Instant::now();
-    let too_large = || Error::input("the zip unpacks to more than a package can hold").place(zip.as_str());
-    let file = io::BufReader::new(fs::File::open(zip)?);
-    let mut archive = ZipArchive::new(file).map_err(|error| damaged(zip, &error))?;
-    // What it says of itself first: then nothing is written.
-    if archive.decompressed_size().is_some_and(|size| size > u128::from(most)) {
-        return Err(too_large());
-    }
-    fs::create_dir_all(into)?;
-    let mut total = 0;
+    let mut archive = open_zip(zip)?;
+    let survey = survey(zip, &mut archive, most)?;
+    let parent = into.parent().filter(|f| !f.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    fs::create_dir_all(parent)?;
+    let made = tempfile::Builder::new()
+        .prefix(".glowplug-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(|error| Error::from(error).place(parent.as_str()))?;
+    let folder = Utf8Path::from_path(made.path())
+        .ok_or_else(|| Error::surroundings("the folder's path is not UTF-8").place(parent.as_str()))?;
+    let mut left = most;
     let mut buffer = vec![0; BUFFER_BYTES];
-    let mut links: BTreeSet<Utf8PathBuf> = BTreeSet::new();
-    for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).map_err(|error| damaged(zip, &error))?;
-        let path = inside(zip, &entry.name().map_err(|error| damaged(zip, &error))?)?;
-        if path.ancestors().skip(1).any(|folder| links.contains(folder)) {
-            return Err(Error::input(format!("the zip writes through a link of its own: `{path}`"))
-                .place(zip.as_str()));
-        }
-        let target = into.join(&path);
-        if entry.is_dir() {
+    for (index, path, kind) in &survey.entries {
+        let target = folder.join(path);
+        if *kind == Kind::Folder {
             fs::create_dir_all(&target)?;
             continue;
         }
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder)?;
         }
-        if entry.is_symlink() {
-            let mut link = String::new();
-            entry.by_ref().take(4096).read_to_string(&mut link).map_err(|error| damaged(zip, &error))?;
-            check_link(zip, &path, &link)?;
-            symlink(&link, &target).map_err(|error| Error::from(error).place(target.as_str()))?;
-            links.insert(path);
-            continue;
-        }
-        let mut out = fs::OpenOptions::new().write(true).create_new(true).open(&target)?;
-        let mut source = entry.by_ref().take(most - total + 1);
-        loop {
-            let count = source.read(&mut buffer).map_err(|error| damaged(zip, &error))?;
-            if count == 0 {
-                break;
+        match kind {
+            Kind::Link { target: link } => {
+                symlink(link, &target).map_err(|error| Error::from(error).place(target.as_str()))?;
             }
-            out.write_all(&buffer[..count])?;
-            total += count as u64;
-        }
-        if total > most {
-            return Err(too_large());
-        }
-        if entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0) {
-            out.set_permissions(std::fs::Permissions::from_mode(0o755))?;
+            Kind::File { executable } => {
+                let mut entry = archive.by_index(*index).map_err(|error| damaged(zip, &error))?;
+                let written = write(zip, &mut entry, &target, left, *executable, &mut buffer)?;
+                left = left.checked_sub(written).ok_or_else(|| too_large(zip, most + 1, most))?;
+            }
+            Kind::Folder => {}
         }
     }
-    Ok(started.elapsed())
+    let made = made.keep();
+    if let Err(error) = fs::rename(&made, into) {
+        let _ = fs::remove_dir_all(&made);
+        return Err(error.into());
+    }
+    Ok(Unpacked { took: started.elapsed(), remarks: survey.remarks })
 }
 
-fn damaged(zip: &Utf8Path, error: &dyn std::fmt::Display) -> Error {
-    Error::input("cannot read the zip").cause(error).place(zip.as_str())
+/// Opens the zip at `path` to read single files of it.
+///
+/// Errors: it is none, or its directory is damaged (input); it cannot be read (surroundings).
+pub fn open_zip(path: &Utf8Path) -> Result<ZipArchive<io::BufReader<fs::File>>> {
+    ZipArchive::new(io::BufReader::new(fs::File::open(path)?)).map_err(|error| damaged(path, &error))
 }
 
-/// The entry's path, if it stays inside.
-fn inside(zip: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
-    let trimmed = name.trim_end_matches('/');
-    let climbs = trimmed.is_empty() || trimmed.split('/').any(|part| matches!(part, "" | "." | ".."));
-    if climbs || trimmed.contains('\0') {
-        return Err(
-            Error::input(format!("the zip holds a path that leads out of it: `{name}`")).place(zip.as_str())
-        );
-    }
-    Ok(Utf8PathBuf::from(trimmed))
-}
-
-/// A link may point anywhere below the folder that is unpacked into.
-fn check_link(zip: &Utf8Path, path: &Utf8Path, link: &str) -> Result<()> {
-    let mut depth = path.components().count().cast_signed() - 1;
-    let mut out = link.starts_with('/') || link.is_empty();
-    for part in link.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => depth -= 1,
-            _ => depth += 1,
+/// Writes one file, and gives its size: at most one byte more than `left`.
+fn write(
+    zip: &Utf8Path,
+    entry: &mut impl Read,
+    target: &Utf8Path,
+    left: u64,
+    executable: bool,
+    buffer: &mut [u8],
+) -> Result<u64> {
+    let mut out = fs::OpenOptions::new().write(true).create_new(true).open(target)?;
+    let mut source = entry.take(left.saturating_add(1));
+    let mut total = 0;
+    loop {
+        let count = source.read(buffer).map_err(|error| damaged(zip, &error))?;
+        if count == 0 {
+            break;
         }
-        out |= depth < 0;
+        out.write_all(&buffer[..count])?;
+        total += count as u64;
     }
-    if out {
-        return Err(Error::input(format!("the zip holds a link that leads out of it: `{path}` to `{link}`"))
-            .place(zip.as_str()));
+    if executable {
+        out.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     }
-    Ok(())
+    Ok(total)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::archive::{ArchiveEntry, Contents, write_zip};
+    use camino::Utf8PathBuf;
     use glowplug_core::{ErrorClass, NoProgress};
+    use std::os::unix::fs::PermissionsExt;
 
     fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ mod tests {
         ];
         write_zip(&entries, &zip, &NoProgress).unwrap();
         let took = unpack(&zip, &root.join("out")).unwrap();
-        assert!(took > Duration::ZERO);
+        assert!(took.took > Duration::ZERO && took.remarks.is_empty());
         assert_eq!(fs::read_to_string(root.join("out/a/link.txt")).unwrap(), "hello");
         assert_eq!(fs::read_link(root.join("out/a/link.txt")).unwrap().to_str(), Some("data.txt"));
         let mode =
@@ -197,8 +197,7 @@ mod tests {
             let error = unpack_at_most(zip, &root.join(into), 4999).unwrap_err();
             (error.message().to_owned(), root.join(into).exists())
         };
-        let message = "the zip unpacks to more than a package can hold".to_owned();
-        assert_eq!(refused(&zip, "said"), (message, false));
+        assert_eq!(refused(&zip, "said"), ("the zip unpacks to 5.0 kB".to_owned(), false));
         // The central directory's entry says 10 bytes; the stream has more.
         let mut bytes = fs::read(&zip).unwrap();
         let at = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap() + 24;
@@ -206,6 +205,7 @@ mod tests {
         fs::write(&zip, bytes).unwrap();
         let error = unpack_at_most(&zip, &root.join("lied"), 4999).unwrap_err();
         assert_eq!((error.class(), error.message()), (ErrorClass::Input, "cannot read the zip"));
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 2, "nothing half-written");
     }
 
     #[test]

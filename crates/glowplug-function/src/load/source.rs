@@ -7,8 +7,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Error, Result};
-
-use crate::archive;
+use glowplug_package::open_zip;
 
 /// The largest file that is read out of a zip before it is unpacked: configuration, events, a handler's module.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -26,7 +25,7 @@ impl Source {
     /// # Errors
     /// Input: it is none.
     pub(crate) fn zip(path: &Utf8Path) -> Result<Self> {
-        let archive = archive::open(path)?;
+        let archive = open_zip(path)?;
         let names = archive
             .file_names()
             .filter_map(Result::ok)
@@ -48,7 +47,7 @@ impl Source {
                 if !names.contains(path) {
                     return Ok(None);
                 }
-                let mut archive = archive::open(zip)?;
+                let mut archive = open_zip(zip)?;
                 let damaged = |error: &dyn std::fmt::Display| {
                     Error::input(format!("cannot read `{path}` in the zip")).cause(error).place(zip.as_str())
                 };

@@ -7,3 +7,4 @@ mod levels;
 mod native;
 mod support;
 mod trimming;
+mod unpacking;
