@@ -11,7 +11,7 @@ use crate::node::{Data, Kind, NO_PREFETCH, Node, PREFETCH};
 use crate::oci::{Descriptor, Digest};
 use crate::toc::{self, TocEntry};
 use crate::unlayer::read_layer;
-use crate::view::View;
+use crate::view::{Seen, View, What};
 
 /// What a start has to fetch of an image. All figures are compressed bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,7 @@ fn find(touched: &[Utf8PathBuf], view: &View, layers: usize) -> (Vec<BTreeSet<St
     let mut missing = Vec::new();
     for path in touched {
         match view.resolve(path.as_str()) {
+            Some((_, Seen { what: What::Dir { .. }, .. })) => {} // The table tells all of it.
             Some((real, seen)) => {
                 if let Some(files) = files.get_mut(seen.layer) {
                     files.insert(real);

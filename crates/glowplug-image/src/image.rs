@@ -107,7 +107,10 @@ pub(crate) fn write_image_at_most(
     let image = below.image;
     let mut drafts = below.drafts;
     let mut view = View::default();
-    for draft in &drafts {
+    for draft in &mut drafts {
+        if draft.copied.is_none() {
+            tree::complete_folders(&mut draft.nodes, &view)?;
+        }
         view.add_layer(&draft.nodes);
     }
     for mut draft in own {

@@ -77,43 +77,69 @@ pub(crate) fn check_symlink(path: &str, target: &str, place: &str) -> Result<()>
 ///
 /// A folder of theirs keeps its owner and mode: what an upper layer says of a folder counts.
 pub(crate) fn add_folders(nodes: &mut Vec<Node>, below: &View) -> Result<()> {
-    let files: BTreeSet<&str> = nodes.iter().map(|node| node.path.as_str()).collect();
-    let mut folders: BTreeMap<String, Node> = BTreeMap::new();
     for node in nodes.iter() {
-        for parent in node::parents(&node.path) {
-            if files.contains(parent) {
-                return Err(Error::defect("an entry of an image is below a file or a link").place(&node.path));
-            }
-            if !folders.contains_key(parent) {
-                folders.insert(parent.to_owned(), folder(parent, below)?);
-            }
-        }
         if below.get(&node.path).is_some_and(|seen| matches!(seen.what, What::Dir { .. })) {
             return Err(
                 Error::input("a file would hide a folder of a layer below").place(format!("/{}", node.path))
             );
         }
     }
-    nodes.extend(folders.into_values());
+    let added = missing_folders(nodes, |path| match below.get(path).map(|seen| &seen.what) {
+        Some(What::Symlink(target)) => {
+            Err(Error::input(format!("`/{path}` is a link to `{target}` in a layer below"))
+                .place(format!("/{path}"))
+                .hint("name the folder that it leads to, since a layer cannot write through a link"))
+        }
+        Some(What::File) => Err(Error::input("a folder would take the place of a file of a layer below")
+            .place(format!("/{path}"))),
+        _ => Ok(Some(folder(path, below))),
+    })?;
+    nodes.extend(added);
     Ok(())
 }
 
-fn folder(path: &str, below: &View) -> Result<Node> {
-    let mut made = Node::new(path, Kind::Dir, 0o755);
-    match below.get(path).map(|seen| &seen.what) {
-        None => {}
-        Some(What::Dir { mode, uid, gid }) => (made.mode, made.uid, made.gid) = (*mode, *uid, *gid),
-        Some(What::Symlink(target)) => {
-            return Err(Error::input(format!("`/{path}` is a link to `{target}` in a layer below"))
-                .place(format!("/{path}"))
-                .hint("name the folder that it leads to, since a layer cannot write through a link"));
-        }
-        Some(What::File) => {
-            return Err(Error::input("a folder would take the place of a file of a layer below")
-                .place(format!("/{path}")));
+/// The same for a layer that others made, whose entries may go through links and hide what they like: where it does
+/// not mention a folder, a snapshotter that reads its table would else make one up.
+pub(crate) fn complete_folders(nodes: &mut Vec<Node>, below: &View) -> Result<()> {
+    let added = missing_folders(nodes, |path| match below.get(path).map(|seen| &seen.what) {
+        Some(What::Symlink(_) | What::File) => Ok(None),
+        _ => Ok(Some(folder(path, below))),
+    })?;
+    nodes.extend(added);
+    Ok(())
+}
+
+/// What `make` gives for each folder that is above an entry and is none itself.
+fn missing_folders(nodes: &[Node], make: impl Fn(&str) -> Result<Option<Node>>) -> Result<Vec<Node>> {
+    let known: BTreeMap<&str, bool> =
+        nodes.iter().map(|node| (node.path.as_str(), matches!(node.kind, Kind::Dir))).collect();
+    let mut folders: BTreeMap<&str, Option<Node>> = BTreeMap::new();
+    for node in nodes {
+        for parent in node::parents(&node.path) {
+            match known.get(parent) {
+                Some(true) => {}
+                Some(false) => {
+                    return Err(
+                        Error::defect("an entry of an image is below a file or a link").place(&node.path)
+                    );
+                }
+                None if folders.contains_key(parent) => {}
+                None => {
+                    folders.insert(parent, make(parent)?);
+                }
+            }
         }
     }
-    Ok(made)
+    Ok(folders.into_values().flatten().collect())
+}
+
+/// A folder as the layers below have it, or else root's.
+fn folder(path: &str, below: &View) -> Node {
+    let mut made = Node::new(path, Kind::Dir, 0o755);
+    if let Some(What::Dir { mode, uid, gid }) = below.get(path).map(|seen| &seen.what) {
+        (made.mode, made.uid, made.gid) = (*mode, *uid, *gid);
+    }
+    made
 }
 
 /// Gives sources the time that the bytecode beside them was made for.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use camino::Utf8Path;
@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use glowplug_core::{Error, ErrorClass, Progress, Result, format_bytes};
 use tar::EntryType;
 
-use crate::header::{self, XATTR};
+use crate::header::{self, BLOCK, XATTR};
 use crate::layout::{Layout, check_digest};
 use crate::limits::{ENTRY_LIMIT, EXTENSION_LIMIT};
 use crate::node::{self, Data, Kind, NO_PREFETCH, Node, PREFETCH, TOC_NAME};
@@ -62,11 +62,16 @@ pub(crate) fn read_layer(
         };
         let mut unpacked = Verified::copying(plain, most, spool);
         let mut reader =
-            LayerReader { place: &path, spool: data.as_ref(), found: Found::default(), progress };
-        let mut listed = reader.read(&mut unpacked);
-        let found = reader.found;
+            LayerReader { place: &path, spool: data.as_ref(), found: Found::default(), end: 0, progress };
+        // Some tools leave out the end of an archive, even the padding of its last entry, and every runtime takes
+        // that; the digests say whether it is complete.
+        let mut listed = reader.read(&mut (&mut unpacked).chain(io::repeat(0).take(3 * BLOCK as u64 - 1)));
+        let (found, end) = (reader.found, reader.end);
         if listed.is_ok() {
             listed = unpacked.drain().map_err(|error| broken(&path, &error));
+        }
+        if listed.is_ok() && end > unpacked.length() {
+            listed = Err(broken(&path, &"the archive ends within a file"));
         }
         if let Some(error) = unpacked.copy_error.take() {
             return Err(error.into());
@@ -117,6 +122,8 @@ struct LayerReader<'a> {
     place: &'a Utf8Path,
     spool: Option<&'a Arc<File>>,
     found: Found,
+    /// Where the contents that were listed end.
+    end: u64,
     progress: &'a dyn Progress,
 }
 
@@ -217,7 +224,8 @@ impl LayerReader<'_> {
         }
         let path = trimmed.to_owned();
         let header = entry.header();
-        let damaged = |error: std::io::Error| broken(self.place, &error);
+        let place = self.place;
+        let damaged = |error: io::Error| broken(place, &error);
         let link = next.link.or_else(|| entry.link_name_bytes().map(Cow::into_owned));
         let link = String::from_utf8(link.unwrap_or_default())
             .map_err(|_| self.refused("a link whose target is no UTF-8", &raw))?;
@@ -227,6 +235,7 @@ impl LayerReader<'_> {
             EntryType::Regular | EntryType::Continuous => {
                 let data = self.spool.map(|file| Data::Spool(file.clone(), entry.raw_file_position()));
                 let size = header.entry_size().map_err(damaged)?;
+                self.end = self.end.max(entry.raw_file_position().saturating_add(size));
                 Kind::File { data: data.unwrap_or(Data::Gone), size, twin: None }
             }
             EntryType::Symlink => {

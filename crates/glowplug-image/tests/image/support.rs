@@ -1,6 +1,7 @@
 //! What the tests of images share: requests, layouts read as plain JSON, tools that may be absent.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
@@ -140,4 +141,12 @@ impl Written {
 
 pub(crate) fn blob_path(root: &Utf8Path, descriptor: &Value) -> Utf8PathBuf {
     root.join("blobs/sha256").join(descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap())
+}
+/// Whether a tool is there; says so where it is not.
+pub(crate) fn has(tool: &str) -> bool {
+    let found = Command::new(tool).arg("--version").output().is_ok();
+    if !found {
+        println!("not covered: no {tool}");
+    }
+    found
 }

@@ -45,7 +45,7 @@ pub(crate) fn plain(layer: &Value, blob: &[u8]) -> Vec<u8> {
 
 /// Every entry of an archive; the archive ends with two blocks of zeros and nothing after them.
 pub(crate) fn entries(archive: &[u8]) -> Vec<Entry> {
-    assert!(archive.len() >= 1024 && archive.len() % 512 == 0);
+    assert!(archive.len() >= 1024 && archive.len().is_multiple_of(512));
     let (body, end) = archive.split_at(archive.len() - 1024);
     assert!(end.iter().all(|&byte| byte == 0));
     let mut reader = tar::Archive::new(body);
@@ -123,7 +123,7 @@ pub(crate) fn estargz(layer: &Value, blob: &[u8]) -> Vec<Entry> {
     let mut decoder = GzDecoder::new(&body[toc_at..]);
     decoder.read_to_end(&mut member).unwrap();
     assert!(decoder.into_inner().is_empty(), "the table's member ends where the footer begins");
-    assert_eq!(entries(&member), [table.clone()]);
+    assert_eq!(entries(&member), std::slice::from_ref(&table));
     assert_eq!(layer["annotations"]["containerd.io/snapshot/stargz/toc.digest"], sha(&table.contents));
     let size = archive.len().to_string();
     assert_eq!(layer["annotations"]["io.containers.estargz.uncompressed-size"], size);
