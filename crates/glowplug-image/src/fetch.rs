@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Architecture, NoProgress, Result};
+use serde::Serialize;
 
 use crate::layout::Layout;
 use crate::limits::IMAGE_LIMIT;
@@ -14,7 +15,7 @@ use crate::unlayer::read_layer;
 use crate::view::{Seen, View, What};
 
 /// What a start has to fetch of an image. All figures are compressed bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FetchSummary {
     /// Everything: layers, manifest, configuration.
     pub total_bytes: u64,
@@ -30,7 +31,7 @@ pub struct FetchSummary {
 }
 
 /// What a start has to fetch of a layer, in compressed bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LayerFetch {
     /// The layer's digest.
     pub digest: Digest,

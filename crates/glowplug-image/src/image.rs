@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Progress, Result};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::{self, config};
@@ -22,7 +23,7 @@ use crate::view::View;
 use crate::{rootfs, sbom, tree};
 
 /// An image that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageSummary {
     /// Digest of its manifest.
     pub digest: Digest,
@@ -39,7 +40,7 @@ pub struct ImageSummary {
 }
 
 /// One layer of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LayerSummary {
     /// `base`, `runtime`, `dependencies` or `application`.
     pub name: String,
@@ -53,7 +54,7 @@ pub struct LayerSummary {
     pub uncompressed_bytes: u64,
     /// How many entries, folders and links included; the landmark is none.
     pub entries: usize,
-    /// How many hot files are at its beginning. Of a layer that was copied: 0, wherever they are.
+    /// How many hot files are in it: at its beginning, unless it is copied.
     pub hot: usize,
     /// Whether it is the base's, byte for byte.
     pub copied: bool,
@@ -267,7 +268,7 @@ fn write_layer(
         if let Some(compression) = layer.compression() {
             descriptor.media_type = compression.media_type().into();
         }
-        let summary = summary(&descriptor, diff_id.clone(), draft.bytes, 0, true);
+        let summary = summary(&descriptor, diff_id.clone(), draft.bytes, hot.len(), true);
         return Ok((descriptor, summary));
     }
     let ordered = order(draft.nodes, hot, format == LayerFormat::EStargz)?;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Progress, Result};
+use serde::Serialize;
 
 use crate::layout::Layout;
 use crate::oci::{Descriptor, Digest, INDEX, Index, Manifest, REF_NAME, to_bytes};
 use crate::staging::Staging;
 
 /// An index that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IndexSummary {
     /// Its digest.
     pub digest: Digest,

@@ -188,7 +188,12 @@ impl Layout {
             Some(platform) => platform.os == "linux" && platform.architecture == oci::name(architecture),
             None => d.is_index(),
         };
-        let Some(next) = index.manifests.iter().find(fits) else {
+        // Some tools write an index that says nothing of the machine of its one image: its configuration will.
+        let silent = || match index.manifests.as_slice() {
+            [one] if one.platform.is_none() => Some(one),
+            _ => None,
+        };
+        let Some(next) = index.manifests.iter().find(fits).or_else(silent) else {
             let there: Vec<String> = index
                 .manifests
                 .iter()

@@ -1,6 +1,7 @@
 //! What a caller asks for: a base, the trees that go on it, and how the image is to be packed and started.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use camino::Utf8PathBuf;
 use glowplug_core::{Architecture, PythonVersion};
@@ -50,6 +51,23 @@ pub enum LayerFormat {
     EStargz,
     /// zstd with a table of contents, for containers/storage (podman, CRI-O); any other reader sees plain zstd.
     ZstdChunked,
+}
+
+impl LayerFormat {
+    /// As it is written on the command line and in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::EStargz => "estargz",
+            Self::ZstdChunked => "zstd-chunked",
+        }
+    }
+}
+
+impl fmt::Display for LayerFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Entries and the folder of the image that they go to.

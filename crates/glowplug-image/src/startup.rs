@@ -8,6 +8,7 @@ use glowplug_core::{Architecture, Error, Progress, Result};
 use object::Endianness;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use serde::Serialize;
 
 use crate::layout::Layout;
 use crate::limits::IMAGE_LIMIT;
@@ -23,7 +24,7 @@ const ELF_LIMIT: u64 = 512 * 1024 * 1024;
 const LOADER_CACHE: &str = "etc/ld.so.cache";
 
 /// What a start of an interpreter reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct StartupFiles {
     /// Absolute paths, links followed, in the order in which they are read.
     pub files: Vec<Utf8PathBuf>,

@@ -49,7 +49,12 @@ fn node(at: &str, entry: &ArchiveEntry) -> Result<Node> {
     let mode = if entry.executable { 0o755 } else { 0o644 };
     Ok(match &entry.source {
         Contents::File(file) => {
-            let size = fs::metadata(file)?.len();
+            let found = fs::metadata(file)?;
+            if !found.is_file() {
+                return Err(Error::input(format!("`{path}` is to be a file, and is none on the disk"))
+                    .place(file.as_str()));
+            }
+            let size = found.len();
             Node::new(path, Kind::File { data: Data::Path(file.clone()), size, twin: None }, mode)
         }
         Contents::Bytes(bytes) => {

@@ -101,7 +101,7 @@ fn a_base_is_copied_as_it_is_or_packed_anew() {
         wanted.base = on(&root.join("base"), Some("latest"), false);
         let kept = write(&wanted, &root.join("kept"));
         assert_eq!(kept.layers[0].digest, below.layers[0].digest);
-        assert!(kept.layers[0].copied && kept.layers[0].hot == 0 && kept.layers[1].hot == 1);
+        assert!(kept.layers[0].copied && kept.layers[0].hot == 1 && kept.layers[1].hot == 1);
         let written = Written::read(&root.join("kept"));
         assert_eq!(
             written.config["config"]["Env"],
