@@ -344,3 +344,77 @@ fn attach(image: &Descriptor, bill: &[u8], staging: &Staging) -> Result<Descript
     artifact.artifact_type = Some(CYCLONEDX.into());
     Ok(artifact)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Ownership, Part};
+    use fs_err as fs;
+    use glowplug_core::{Architecture, NoProgress};
+    use glowplug_package::{ArchiveEntry, Contents};
+
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
+        (folder, path)
+    }
+
+    fn request(base: Base, bytes: usize) -> ImageRequest {
+        let source = Contents::Bytes(vec![b'a'; bytes]);
+        let entry = ArchiveEntry { path: "model.bin".into(), source, executable: false };
+        ImageRequest {
+            name: "latest".into(),
+            base,
+            architecture: Architecture::X86_64,
+            python: None,
+            format: LayerFormat::Gzip,
+            runtime: Vec::new(),
+            dependencies: Vec::new(),
+            application: vec![Part { at: "/var/task".into(), entries: vec![entry] }],
+            hot: Vec::new(),
+            entrypoint: Vec::new(),
+            cmd: Vec::new(),
+            env: BTreeMap::new(),
+            working_dir: None,
+            labels: BTreeMap::new(),
+            components: Vec::new(),
+        }
+    }
+
+    /// The error of a request that is too large, after which nothing is left of it.
+    fn too_large(request: &ImageRequest, limit: u64, root: &Utf8Path) -> Error {
+        let out = root.join("out");
+        fs::create_dir_all(&out).unwrap();
+        let error = write_image_at_most(request, &out.join("image"), limit, &NoProgress).unwrap_err();
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+        error
+    }
+
+    #[test]
+    fn an_image_beyond_the_limit_names_what_is_largest() {
+        let (_keep, root) = folder();
+        let error = too_large(&request(Base::Scratch, 101), 100, &root);
+        assert_eq!(error.message(), "the image unpacks to 101 B, and Lambda takes at most 100 B");
+        assert!(error.hints()[1].contains("`var/task/model.bin` (101 B)"), "{:?}", error.hints());
+        fs::create_dir_all(root.join("root")).unwrap();
+        fs::write(root.join("root/large"), vec![0; 60]).unwrap();
+        // Two names of one file are one file.
+        fs::hard_link(root.join("root/large"), root.join("root/again")).unwrap();
+        let base = || Base::RootFs { path: root.join("root"), ownership: Ownership::Root };
+        let error = too_large(&request(base(), 50), 100, &root);
+        assert_eq!(error.hints()[0], "its layers are `base` (60 B), `application` (50 B)");
+        assert!(write_image_at_most(&request(base(), 40), &root.join("fits"), 100, &NoProgress).is_ok());
+    }
+
+    #[test]
+    fn a_base_that_unpacks_to_too_much_is_stopped_while_it_does() {
+        let (_keep, root) = folder();
+        write_image(&request(Base::Scratch, 1_000_000), &root.join("base"), &NoProgress).unwrap();
+        for convert in [false, true] {
+            let base = Base::Layout { path: root.join("base"), image: None, convert };
+            let error = too_large(&request(base, 1), 500_000, &root);
+            assert_eq!(error.message(), "the layer unpacks to more than 500 kB");
+            assert!(error.hints()[0].contains("decompression bomb"), "{:?}", error.hints());
+        }
+    }
+}

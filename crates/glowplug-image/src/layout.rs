@@ -141,8 +141,13 @@ impl Layout {
     /// The entry of `index.json`.
     fn top(&self, wanted: Option<&str>) -> Result<&Descriptor> {
         let place = self.root.join("index.json");
+        let is_image = |d: &&Descriptor| {
+            // What refers to an image (a signature, a bill of materials) is none.
+            let about = || self.document::<Manifest>(d).is_ok_and(|manifest| manifest.subject.is_some());
+            d.artifact_type.is_none() && !(d.is_manifest() && about())
+        };
         let named = |d: &&Descriptor| match wanted {
-            None => d.artifact_type.is_none(),
+            None => is_image(d),
             Some(name) => {
                 d.digest.as_str() == name || d.annotations.get(REF_NAME).is_some_and(|tag| tag == name)
             }
@@ -153,7 +158,7 @@ impl Layout {
                 .index
                 .manifests
                 .iter()
-                .filter(|d| d.artifact_type.is_none())
+                .filter(is_image)
                 .map(|d| d.annotations.get(REF_NAME).map_or(d.digest.as_str(), String::as_str))
                 .collect();
             if tags.is_empty() { "it has none".to_owned() } else { format!("it has `{}`", tags.join("`, `")) }

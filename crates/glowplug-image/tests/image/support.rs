@@ -34,8 +34,18 @@ pub(crate) fn part(at: &str, entries: Vec<ArchiveEntry>) -> Part {
 
 /// Bytes that do not compress, the same for the same seed.
 pub(crate) fn noise(seed: &str, length: usize) -> Vec<u8> {
-    let blocks = (0..length.div_ceil(32)).flat_map(|i| Sha256::digest(format!("{seed}{i}")).to_vec());
-    blocks.take(length).collect()
+    let start = Sha256::digest(seed);
+    let mut state = start.iter().take(8).fold(1, |word: u64, byte| (word << 8) | u64::from(*byte));
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        // Marsaglia's xorshift.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }
 
 /// An image for the tests' machine with nothing in it yet.
