@@ -1,9 +1,10 @@
 //! What a snapshotter that pulls lazily has to fetch for a start, read off the tables that layers really have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_core::{Architecture, NoProgress, Result};
+use glowplug_core::{Architecture, Error, NoProgress, Result};
 use serde::Serialize;
 
 use crate::layout::Layout;
@@ -162,6 +163,13 @@ fn count(layer: &Descriptor, table: Option<&Table>, files: &BTreeSet<String>) ->
 fn read_table(layout: &Layout, layer: &Descriptor) -> Result<Option<Table>> {
     let file = layout.open_blob(layer)?;
     let Some(found) = toc::read(file.file(), layer, &layout.blob(&layer.digest))? else { return Ok(None) };
+    if let Some(out) =
+        found.toc.entries.iter().find(|entry| entry.offset.max(entry.end_offset) > found.contents_end)
+    {
+        return Err(Error::input("the table of contents of a layer is wrong")
+            .cause(format!("the contents of `{}` are not in the layer", out.name.escape_debug()))
+            .place(layout.blob(&layer.digest).as_str()));
+    }
     let has_contents = |entry: &&TocEntry| entry.offset > 0;
     let mut bounds: BTreeSet<u64> = BTreeSet::from([found.contents_end]);
     for entry in found.toc.entries.iter().filter(has_contents) {
@@ -186,7 +194,8 @@ fn read_table(layout: &Layout, layer: &Descriptor) -> Result<Option<Table>> {
             continue;
         }
         if has_contents(&entry) {
-            let end = bounds.range(entry.offset + 1..).next().copied().unwrap_or(entry.offset);
+            let after = (Bound::Excluded(entry.offset), Bound::Unbounded);
+            let end = bounds.range(after).next().copied().unwrap_or(entry.offset);
             table.chunks.entry(path.clone()).or_default().push((entry.offset, end));
         }
         let kind = match entry.r#type.as_str() {

@@ -12,8 +12,10 @@ pub(crate) const JSON_LIMIT: u64 = 4 * 1024 * 1024;
 pub(crate) const TOC_LIMIT: u64 = 150 * 1024 * 1024;
 /// Entries of one layer: an archive of empty files would else fill the memory. Large images have some 200,000.
 pub(crate) const ENTRY_LIMIT: usize = 2_000_000;
-/// Bytes of one long name or extended header in a layer. Linux takes names of up to 4,096 bytes.
+/// Bytes of one long name or extended header in a layer: extended attributes have at most 64 KiB each.
 pub(crate) const EXTENSION_LIMIT: u64 = 1024 * 1024;
+/// Bytes of a path or of a link's target, as on Linux (`PATH_MAX`).
+pub(crate) const PATH_LIMIT: usize = 4096;
 /// Indexes within indexes.
 pub(crate) const INDEX_DEPTH: usize = 4;
 /// How many of the largest a message names.

@@ -13,7 +13,7 @@ use tar::EntryType;
 
 use crate::header::{self, BLOCK, XATTR};
 use crate::layout::{Layout, check_digest};
-use crate::limits::{ENTRY_LIMIT, EXTENSION_LIMIT};
+use crate::limits::{ENTRY_LIMIT, EXTENSION_LIMIT, PATH_LIMIT};
 use crate::node::{self, Data, Kind, NO_PREFETCH, Node, PREFETCH, TOC_NAME};
 use crate::oci::{Compression, Descriptor, Digest};
 use crate::tree::check_symlink;
@@ -216,6 +216,9 @@ impl LayerReader<'_> {
         if matches!(trimmed, "" | ".") && !name.starts_with('/') {
             return Ok(()); // The root itself.
         }
+        if trimmed.len() > PATH_LIMIT {
+            return Err(self.refused("a path that Linux has no room for", &raw));
+        }
         if node::check_parts(trimmed).is_err() {
             return Err(self.refused("an absolute path or one that climbs out", &raw));
         }
@@ -229,6 +232,9 @@ impl LayerReader<'_> {
         let link = next.link.or_else(|| entry.link_name_bytes().map(Cow::into_owned));
         let link = String::from_utf8(link.unwrap_or_default())
             .map_err(|_| self.refused("a link whose target is no UTF-8", &raw))?;
+        if link.len() > PATH_LIMIT {
+            return Err(self.refused("a link that Linux has no room for", &raw));
+        }
         let kind = match header.entry_type() {
             EntryType::Directory => Kind::Dir,
             EntryType::Regular | EntryType::Continuous if name.ends_with('/') => Kind::Dir,

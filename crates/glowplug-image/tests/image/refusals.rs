@@ -8,10 +8,11 @@ use flate2::write::GzEncoder;
 use fs_err as fs;
 use glowplug_core::{Architecture, ErrorClass, NoProgress, Progress};
 use glowplug_image::{Base, ImageRequest, LayerFormat, write_image};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
-use crate::support::{blob_path, bytes, folder, link, noise, part, request, rich, write};
+use crate::support::{Written, blob_path, bytes, folder, link, noise, part, request, rich, write};
 use crate::verify::sha;
 
 /// The error of a request, after which nothing is left of it.
@@ -307,4 +308,83 @@ fn a_full_disk_leaves_nothing() {
     let error = result.unwrap_err();
     assert_eq!((error.class(), left), (ErrorClass::Surroundings, 0), "{error}");
     assert!(error.hints()[0].contains("free some disk space"), "{:?}", error.hints());
+}
+
+/// With the extensions that tools of other makers use.
+fn extended_archive() -> Vec<u8> {
+    archive(&[
+        ("usr/", EntryType::Directory, "", b""),
+        ("x", EntryType::XHeader, "", b"12 path=a/b\n"),
+        ("short", FILE, "", b"contents"),
+        ("usr/link", EntryType::Symlink, "../short", b""),
+        ("y", EntryType::GNULongName, "", b"long/name\0"),
+        ("long", FILE, "", &[7; 700]),
+        ("z", EntryType::XHeader, "", b"32 SCHILY.xattr.user.a=con\ntent\n"),
+        ("again", EntryType::Link, "a/b", b""),
+    ])
+}
+
+#[test]
+fn extensions_of_other_tools_are_read() {
+    let (_keep, root) = folder();
+    let whole = extended_archive();
+    let mut wanted = request(LayerFormat::EStargz);
+    wanted.base = Made::new(&root, &whole).base();
+    write(&wanted, &root.join("image"));
+    let (layer, blob) = Written::read(&root.join("image")).layers().remove(0);
+    let names: Vec<String> =
+        crate::verify::layer(&layer, &blob).into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["a/", "a/b", "again", "long/", "long/name", "usr/", "usr/link"]);
+}
+
+/// A base as it would come from somebody who means harm: every digest is right, the archive is not.
+fn damaged_archive() -> impl Strategy<Value = Vec<u8>> {
+    let whole = extended_archive();
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+    (changes, any::<prop::sample::Index>(), any::<bool>(), any::<bool>()).prop_map(
+        move |(changes, end, cut, sums)| {
+            let mut bytes = whole.clone();
+            for (at, byte) in changes {
+                // Names, types and numbers are in the first bytes of a block.
+                let at = at.index(bytes.len() / 512 * 160);
+                bytes[at / 160 * 512 + at % 160] = byte;
+            }
+            if sums {
+                right_sums(&mut bytes);
+            }
+            if cut {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            bytes
+        },
+    )
+}
+
+/// Gives every header the checksum that it should have.
+fn right_sums(archive: &mut [u8]) {
+    for block in archive.chunks_mut(512).filter(|block| block[257..262] == *b"ustar") {
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn damaged_archives_are_errors_or_images_and_never_more(archive in damaged_archive()) {
+        let (_keep, root) = folder();
+        let mut wanted = request(LayerFormat::EStargz);
+        wanted.base = Made::new(&root, &archive).base();
+        match write_image(&wanted, &root.join("image"), &NoProgress) {
+            Ok(_) => {
+                let (layer, blob) = Written::read(&root.join("image")).layers().remove(0);
+                crate::verify::layer(&layer, &blob);
+            }
+            Err(error) => {
+                prop_assert_eq!(error.class(), ErrorClass::Input, "{}", error);
+                prop_assert!(!root.join("image").exists());
+            }
+        }
+    }
 }
