@@ -11,6 +11,7 @@
 mod archive;
 mod bytecode;
 mod distribution;
+mod http_entry;
 mod limits;
 mod modules;
 mod tree;
@@ -22,6 +23,7 @@ pub use bytecode::{
     BytecodeFault, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, verify_bytecode,
 };
 pub use distribution::{Distribution, normalise_name};
+pub use http_entry::HTTP_ENTRY_SOURCE;
 pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, check_limits};
 pub use modules::ModuleFile;
 pub use tree::{FileEntry, FileKind, PackageTree};
