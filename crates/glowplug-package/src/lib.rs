@@ -12,6 +12,7 @@ mod archive;
 mod bytecode;
 mod deflate;
 mod distribution;
+mod http_entry;
 mod limits;
 mod modules;
 mod survey;
@@ -25,6 +26,7 @@ pub use bytecode::{
 };
 pub use deflate::Effort;
 pub use distribution::{Distribution, normalise_name, source_of_bytecode};
+pub use http_entry::HTTP_ENTRY_SOURCE;
 pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, Weight, check_limits, weigh};
 pub use modules::ModuleFile;
 pub use tree::{FileEntry, FileKind, PackageTree};

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
 mod clients;
+mod http_entry;
 mod lasting;
 mod support;

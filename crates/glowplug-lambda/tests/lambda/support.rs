@@ -90,10 +90,15 @@ impl Running {
 impl Running {
     /// Adds a function that is a folder with `app.py`; the digest stands for what it holds.
     pub(crate) fn add(&self, name: &str, folder: &Utf8Path, digest: &str) {
+        self.add_for(python().version, name, folder, digest);
+    }
+
+    /// The same for another version of Python.
+    pub(crate) fn add_for(&self, version: PythonVersion, name: &str, folder: &Utf8Path, digest: &str) {
         self.service.add(LocalFunction {
             name: name.to_owned(),
             handler: "app.handler".to_owned(),
-            python: python().version,
+            python: version,
             architecture: glowplug_core::Architecture::host().unwrap(),
             memory_mb: 128,
             timeout_s: 3,
