@@ -16,7 +16,10 @@ mod verdict;
 pub use cache::Cache;
 pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
 pub use error::{Error, ErrorClass, Result};
-pub use names::{OUTPUT_MARKER, SCHEMA_PLAN, SCHEMA_REPORT, SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT};
+pub use names::{
+    LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_LAYERS, SCHEMA_PLAN, SCHEMA_REPORT, SCHEMA_TRACE,
+    SUPPORT_MODULE, TASK_ROOT,
+};
 pub use progress::{NoProgress, Progress};
 pub use python::{Architecture, PythonVersion};
 pub use stat::Stat;

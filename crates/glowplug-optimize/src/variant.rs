@@ -80,7 +80,7 @@ pub(crate) fn unzipped_bytes(entries: &[ArchiveEntry]) -> Result<u64> {
     entries.iter().map(size).sum()
 }
 
-fn bytecode_entry(subject: &Subject, source: &Utf8Path, bytecode: Utf8PathBuf) -> ArchiveEntry {
+pub(crate) fn bytecode_entry(subject: &Subject, source: &Utf8Path, bytecode: Utf8PathBuf) -> ArchiveEntry {
     ArchiveEntry {
         path: bytecode_path(source, subject.ground.function.python),
         source: Contents::File(bytecode),
@@ -89,7 +89,7 @@ fn bytecode_entry(subject: &Subject, source: &Utf8Path, bytecode: Utf8PathBuf) -
 }
 
 /// Bytecode that the tree came with gives way to ours.
-fn replaced_by_ours(path: &Utf8Path, subject: &Subject) -> bool {
+pub(crate) fn replaced_by_ours(path: &Utf8Path, subject: &Subject) -> bool {
     let tag = subject.ground.function.python.cache_tag();
     path.extension() == Some("pyc") && path.file_stem().is_some_and(|stem| stem.ends_with(&tag))
 }
