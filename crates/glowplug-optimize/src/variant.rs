@@ -100,7 +100,7 @@ pub(crate) fn support_path(subject: &Subject) -> Utf8PathBuf {
 }
 
 /// The private module and its bytecode.
-fn support_entries(subject: &Subject) -> Result<[ArchiveEntry; 2]> {
+pub(crate) fn support_entries(subject: &Subject) -> Result<[ArchiveEntry; 2]> {
     let path = support_path(subject);
     let source = subject.ground.work().join(&path);
     fs::write(&source, glowplug_lazy::SUPPORT_SOURCE)?;

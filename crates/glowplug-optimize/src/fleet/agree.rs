@@ -38,8 +38,20 @@ pub(crate) struct Agreed {
     pub(crate) undone: Pinned,
 }
 
+/// What all agree upon.
+#[derive(Debug, Default)]
+pub(crate) struct Agreement {
+    /// By function.
+    pub(crate) functions: Vec<Agreed>,
+    /// By layer: the edits of its files.
+    pub(crate) edits: Vec<Edits>,
+}
+
+/// Path → what is changed in the source.
+pub(crate) type Edits = BTreeMap<Utf8PathBuf, FileEdits>;
+
 /// Takes back, function by function, what not all agree upon.
-pub(crate) fn agree(members: &[Member], layers: &[Chosen]) -> Vec<Agreed> {
+pub(crate) fn agree(members: &[Member], layers: &[Chosen]) -> Agreement {
     let mut agreed: Vec<Agreed> = members
         .iter()
         .map(|member| Agreed { recipe: member.recipe.clone(), undone: Pinned::new() })
@@ -47,8 +59,8 @@ pub(crate) fn agree(members: &[Member], layers: &[Chosen]) -> Vec<Agreed> {
     for layer in layers {
         agree_on_files(members, layer, &mut agreed);
     }
-    agree_on_edits(members, layers, &mut agreed);
-    agreed
+    let edits = agree_on_edits(members, layers, &mut agreed);
+    Agreement { functions: agreed, edits }
 }
 
 /// What all who have a distribution leave out of it, or strip alike.
@@ -105,11 +117,10 @@ fn agree_on_files(members: &[Member], layer: &Chosen, agreed: &mut [Agreed]) {
     }
 }
 
-/// Deferred imports. Edits of one file can follow from imports of another, so that whole edits are compared; each round
-/// takes something back, until all agree.
-fn agree_on_edits(members: &[Member], layers: &[Chosen], agreed: &mut [Agreed]) {
+/// Deferred imports: those stay that all defer, with the same edit. Each round takes something back, until all agree.
+fn agree_on_edits(members: &[Member], layers: &[Chosen], agreed: &mut [Agreed]) -> Vec<Edits> {
     loop {
-        let edits: Vec<BTreeMap<Utf8PathBuf, FileEdits>> = members
+        let edits: Vec<Edits> = members
             .iter()
             .zip(agreed.iter())
             .map(|(member, agreed)| {
@@ -117,25 +128,30 @@ fn agree_on_edits(members: &[Member], layers: &[Chosen], agreed: &mut [Agreed]) 
             })
             .collect();
         let mut undo: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-        for layer in layers {
+        let mut all = vec![Edits::new(); layers.len()];
+        for (layer, merged) in layers.iter().zip(&mut all) {
             for named in &layer.members {
                 let users = layer.users.iter().copied().filter(|at| members[*at].has.contains_key(named));
                 let users: Vec<usize> = users.collect();
                 let Some(first) = users.first().copied() else { continue };
                 for path in paths(&members[first], named) {
-                    if users.iter().any(|at| edits[*at].get(path) != edits[first].get(path)) {
-                        let disputed = Disputed { members, agreed, users: &users, path };
-                        for at in &users {
-                            let ids = disputed.undo(*at, edits[*at].contains_key(path));
-                            undo.entry(*at).or_default().extend(ids);
-                        }
+                    let theirs: Vec<Option<&FileEdits>> =
+                        users.iter().map(|at| edits[*at].get(path)).collect();
+                    let supports = users.iter().map(|at| &members[*at].subject.support);
+                    if let Some(one) = merge(&theirs, &supports.collect::<BTreeSet<_>>()) {
+                        merged.extend(one.map(|one| (path.to_owned(), one)));
+                        continue;
+                    }
+                    let disputed = Disputed { members, agreed, users: &users, path };
+                    for at in &users {
+                        undo.entry(*at).or_default().extend(disputed.undo(*at));
                     }
                 }
             }
         }
         undo.retain(|_, ids| !ids.is_empty());
         if undo.is_empty() {
-            return;
+            return all;
         }
         for (at, ids) in undo {
             let Agreed { recipe, undone } = &mut agreed[at];
@@ -147,6 +163,32 @@ fn agree_on_edits(members: &[Member], layers: &[Chosen], agreed: &mut [Agreed]) 
     }
 }
 
+/// One edit for all, or no edit; `None` where theirs are not the same. What a file offers because somebody may rely on
+/// an import that another file defers is no decision about it: it offers what any of them needs, and loads none of it.
+fn merge(theirs: &[Option<&FileEdits>], supports: &BTreeSet<&String>) -> Option<Option<FileEdits>> {
+    let Some(some) = theirs.iter().flatten().next() else { return Some(None) };
+    let bare =
+        |edits: &FileEdits| FileEdits { submodules: Vec::new(), borrowed: Vec::new(), ..edits.clone() };
+    let (mut merged, same) = (bare(some), bare(some));
+    let decides = |edits: &FileEdits| {
+        !edits.names.is_empty() || !edits.weakened.is_empty() || !edits.signatures.is_empty()
+    };
+    let agrees = |edits: &Option<&FileEdits>| match edits {
+        Some(edits) => bare(edits) == same,
+        None => !decides(&same),
+    };
+    if supports.len() != 1 || !theirs.iter().all(agrees) {
+        return None;
+    }
+    let submodules: BTreeSet<String> =
+        theirs.iter().flatten().flat_map(|edits| edits.submodules.iter().cloned()).collect();
+    let borrowed: BTreeSet<(String, String)> =
+        theirs.iter().flatten().flat_map(|edits| edits.borrowed.iter().cloned()).collect();
+    merged.submodules = submodules.into_iter().collect();
+    merged.borrowed = borrowed.into_iter().collect();
+    Some(Some(merged))
+}
+
 /// A file whose edits are not the same for all.
 struct Disputed<'a> {
     members: &'a [Member<'a>],
@@ -156,8 +198,8 @@ struct Disputed<'a> {
 }
 
 impl Disputed<'_> {
-    /// What one function takes back; `edited` says whether it edits the file.
-    fn undo(&self, at: usize, edited: bool) -> BTreeSet<String> {
+    /// What one function takes back.
+    fn undo(&self, at: usize) -> BTreeSet<String> {
         let inside = self.inside(at);
         let common = self
             .users
@@ -165,38 +207,65 @@ impl Disputed<'_> {
             .map(|user| self.inside(*user))
             .reduce(|one, other| one.intersection(&other).cloned().collect())
             .unwrap_or_default();
-        let alone: BTreeSet<String> = inside.difference(&common).cloned().collect();
-        let somebody = self.users.iter().any(|user| self.inside(*user) != common);
-        if somebody {
-            return alone;
+        if self.users.iter().any(|user| self.inside(*user) != common) {
+            return inside.difference(&common).cloned().collect();
         }
         if !common.is_empty() {
-            // The same imports, and yet other edits: what else is deferred decides.
+            // The same imports, and yet other edits: what else the tree holds decides.
             return common;
         }
-        if edited { self.around(at) } else { BTreeSet::new() }
+        // Nothing in the file is deferred, and it is edited all the same: nothing is.
+        self.agreed[at].recipe.lazy.clone()
     }
 
     /// Ids of deferred imports in the file.
     fn inside(&self, at: usize) -> BTreeSet<String> {
-        self.ids(at, |candidate| candidate.path == self.path)
-    }
-
-    /// Ids of deferred imports of the file's package and what is below it; all, where there are none.
-    fn around(&self, at: usize) -> BTreeSet<String> {
-        let parent = self.path.parent().unwrap_or(Utf8Path::new(""));
-        let package = parent.as_str().replace('/', ".");
-        let within = |module: &String| {
-            module.strip_prefix(&package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        let found = self.ids(at, |candidate| candidate.targets.iter().any(within));
-        if found.is_empty() { self.agreed[at].recipe.lazy.clone() } else { found }
-    }
-
-    fn ids(&self, at: usize, which: impl Fn(&glowplug_lazy::Candidate) -> bool) -> BTreeSet<String> {
         let lazy = &self.agreed[at].recipe.lazy;
         let candidates = self.members[at].subject.candidates.deferrable();
-        let chosen = candidates.filter(|candidate| lazy.contains(&candidate.id) && which(candidate));
+        let chosen = candidates.filter(|c| c.path == self.path && lazy.contains(&c.id));
         chosen.map(|candidate| candidate.id.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edits(support: &str, signatures: &[u32], submodules: &[&str]) -> FileEdits {
+        FileEdits {
+            support: support.into(),
+            names: Vec::new(),
+            submodules: submodules.iter().map(|name| (*name).to_owned()).collect(),
+            weakened: Vec::new(),
+            listings: Vec::new(),
+            listed_globals: Vec::new(),
+            signatures: signatures.iter().map(|line| (*line, 0)).collect(),
+            borrowed: Vec::new(),
+        }
+    }
+
+    fn merged(theirs: &[Option<FileEdits>], supports: &[&str]) -> Option<Option<FileEdits>> {
+        let supports: Vec<String> = supports.iter().map(|name| (*name).to_owned()).collect();
+        merge(&theirs.iter().map(Option::as_ref).collect::<Vec<_>>(), &supports.iter().collect())
+    }
+
+    #[test]
+    fn the_same_edit_stays_and_offers_what_any_needs() {
+        let (one, other) = (edits("s", &[1], &["a", "c"]), edits("s", &[1], &["b", "a"]));
+        assert_eq!(merged(&[Some(one), Some(other)], &["s"]), Some(Some(edits("s", &[1], &["a", "b", "c"]))));
+        assert_eq!(merged(&[None, None], &["s"]), Some(None));
+    }
+
+    #[test]
+    fn a_decision_of_one_alone_does_not() {
+        assert_eq!(merged(&[Some(edits("s", &[1], &[])), None], &["s"]), None);
+        assert_eq!(merged(&[Some(edits("s", &[1], &[])), Some(edits("s", &[2], &[]))], &["s"]), None);
+        let offered = edits("s", &[], &["a"]);
+        assert_eq!(merged(&[None, Some(offered.clone())], &["s"]), Some(Some(offered)));
+    }
+
+    #[test]
+    fn another_support_module_is_another_edit() {
+        assert_eq!(merged(&[None, Some(edits("s", &[], &["a"]))], &["s", "s_2"]), None);
     }
 }

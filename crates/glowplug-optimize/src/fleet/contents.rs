@@ -6,8 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, LAYER_ROOT, Progress, Result};
 use glowplug_package::{ArchiveEntry, CompileJob, CompileResult, Contents, bytecode_path};
 
+use crate::fleet::agree::Edits;
 use crate::fleet::member::{Member, is_record};
-use crate::variant::{Recipe, entries};
+use crate::variant::{Recipe, entries, support_entries};
 
 /// Where modules are in a layer's zip.
 pub(crate) const PLACE: &str = "python";
@@ -19,11 +20,12 @@ pub(crate) const PLACE: &str = "python";
 pub(crate) fn layer(
     member: &Member,
     recipe: &Recipe,
+    edits: &Edits,
     distributions: &BTreeSet<usize>,
     progress: &dyn Progress,
 ) -> Result<Vec<ArchiveEntry>> {
     let mut all = files(member, distributions, &recipe.dropped, &recipe.stripped)?;
-    all.extend(bytecode(member, recipe, distributions, progress)?);
+    all.extend(bytecode(member, recipe, edits, distributions, progress)?);
     for entry in &mut all {
         entry.path = Utf8Path::new(PLACE).join(&entry.path);
     }
@@ -70,11 +72,11 @@ pub(crate) fn sources(
 fn bytecode(
     member: &Member,
     recipe: &Recipe,
+    edits: &Edits,
     distributions: &BTreeSet<usize>,
     progress: &dyn Progress,
 ) -> Result<Vec<ArchiveEntry>> {
     let subject = &member.subject;
-    let edits = subject.candidates.edits(&recipe.lazy, &subject.support);
     let sources = sources(member, &recipe.dropped, distributions);
     let jobs = sources.iter().map(|path| {
         let edits = edits.get(path).map(serde_json::to_value).transpose();
@@ -103,11 +105,13 @@ fn bytecode(
         .collect()
 }
 
-/// The entries of a member's zip without these distributions.
+/// The entries of a member's zip without these distributions. Where those are `edited`, the zip has the module that
+/// their edits ask for.
 pub(crate) fn rest(
     member: &Member,
     recipe: &Recipe,
     distributions: &BTreeSet<usize>,
+    edited: bool,
 ) -> Result<Vec<ArchiveEntry>> {
     let package = &member.subject.ground.package;
     let mut elsewhere: BTreeSet<Utf8PathBuf> = BTreeSet::new();
@@ -121,5 +125,9 @@ pub(crate) fn rest(
     }
     let mut all = entries(&member.subject, recipe)?;
     all.retain(|entry| !elsewhere.contains(&entry.path));
+    if edited && recipe.lazy.is_empty() {
+        all.extend(support_entries(&member.subject)?);
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+    }
     Ok(all)
 }

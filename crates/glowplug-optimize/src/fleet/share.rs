@@ -13,7 +13,7 @@ use glowplug_package::{ArchiveEntry, ZipSummary, check_limits, verify_bytecode, 
 use glowplug_report::{Artifact, ArtifactKind, AttachedLayer, LayersReport, Report};
 
 use crate::build::{move_file, write_report};
-use crate::fleet::agree::{Agreed, Chosen, Common, agree};
+use crate::fleet::agree::{Agreed, Agreement, Chosen, Common, agree};
 use crate::fleet::contents;
 use crate::fleet::document::{Shipped, document};
 use crate::fleet::member::{Member, Named};
@@ -41,6 +41,8 @@ pub(crate) struct Made {
     pub(crate) summary: ZipSummary,
     /// What `/opt` shows of it.
     folder: Utf8PathBuf,
+    /// Whether imports are deferred in it.
+    edited: bool,
 }
 
 /// A function that was proved with its layers.
@@ -67,7 +69,7 @@ impl Sharing<'_> {
             .iter()
             .map(|member| {
                 let shared = member.has.values().copied().collect();
-                zip_size(&contents::rest(member, &member.recipe, &shared)?, self.progress)
+                zip_size(&contents::rest(member, &member.recipe, &shared, false)?, self.progress)
             })
             .collect::<Result<Vec<_>>>()?;
         let mut provers: Vec<Option<Prover>> = members.iter().map(|_| None).collect();
@@ -82,8 +84,9 @@ impl Sharing<'_> {
             let fleet = self.fleet(&members, &known, &own, &refused);
             let plan = optimise(&fleet, &options)?;
             let layers = chosen(&members, &known, &plan);
-            let agreed = agree(&members, &layers);
-            let made = self.make(&members, &agreed, &layers, refused.len())?;
+            let agreement = agree(&members, &layers);
+            let agreed = &agreement.functions;
+            let made = self.make(&members, &agreement, &layers, refused.len())?;
             let mut proved = Vec::new();
             let mut differs = None;
             for (at, member) in members.iter().enumerate() {
@@ -105,7 +108,7 @@ impl Sharing<'_> {
                 continue;
             }
             for one in proved {
-                self.finish(&members, &agreed, &made, one, reports, folder)?;
+                self.finish(&members, agreed, &made, one, reports, folder)?;
             }
             if !made.is_empty() {
                 fs::create_dir(folder.join(LAYERS))?;
@@ -218,12 +221,12 @@ impl Sharing<'_> {
     fn make(
         &self,
         members: &[Member],
-        agreed: &[Agreed],
+        agreement: &Agreement,
         layers: &[Chosen],
         round: usize,
     ) -> Result<Vec<Made>> {
         let mut made = Vec::with_capacity(layers.len());
-        for chosen in layers {
+        for (chosen, edits) in layers.iter().zip(&agreement.edits) {
             let Some(first) = chosen.users.first().copied() else { continue };
             // With what a function does not need but gets, no single one of them may have all.
             let mut entries: Vec<ArchiveEntry> = Vec::new();
@@ -233,8 +236,8 @@ impl Sharing<'_> {
                 let has = &members[at].has;
                 let part: BTreeSet<usize> = left.iter().filter_map(|named| has.get(named).copied()).collect();
                 left.retain(|named| !has.contains_key(named));
-                let recipe = &agreed[at].recipe;
-                entries.extend(contents::layer(&members[at], recipe, &part, self.progress)?);
+                let recipe = &agreement.functions[at].recipe;
+                entries.extend(contents::layer(&members[at], recipe, edits, &part, self.progress)?);
                 sources.extend(contents::sources(&members[at], &recipe.dropped, &part));
             }
             let member = &members[first];
@@ -246,7 +249,7 @@ impl Sharing<'_> {
             let folder = fill(&member.subject, entries, &format!("layer-{round}-{}", chosen.name))?;
             let place = folder.join(contents::PLACE);
             checked(member, &place, LAYER_ROOT, &sources)?;
-            made.push(Made { chosen: chosen.clone(), zip, summary, folder });
+            made.push(Made { chosen: chosen.clone(), zip, summary, folder, edited: !edits.is_empty() });
         }
         Ok(made)
     }
@@ -263,7 +266,8 @@ impl Sharing<'_> {
         let ground = &member.subject.ground;
         let attached: Vec<&Made> = made.iter().filter(|layer| layer.chosen.users.contains(&at)).collect();
         let elsewhere: BTreeSet<usize> = attached.iter().flat_map(|layer| layer.chosen.of(member)).collect();
-        let entries = contents::rest(member, &agreed.recipe, &elsewhere)?;
+        let edited = attached.iter().any(|layer| layer.edited);
+        let entries = contents::rest(member, &agreed.recipe, &elsewhere, edited)?;
         let zip = ground.work().join(format!("{}.zip", ground.function.name));
         let summary = write_zip(&entries, &zip, self.progress)?;
         let layered: u64 = attached.iter().map(|layer| layer.summary.unzipped_bytes).sum();
@@ -279,7 +283,7 @@ impl Sharing<'_> {
         let others: BTreeSet<usize> =
             (0..ground.package.distributions.len()).filter(|index| !elsewhere.contains(index)).collect();
         let mut sources = contents::sources(member, &agreed.recipe.dropped, &others);
-        sources.extend(own_sources(member, agreed));
+        sources.extend(own_sources(member, agreed, edited));
         checked(member, &tree, TASK_ROOT, &sources)?;
         if !self.options.verify || !ground.runs_here() {
             return Ok(Ok(Proved { at, tree, zip, summary, verdict: None }));
@@ -378,7 +382,7 @@ impl Sharing<'_> {
 }
 
 /// Sources of the function's own, and the support module, as far as they have bytecode.
-fn own_sources(member: &Member, agreed: &Agreed) -> Vec<Utf8PathBuf> {
+fn own_sources(member: &Member, agreed: &Agreed, edited: bool) -> Vec<Utf8PathBuf> {
     let subject = &member.subject;
     let own = subject.ground.package.files.iter().filter(|file| file.distribution.is_none());
     let mut sources: Vec<Utf8PathBuf> = own
@@ -386,7 +390,7 @@ fn own_sources(member: &Member, agreed: &Agreed) -> Vec<Utf8PathBuf> {
         .filter(|path| subject.plain.contains_key(*path) && !agreed.recipe.dropped.contains(*path))
         .cloned()
         .collect();
-    if !agreed.recipe.lazy.is_empty() {
+    if edited || !agreed.recipe.lazy.is_empty() {
         sources.push(support_path(subject));
     }
     sources
