@@ -5,7 +5,7 @@ use glowplug_core::{
 };
 use glowplug_report::{
     Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction, Style, View, render,
-    render_explanation,
+    render_explanation, render_fleet,
 };
 use indexmap::IndexMap;
 use insta::assert_snapshot;

@@ -18,6 +18,7 @@ use crate::folders::materialise;
 use crate::mask::parse_ignores;
 use crate::options::{BuildOptions, PlanSource};
 use crate::plan::{Draft, draft};
+use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::variant::{Recipe, replaced_by_ours};
 
@@ -85,7 +86,10 @@ impl<'a> Member<'a> {
         };
         member.find_distributions()?;
         member.find_tangles()?;
-        member.find_hot()?;
+        member.hot = member.subject.ground.guarded(progress, || {
+            let _setup = Setup::start(function, progress)?;
+            member.find_hot()
+        })?;
         Ok(member)
     }
 
@@ -195,10 +199,10 @@ impl<'a> Member<'a> {
     }
 
     /// Which distributions some event's first response needs, as its own build has it.
-    fn find_hot(&mut self) -> Result<()> {
+    fn find_hot(&self) -> Result<BTreeSet<usize>> {
         let ground = &self.subject.ground;
         if !ground.runs_here() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let after = materialise(&self.subject, &self.recipe, "after")?;
         let mut hot = BTreeSet::new();
@@ -209,8 +213,7 @@ impl<'a> Member<'a> {
                 hot.extend(file.and_then(|file| file.distribution));
             }
         }
-        self.hot = hot;
-        Ok(())
+        Ok(hot)
     }
 }
 
