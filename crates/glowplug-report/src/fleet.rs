@@ -113,8 +113,7 @@ fn compared(report: &LayersReport, view: &View) -> String {
     } else {
         format!("another choice could be at most {:.1} % smaller", report.objective.gap * 100.0)
     };
-    let note = format!(
-        "stored once, downloaded by one cold start of each function, republished when one dependency moves; {proof}"
-    );
+    let note =
+        format!("stored once, downloaded by cold starts, republished when one dependency moves; {proof}");
     format!("{}{}\n", grid.render(view.width), Style::paint(view.style.dim, &wrap(&note, view.width, 0)))
 }

@@ -138,7 +138,7 @@ fn agree_on_edits(members: &[Member], layers: &[Chosen], agreed: &mut [Agreed]) 
                     let theirs: Vec<Option<&FileEdits>> =
                         users.iter().map(|at| edits[*at].get(path)).collect();
                     let supports = users.iter().map(|at| &members[*at].subject.support);
-                    if let Some(one) = merge(&theirs, &supports.collect::<BTreeSet<_>>()) {
+                    if let Ok(one) = merge(&theirs, &supports.collect::<BTreeSet<_>>()) {
                         merged.extend(one.map(|one| (path.to_owned(), one)));
                         continue;
                     }
@@ -163,22 +163,26 @@ fn agree_on_edits(members: &[Member], layers: &[Chosen], agreed: &mut [Agreed]) 
     }
 }
 
-/// One edit for all, or no edit; `None` where theirs are not the same. What a file offers because somebody may rely on
+/// Functions do not edit a file alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Differ;
+
+/// One edit for all, or no edit. What a file offers because somebody may rely on
 /// an import that another file defers is no decision about it: it offers what any of them needs, and loads none of it.
-fn merge(theirs: &[Option<&FileEdits>], supports: &BTreeSet<&String>) -> Option<Option<FileEdits>> {
-    let Some(some) = theirs.iter().flatten().next() else { return Some(None) };
+fn merge(theirs: &[Option<&FileEdits>], supports: &BTreeSet<&String>) -> Result<Option<FileEdits>, Differ> {
+    let Some(some) = theirs.iter().flatten().next() else { return Ok(None) };
     let bare =
         |edits: &FileEdits| FileEdits { submodules: Vec::new(), borrowed: Vec::new(), ..edits.clone() };
     let (mut merged, same) = (bare(some), bare(some));
     let decides = |edits: &FileEdits| {
         !edits.names.is_empty() || !edits.weakened.is_empty() || !edits.signatures.is_empty()
     };
-    let agrees = |edits: &Option<&FileEdits>| match edits {
+    let agrees = |edits: Option<&FileEdits>| match edits {
         Some(edits) => bare(edits) == same,
         None => !decides(&same),
     };
-    if supports.len() != 1 || !theirs.iter().all(agrees) {
-        return None;
+    if supports.len() != 1 || !theirs.iter().copied().all(agrees) {
+        return Err(Differ);
     }
     let submodules: BTreeSet<String> =
         theirs.iter().flatten().flat_map(|edits| edits.submodules.iter().cloned()).collect();
@@ -186,7 +190,7 @@ fn merge(theirs: &[Option<&FileEdits>], supports: &BTreeSet<&String>) -> Option<
         theirs.iter().flatten().flat_map(|edits| edits.borrowed.iter().cloned()).collect();
     merged.submodules = submodules.into_iter().collect();
     merged.borrowed = borrowed.into_iter().collect();
-    Some(Some(merged))
+    Ok(Some(merged))
 }
 
 /// A file whose edits are not the same for all.
@@ -244,7 +248,7 @@ mod tests {
         }
     }
 
-    fn merged(theirs: &[Option<FileEdits>], supports: &[&str]) -> Option<Option<FileEdits>> {
+    fn merged(theirs: &[Option<FileEdits>], supports: &[&str]) -> Result<Option<FileEdits>, Differ> {
         let supports: Vec<String> = supports.iter().map(|name| (*name).to_owned()).collect();
         merge(&theirs.iter().map(Option::as_ref).collect::<Vec<_>>(), &supports.iter().collect())
     }
@@ -252,20 +256,20 @@ mod tests {
     #[test]
     fn the_same_edit_stays_and_offers_what_any_needs() {
         let (one, other) = (edits("s", &[1], &["a", "c"]), edits("s", &[1], &["b", "a"]));
-        assert_eq!(merged(&[Some(one), Some(other)], &["s"]), Some(Some(edits("s", &[1], &["a", "b", "c"]))));
-        assert_eq!(merged(&[None, None], &["s"]), Some(None));
+        assert_eq!(merged(&[Some(one), Some(other)], &["s"]), Ok(Some(edits("s", &[1], &["a", "b", "c"]))));
+        assert_eq!(merged(&[None, None], &["s"]), Ok(None));
     }
 
     #[test]
     fn a_decision_of_one_alone_does_not() {
-        assert_eq!(merged(&[Some(edits("s", &[1], &[])), None], &["s"]), None);
-        assert_eq!(merged(&[Some(edits("s", &[1], &[])), Some(edits("s", &[2], &[]))], &["s"]), None);
+        assert_eq!(merged(&[Some(edits("s", &[1], &[])), None], &["s"]), Err(Differ));
+        assert_eq!(merged(&[Some(edits("s", &[1], &[])), Some(edits("s", &[2], &[]))], &["s"]), Err(Differ));
         let offered = edits("s", &[], &["a"]);
-        assert_eq!(merged(&[None, Some(offered.clone())], &["s"]), Some(Some(offered)));
+        assert_eq!(merged(&[None, Some(offered.clone())], &["s"]), Ok(Some(offered)));
     }
 
     #[test]
     fn another_support_module_is_another_edit() {
-        assert_eq!(merged(&[None, Some(edits("s", &[], &["a"]))], &["s", "s_2"]), None);
+        assert_eq!(merged(&[None, Some(edits("s", &[], &["a"]))], &["s", "s_2"]), Err(Differ));
     }
 }

@@ -147,7 +147,9 @@ impl<'a> Member<'a> {
             .collect::<Result<_>>()?;
         let mut hasher = Sha256::new();
         hasher.update(format!("{} {}\n", function.python, function.architecture));
-        parts.iter().for_each(|part| hasher.update(part));
+        for part in &parts {
+            hasher.update(part);
+        }
         Ok(format_hex(&hasher.finalize()))
     }
 

@@ -10,6 +10,7 @@
 //! layers differs ships without any, and the others are planned anew; the output folder is replaced in one step.
 
 mod agree;
+mod census;
 mod contents;
 mod document;
 mod member;

@@ -6,24 +6,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Cache, DecisionKind, Error, LAYER_ROOT, Progress, Result, TASK_ROOT, Verdict};
 use glowplug_function::Function;
-use glowplug_layers::{
-    Distribution, Fleet, Function as Need, LAYERS_PER_FUNCTION, Options, Part, Plan, optimise, tangles,
-};
-use glowplug_package::{ArchiveEntry, ZipSummary, check_limits, verify_bytecode, write_zip, zip_size};
+use glowplug_layers::{Options, optimise};
+use glowplug_package::{ArchiveEntry, ZipSummary, check_limits, verify_bytecode, write_zip};
 use glowplug_report::{Artifact, ArtifactKind, AttachedLayer, LayersReport, Report};
 
 use crate::build::{move_file, write_report};
-use crate::fleet::agree::{Agreed, Agreement, Chosen, Common, agree};
+use crate::fleet::agree::{Agreed, Agreement, Chosen, agree};
+use crate::fleet::census::chosen;
 use crate::fleet::contents;
 use crate::fleet::document::{Shipped, document};
-use crate::fleet::member::{Member, Named};
+use crate::fleet::member::Member;
 use crate::fleet::{FleetSettings, LAYERS, plan_of};
 use crate::folders::fill;
 use crate::options::BuildOptions;
 use crate::prover::Prover;
 use crate::results::{Sizes, figures};
 use crate::setup::Setup;
-use crate::variant::{bytecode_entry, support_path};
+use crate::variant::support_path;
 
 /// Everything that sharing needs beside the functions.
 pub(crate) struct Sharing<'s> {
@@ -65,13 +64,7 @@ impl Sharing<'_> {
         let members: Vec<Member> =
             functions.iter().map(|function| self.member(function, folder)).collect::<Result<_>>()?;
         let known = self.distributions(&members)?;
-        let own = members
-            .iter()
-            .map(|member| {
-                let shared = member.has.values().copied().collect();
-                zip_size(&contents::rest(member, &member.recipe, &shared, false)?, self.progress)
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let own = self.own(&members)?;
         let mut provers: Vec<Option<Prover>> = members.iter().map(|_| None).collect();
         let mut refused: BTreeMap<usize, String> = BTreeMap::new();
         let options = Options {
@@ -87,26 +80,15 @@ impl Sharing<'_> {
             let agreement = agree(&members, &layers);
             let agreed = &agreement.functions;
             let made = self.make(&members, &agreement, &layers, refused.len())?;
-            let mut proved = Vec::new();
-            let mut differs = None;
-            for (at, member) in members.iter().enumerate() {
-                if !made.iter().any(|layer| layer.chosen.users.contains(&at)) {
+            let proved = match self.prove_all(&members, agreed, &made, &mut provers)? {
+                Ok(proved) => proved,
+                Err((at, why)) => {
+                    let name = &functions[at].name;
+                    self.progress.note(&format!("`{name}` keeps everything in its zip: {why}"));
+                    refused.insert(at, why);
                     continue;
                 }
-                match self.prove(member, at, &agreed[at], &made, &mut provers[at])? {
-                    Ok(one) => proved.push(one),
-                    Err(why) => {
-                        differs = Some((at, why));
-                        break;
-                    }
-                }
-            }
-            if let Some((at, why)) = differs {
-                let name = &functions[at].name;
-                self.progress.note(&format!("`{name}` keeps everything in its zip: {why}"));
-                refused.insert(at, why);
-                continue;
-            }
+            };
             for one in proved {
                 self.finish(&members, agreed, &made, one, reports, folder)?;
             }
@@ -130,6 +112,26 @@ impl Sharing<'_> {
         }
     }
 
+    /// Proves every function that attaches layers, or tells the first that differs, and how.
+    fn prove_all<'m>(
+        &'m self,
+        members: &'m [Member],
+        agreed: &[Agreed],
+        made: &[Made],
+        provers: &mut [Option<Prover<'m>>],
+    ) -> Result<std::result::Result<Vec<Proved>, (usize, String)>> {
+        let mut all = Vec::new();
+        for (at, member) in members.iter().enumerate() {
+            if made.iter().any(|layer| layer.chosen.users.contains(&at)) {
+                match self.prove(member, at, &agreed[at], made, &mut provers[at])? {
+                    Ok(proved) => all.push(proved),
+                    Err(why) => return Ok(Err((at, why))),
+                }
+            }
+        }
+        Ok(Ok(all))
+    }
+
     fn member<'f>(&self, function: &'f Function, folder: &Utf8Path) -> Result<Member<'f>> {
         self.progress.note(&format!("looking at what `{}` shares", function.name));
         Member::prepare(
@@ -141,79 +143,6 @@ impl Sharing<'_> {
             self.progress,
         )
         .map_err(|error| error.of_function(&function.name))
-    }
-
-    /// Every distribution of the fleet, with the sizes that it has where all who need it agree.
-    fn distributions(&self, members: &[Member]) -> Result<BTreeMap<Named, Distribution>> {
-        let mut users: BTreeMap<&Named, BTreeSet<usize>> = BTreeMap::new();
-        for (at, member) in members.iter().enumerate() {
-            member.has.keys().for_each(|named| {
-                users.entry(named).or_default().insert(at);
-            });
-        }
-        let mut known = BTreeMap::new();
-        for (named, users) in users {
-            let Some(member) = users.first().map(|at| &members[*at]) else { continue };
-            let common = Common::of(members, named, &users);
-            let held = member.has.get(named).copied().into_iter().collect();
-            let mut entries = contents::files(member, &held, &common.dropped, &common.stripped)?;
-            for path in contents::sources(member, &common.dropped, &held) {
-                if let Some(bytecode) = member.subject.plain.get(&path) {
-                    entries.push(bytecode_entry(&member.subject, &path, bytecode.clone()));
-                }
-            }
-            let size = zip_size(&entries, self.progress)?;
-            let hot = users
-                .iter()
-                .any(|at| members[*at].has.get(named).is_some_and(|index| members[*at].hot.contains(index)));
-            let distribution = Distribution {
-                name: named.name.clone(),
-                version: named.version.clone(),
-                digest: named.digest.clone(),
-                unzipped: size.unzipped_bytes,
-                compressed: size.bytes,
-                moves: self.settings.moves.get(&named.name).copied().unwrap_or(1.0),
-                hot,
-            };
-            known.insert(named.clone(), distribution);
-        }
-        Ok(known)
-    }
-
-    /// The fleet as the optimiser sees it. A function that was `refused` takes no part.
-    fn fleet(
-        &self,
-        members: &[Member],
-        known: &BTreeMap<Named, Distribution>,
-        own: &[ZipSummary],
-        refused: &BTreeMap<usize, String>,
-    ) -> Fleet {
-        let index: BTreeMap<&Named, usize> =
-            known.keys().enumerate().map(|(at, named)| (named, at)).collect();
-        let mut functions = Vec::with_capacity(members.len());
-        for (at, member) in members.iter().enumerate() {
-            let ground = &member.subject.ground;
-            let name = &ground.function.name;
-            let of = |distribution: &usize| {
-                let named = member.has.iter().find(|(_, has)| *has == distribution);
-                named.and_then(|(named, _)| index.get(named).copied())
-            };
-            let own_layers =
-                if refused.contains_key(&at) { LAYERS_PER_FUNCTION } else { ground.tree.layers.len() };
-            functions.push(Need {
-                name: name.clone(),
-                own_unzipped: own[at].unzipped_bytes + member.layers_unzipped,
-                own_compressed: own[at].bytes,
-                cold_starts: self.settings.cold_starts.get(name).copied().unwrap_or(1.0),
-                releases: self.settings.releases.get(name).copied().unwrap_or(0.0),
-                needs: member.has.values().filter_map(of).collect(),
-                stays: member.stays.iter().filter_map(of).collect(),
-                refuses: if self.settings.unneeded { refuses(members, at, &index) } else { BTreeSet::new() },
-                tangles: member.tangles.iter().map(|set| set.iter().filter_map(of).collect()).collect(),
-                own_layers,
-            });
-        }
-        Fleet { distributions: known.values().cloned().collect(), functions }
     }
 
     /// Makes the layers' zips, and the folders that replays see: new ones in each `round`, since the engine takes a
@@ -405,50 +334,6 @@ fn checked(member: &Member, root: &Utf8Path, seen: &str, sources: &[Utf8PathBuf]
             .cause(&fault.reason)
             .place(fault.path.as_str())),
     }
-}
-
-/// Distributions that would be tangled with something that the function has, or are for another interpreter.
-fn refuses(members: &[Member], at: usize, index: &BTreeMap<&Named, usize>) -> BTreeSet<usize> {
-    let own = members[at].subject.ground.package.files.iter().map(|file| file.path.clone());
-    let own = Part { files: own.collect() };
-    let others = index.iter().filter(|(named, _)| !members[at].has.contains_key(**named));
-    others
-        .filter(|(named, _)| {
-            let holder = members.iter().find_map(|member| Some((member, member.has.get(**named)?)));
-            holder.is_some_and(|(member, index)| {
-                let (one, other) = (member.subject.ground.function, members[at].subject.ground.function);
-                if (one.python, one.architecture) != (other.python, other.architecture) {
-                    return true;
-                }
-                let files = member.files_of(*index).map(|file| file.path.clone()).collect();
-                !tangles(&[own.clone(), Part { files }]).is_empty()
-            })
-        })
-        .map(|(_, index)| *index)
-        .collect()
-}
-
-/// The plan's layers, each with a name: that of its largest distribution.
-fn chosen(members: &[Member], known: &BTreeMap<Named, Distribution>, plan: &Plan) -> Vec<Chosen> {
-    let all: Vec<&Named> = known.keys().collect();
-    let mut taken = BTreeSet::new();
-    let mut layers = Vec::with_capacity(plan.layers.len());
-    for layer in &plan.layers {
-        let held: BTreeSet<Named> = layer.members.iter().map(|index| all[*index].clone()).collect();
-        let largest = held.iter().max_by_key(|named| (known[*named].compressed, &named.name));
-        let python = layer.users.first().map(|at| members[*at].subject.ground.function.python);
-        let several = members.iter().any(|member| Some(member.subject.ground.function.python) != python);
-        let mut base = format!("shared-{}", largest.map_or("", |named| named.name.as_str()));
-        if let Some(python) = python.filter(|_| several) {
-            base += &format!("-py{}", python.to_string().replace('.', ""));
-        }
-        let numbered = (2..).map(|number| format!("{base}-{number}"));
-        let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
-        let name = name.unwrap_or(base);
-        taken.insert(name.clone());
-        layers.push(Chosen { name, members: held, users: layer.users.clone() });
-    }
-    layers
 }
 
 fn write_document(report: &LayersReport, folder: &Utf8Path) -> Result<()> {
