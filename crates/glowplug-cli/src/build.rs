@@ -20,6 +20,9 @@ Examples:
   Ask why a module is, or is not, deferred:
     glowplug build --explain pandas
 
+  Build several functions, and the layers that they share, into a folder each:
+    glowplug build functions/orders functions/users --kind layers
+
   Keep the plan in the project, then build the same bytes from it everywhere, without profiling:
     glowplug build --update-lock
     glowplug build --locked";
@@ -28,9 +31,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BuildArgs {
-    /// The function: a source folder, a folder that already holds its dependencies, or a zip
+    /// The function: a source folder, a folder that already holds its dependencies, or a zip; several give a folder each
     #[arg(default_value = ".")]
-    pub path: Utf8PathBuf,
+    pub path: Vec<Utf8PathBuf>,
 
     /// Output folder; it is replaced only when the build succeeds, and only if glowplug made it
     #[arg(long, value_name = "DIR", default_value = "glowplug-out")]
@@ -39,6 +42,10 @@ pub struct BuildArgs {
     /// What to make; may be repeated
     #[arg(long, value_enum, default_values_t = [Kind::Zip])]
     pub kind: Vec<Kind>,
+
+    /// With `--kind layers`: a file that says how often dependencies move and functions start, and what a byte counts
+    #[arg(long, value_name = "FILE")]
+    pub fleet: Option<Utf8PathBuf>,
 
     /// How far imports are deferred to first use
     #[arg(long, value_enum, default_value_t = LazyLevel::Balanced, value_name = "LEVEL")]
@@ -110,6 +117,8 @@ pub struct BuildArgs {
 pub enum Kind {
     /// A deployment package
     Zip,
+    /// What several functions share, as layers, beside their packages
+    Layers,
 }
 
 /// How much evidence deferring an import asks for.

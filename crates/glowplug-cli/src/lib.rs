@@ -65,7 +65,7 @@ mod tests {
     fn defaults_are_the_contract() {
         let cli = Cli::try_parse_from(["glowplug", "build"]).unwrap();
         let Command::Build(args) = cli.command else { panic!("not a build") };
-        assert_eq!(args.path, ".");
+        assert_eq!(args.path, ["."]);
         assert_eq!(args.out, "glowplug-out");
         assert_eq!(args.kind, [Kind::Zip]);
         assert_eq!((args.lazy, args.trim), (LazyLevel::Balanced, TrimLevel::Safe));

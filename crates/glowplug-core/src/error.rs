@@ -98,6 +98,14 @@ impl Error {
         self
     }
 
+    /// Says which of several functions it is about.
+    pub fn of_function(mut self, name: &str) -> Self {
+        if self.0.class != ErrorClass::Interrupted {
+            self.0.message = format!("`{name}`: {}", self.0.message);
+        }
+        self
+    }
+
     /// Whose fault it is.
     pub fn class(&self) -> ErrorClass {
         self.0.class

@@ -6,8 +6,15 @@ pub const SCHEMA_TRACE: &str = "glowplug.trace/1";
 pub const SCHEMA_PLAN: &str = "glowplug.plan/1";
 /// Schema of `glowplug build --format json`.
 pub const SCHEMA_REPORT: &str = "glowplug.report/1";
+/// Schema of `layers.json` in the output folder of several functions.
+pub const SCHEMA_LAYERS: &str = "glowplug.layers/1";
+/// Schema of `glowplug build --format json` with several functions.
+pub const SCHEMA_FLEET: &str = "glowplug.fleet/1";
 /// Where Lambda mounts the function; the paths inside shipped bytecode start with it.
 pub const TASK_ROOT: &str = "/var/task";
+/// Where modules of layers lie, and the paths inside their bytecode start: "Packaging your layer content",
+/// <https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html>.
+pub const LAYER_ROOT: &str = "/opt/python";
 /// The private module that an artifact with lazy imports carries; the build checks the tree for the name.
 pub const SUPPORT_MODULE: &str = "_glowplug_lazy";
 /// File in every output folder of ours: such a folder may be replaced, and is never packaged.

@@ -52,6 +52,20 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built> {
     output::check(&options.out)?;
+    with_finished(function, requested_python, options, cache, progress, |finished| {
+        publish(function, options, finished, progress)
+    })
+}
+
+/// Does all of a build but write its output: `take` gets what is finished, as long as it is there.
+pub(crate) fn with_finished<T>(
+    function: &Function,
+    requested_python: Option<&str>,
+    options: &BuildOptions,
+    cache: &Cache,
+    progress: &dyn Progress,
+    take: impl FnOnce(Finished) -> Result<T>,
+) -> Result<T> {
     lock::check(function, &options.plan)?;
     let ignore = parse_ignores(&function.verify.ignore)?;
     let holdout = holdout::read(&options.holdout)?;
@@ -59,7 +73,7 @@ pub fn build(
     let memory = Memory::open(&ground, options, &holdout, cache);
     if let Some(finished) = memory.as_ref().and_then(|memory| memory.find(&ground, options)) {
         note_limits(&ground, &finished, progress)?;
-        return publish(function, options, finished, progress);
+        return take(finished);
     }
     let subject = Subject::of(ground, cache, progress)?;
     subject.ground.guarded(progress, || {
@@ -72,7 +86,7 @@ pub fn build(
         if let Err(error) = kept {
             progress.note(&format!("the next build will do all this again: {error}"));
         }
-        publish(function, options, finished, progress)
+        take(finished)
     })
 }
 
@@ -277,17 +291,9 @@ fn publish(
     finished: Finished,
     progress: &dyn Progress,
 ) -> Result<Built> {
-    let Finished { mut report, plan, zip, traces } = finished;
-    let name = format!("{}.zip", function.name);
-    for artifact in &mut report.artifacts {
-        artifact.path = options.out.join(&name).to_string();
-    }
+    let plan = finished.plan.clone();
     let output = Output::begin(&options.out)?;
-    move_file(&zip, &output.path().join(&name))?;
-    fs::write(output.path().join(lock::LOCK), &plan)?;
-    let json =
-        serde_json::to_string_pretty(&report).map_err(|e| Error::defect("a report has no JSON").cause(e))?;
-    fs::write(output.path().join("report.json"), json + "\n")?;
+    let built = fill(function, &options.out, finished, output.path())?;
     if progress.interrupted() {
         return Err(Error::interrupted());
     }
@@ -295,11 +301,36 @@ fn publish(
     if options.plan == PlanSource::Update {
         lock::update(function, &plan)?;
     }
+    Ok(built)
+}
+
+/// Puts all of it into `folder`, which will be `out`.
+pub(crate) fn fill(
+    function: &Function,
+    out: &Utf8Path,
+    finished: Finished,
+    folder: &Utf8Path,
+) -> Result<Built> {
+    let Finished { mut report, plan, zip, traces } = finished;
+    let name = format!("{}.zip", function.name);
+    for artifact in &mut report.artifacts {
+        artifact.path = out.join(&name).to_string();
+    }
+    move_file(&zip, &folder.join(&name))?;
+    fs::write(folder.join(lock::LOCK), &plan)?;
+    write_report(&report, folder)?;
     Ok(Built { report, traces })
 }
 
+/// Writes a report beside the artifact.
+pub(crate) fn write_report(report: &Report, folder: &Utf8Path) -> Result<()> {
+    let json =
+        serde_json::to_string_pretty(report).map_err(|e| Error::defect("a report has no JSON").cause(e))?;
+    Ok(fs::write(folder.join("report.json"), json + "\n")?)
+}
+
 /// Renames where both places are on one disk.
-fn move_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+pub(crate) fn move_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     if fs::rename(from, to).is_err() {
         fs::copy(from, to)?;
     }

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
 use glowplug_core::Result;
-use glowplug_package::Contents;
+use glowplug_package::{ArchiveEntry, Contents};
 
 use crate::subject::Subject;
 use crate::variant::{Recipe, entries};
@@ -34,10 +34,14 @@ impl Folders {
 /// environments see the tree read-only, and then a folder that an earlier recipe has filled only changes where the
 /// two differ; otherwise a function could write through them into the cache, or into the next tree.
 pub(crate) fn materialise(subject: &Subject, recipe: &Recipe, name: &str) -> Result<Utf8PathBuf> {
+    fill(subject, entries(subject, recipe)?, name)
+}
+
+/// The same with these entries.
+pub(crate) fn fill(subject: &Subject, entries: Vec<ArchiveEntry>, name: &str) -> Result<Utf8PathBuf> {
     let root = subject.ground.work().join(name);
     let links = subject.ground.engine.capabilities().mounts;
-    let wanted: Files =
-        entries(subject, recipe)?.into_iter().map(|entry| (entry.path, entry.source)).collect();
+    let wanted: Files = entries.into_iter().map(|entry| (entry.path, entry.source)).collect();
     let held = subject.folders.take(name).filter(|_| links).unwrap_or_default();
     if held.is_empty() && root.exists() {
         fs::remove_dir_all(&root)?;

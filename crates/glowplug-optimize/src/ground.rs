@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,6 +32,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) package: PackageTree,
     /// The function's events, or one empty event where it has none.
     pub(crate) events: Vec<Event>,
+    /// Trees of the function that are seen with shared layers → all layers of each, in their order.
+    attached: Mutex<BTreeMap<Utf8PathBuf, Vec<Utf8PathBuf>>>,
     workspace: Workspace,
 }
 
@@ -51,7 +54,7 @@ impl<'a> Ground<'a> {
         let tree = glowplug_function::assemble(function, &runtime, workspace.path(), cache, progress)?;
         let package = PackageTree::scan(&tree.root)?;
         let events = events_of(function);
-        Ok(Self { function, engine, runtime, tree, package, events, workspace })
+        Ok(Self { function, engine, runtime, tree, package, events, attached: Mutex::default(), workspace })
     }
 
     /// A folder for scratch files.
@@ -72,7 +75,7 @@ impl<'a> Ground<'a> {
             packages: self.runtime.packages.clone(),
             own_runtime: false,
             tree: tree.to_owned(),
-            layers: self.tree.layers.clone(),
+            layers: self.layers_of(tree),
             handler: function.handler.clone(),
             function_name: function.name.clone(),
             identity: Identity::default(),
@@ -94,6 +97,22 @@ impl<'a> Ground<'a> {
             agent: None,
             write_bytecode: false,
         }
+    }
+
+    /// Has `tree` be seen with these layers over the function's own.
+    pub(crate) fn attach(&self, tree: &Utf8Path, shared: &[Utf8PathBuf]) {
+        let all = self.tree.layers.iter().chain(shared).cloned().collect();
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert(tree.to_owned(), all);
+    }
+
+    /// Whether `tree` is seen with shared layers.
+    pub(crate) fn is_attached(&self, tree: &Utf8Path) -> bool {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).contains_key(tree)
+    }
+
+    fn layers_of(&self, tree: &Utf8Path) -> Vec<Utf8PathBuf> {
+        let attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        attached.get(tree).unwrap_or(&self.tree.layers).clone()
     }
 
     /// The function's variables. A wrapper that is in no folder of ours, since its layer is known by its ARN alone, would end

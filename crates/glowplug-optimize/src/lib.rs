@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`build`] makes the artifact and its report; the output folder is replaced in one step at the end, or not at all.
+//! - [`build_fleet`] makes several, and the layers that they share.
 //! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
 //! - [`trace`] measures the function as the user's own tools ship it.
 //!
@@ -25,6 +26,7 @@ mod deferral;
 mod effects;
 mod explain;
 mod explore;
+mod fleet;
 mod folders;
 mod frontier;
 mod ground;
@@ -67,6 +69,7 @@ mod verify;
 mod workspace;
 
 pub use build::{Built, build};
+pub use fleet::{FleetBuilt, FleetSettings, build_fleet};
 pub use glowplug_package::TrimLevel;
 pub use options::{BuildOptions, LazyLevel, Objective, PlanSource};
 pub use preview::{Preview, preview};

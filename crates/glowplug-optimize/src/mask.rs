@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 use serde_json_path::{JsonPath, NormalizedPath};
 
-use glowplug_core::{Error, Result, TASK_ROOT};
+use glowplug_core::{Error, LAYER_ROOT, Result, TASK_ROOT};
 
 use crate::compare::IGNORED;
 
@@ -46,12 +46,27 @@ pub(crate) struct Mask<'a> {
     pub(crate) tree: &'a str,
     /// Paths that the user leaves out of the comparison.
     pub(crate) ignore: &'a [JsonPath],
+    /// Whether distributions of the tree lie in shared layers: where files are named to people, in logs and stack
+    /// traces, they count as they are in the original.
+    pub(crate) layered: bool,
 }
 
 impl Mask<'_> {
     /// Log bytes as masked lines; the last lines of a truncated log count as they are.
     pub(crate) fn log(&self, log: &[u8]) -> Vec<String> {
-        String::from_utf8_lossy(log).lines().map(|line| steady(&line.replace(self.tree, TASK_ROOT))).collect()
+        let line = |line: &str| steady(&self.told(line).replace(self.tree, TASK_ROOT));
+        String::from_utf8_lossy(log).lines().map(line).collect()
+    }
+
+    /// A text for people, with the places of files as in the original.
+    fn told(&self, text: &str) -> String {
+        let layer = format!("{LAYER_ROOT}/");
+        if self.layered { text.replace(&layer, &format!("{TASK_ROOT}/")) } else { text.to_owned() }
+    }
+
+    /// The payload of an answer that says what failed and where.
+    pub(crate) fn error(&self, payload: &[u8], request_id: &str) -> Value {
+        self.payload(self.told(&String::from_utf8_lossy(payload)).as_bytes(), request_id)
     }
 
     /// Paths below `/tmp` with what they hold; names that Python's `tempfile` made are numbered instead.
@@ -78,7 +93,7 @@ impl Mask<'_> {
         let text = String::from_utf8_lossy(payload);
         let text =
             LOG_MASKS.first().map_or_else(|| text.clone(), |(ids, name)| ids.replace_all(&text, *name));
-        self.payload(text.as_bytes(), "")
+        self.error(text.as_bytes(), "")
     }
 
     /// A payload as JSON (text where it is none), without the request's id and what the user ignores.
@@ -123,7 +138,7 @@ mod tests {
 
     #[test]
     fn times_ids_and_addresses_leave_the_log() {
-        let mask = Mask { tree: "/tmp/tree", ignore: &[] };
+        let mask = Mask { tree: "/tmp/tree", ignore: &[], layered: false };
         let powertools =
             br#"{"Timestamp":1795905260503,"xray_trace_id":"1-6b1f6f0e-000000000000000000000001"}"#;
         assert_eq!(mask.log(powertools), [r#"{"Timestamp":<time>,"xray_trace_id":"<trace>"}"#]);
@@ -135,9 +150,21 @@ mod tests {
     }
 
     #[test]
+    fn where_a_file_of_a_layer_lies_counts_in_answers_and_not_in_messages() {
+        let traced = br#"{"stackTrace":["  File \"/opt/python/lib/a.py\""]}"#;
+        let answered = br#"{"place":"/opt/python/lib/a.py"}"#;
+        let mask = Mask { tree: "/t", ignore: &[], layered: true };
+        assert_eq!(mask.error(traced, ""), json!({"stackTrace": ["  File \"/var/task/lib/a.py\""]}));
+        assert_eq!(mask.log(b"/opt/python/lib/a.py:3: Warning"), ["/var/task/lib/a.py:3: Warning"]);
+        assert_eq!(mask.payload(answered, ""), json!({"place": "/opt/python/lib/a.py"}));
+        let plain = Mask { layered: false, ..mask };
+        assert_eq!(plain.error(answered, ""), json!({"place": "/opt/python/lib/a.py"}));
+    }
+
+    #[test]
     fn ignored_places_and_request_ids_leave_the_payload() {
         let ignore = parse_ignores(&["$.items[*].at".to_owned()]).unwrap();
-        let mask = Mask { tree: "/t", ignore: &ignore };
+        let mask = Mask { tree: "/t", ignore: &ignore, layered: false };
         let value = mask.payload(br#"{"items":[{"at":1,"v":2}],"id":"abc"}"#, "abc");
         assert_eq!(value, json!({"items": [{"at": "<ignored>", "v": 2}], "id": "<id>"}));
         assert_eq!(mask.payload(b"not json", ""), json!("not json"));

@@ -3,14 +3,18 @@
 use camino::Utf8Path;
 use serde_json_path::JsonPath;
 
-use glowplug_core::{Decision, Error, Progress, Result};
+use std::collections::BTreeSet;
+
+use glowplug_core::{Decision, Error, Progress, Result, Verdict};
 use glowplug_function::Function;
 
 use crate::decisions;
-use crate::replay::{Baseline, Replayer, Unproved, sequences};
+use crate::effects;
+use crate::quiet::Quiet;
+use crate::replay::{Baseline, Deviation, Replayer, Unproved, sequences};
 use crate::subject::Subject;
 use crate::variant::Recipe;
-use crate::verify::{Pinned, Proof, Verification};
+use crate::verify::{Pinned, Proof, ROUNDS, Verification, finish, unsteady};
 
 /// What a draft is compared with, and how.
 pub(crate) struct Prover<'a> {
@@ -61,13 +65,57 @@ impl<'a> Prover<'a> {
         };
         let mut proof = verification.run(&mut self.baseline)?;
         refuse_unproved(function, &self.baseline)?;
-        if function.events.is_empty() {
-            proof.verdict.equal = None;
-            proof.verdict.events = 0;
-            let why = "the function has no events: only a start and one empty event were compared";
-            proof.verdict.not_proved.insert(0, why.to_owned());
-        }
+        without_events(function, &mut proof.verdict);
         Ok(proof)
+    }
+
+    /// Replays a finished tree, in which `lazy` is deferred: the verdict, or the first difference from the original.
+    ///
+    /// # Errors
+    /// As [`Verification::run`].
+    pub(crate) fn check(
+        &mut self,
+        tree: &Utf8Path,
+        lazy: &BTreeSet<String>,
+    ) -> Result<std::result::Result<Verdict, Deviation>> {
+        let mut verdict =
+            Verdict { replays: std::mem::take(&mut self.baseline.replays), ..Verdict::default() };
+        self.baseline.told = effects::told(self.subject, tree, lazy)?;
+        let every = self.replayer.every();
+        for round in 0.. {
+            self.progress.start("Replaying with layers", Some(every.len() as u64));
+            let found = self.replayer.differences(&self.baseline, tree, &every, self.progress)?;
+            self.progress.finish();
+            verdict.replays += every.len();
+            let Some(first) = found.first() else { break };
+            let runs: Vec<_> =
+                found.iter().map(|deviation| deviation.run).collect::<BTreeSet<_>>().into_iter().collect();
+            let again =
+                self.replayer.differences(&self.baseline, self.shipped, &runs, &Quiet(self.progress))?;
+            if again.is_empty() {
+                return Ok(Err(first.clone()));
+            }
+            if round >= ROUNDS {
+                return Err(unsteady(first));
+            }
+            // What differs in the original too varies by itself.
+            verdict.replays += runs.len();
+            self.baseline.add_varying(&again);
+        }
+        finish(&mut verdict, &self.baseline, &self.replayer);
+        refuse_unproved(self.subject.ground.function, &self.baseline)?;
+        without_events(self.subject.ground.function, &mut verdict);
+        Ok(Ok(verdict))
+    }
+}
+
+/// Without events a replay shows too little to speak of.
+fn without_events(function: &Function, verdict: &mut Verdict) {
+    if function.events.is_empty() {
+        verdict.equal = None;
+        verdict.events = 0;
+        let why = "the function has no events: only a start and one empty event were compared";
+        verdict.not_proved.insert(0, why.to_owned());
     }
 }
 

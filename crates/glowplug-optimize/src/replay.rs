@@ -136,7 +136,7 @@ impl Replayer<'_> {
     fn one(&self, tree: &Utf8Path, seed: u32, sequence: usize) -> Result<Transcript> {
         let mut spec = self.ground.spec(tree, Cpu::Unlimited);
         spec.hash_seed = Some(seed);
-        let mask = Mask { tree: tree.as_str(), ignore: self.ignore };
+        let mask = Mask { tree: tree.as_str(), ignore: self.ignore, layered: self.ground.is_attached(tree) };
         replay(&self.ground.engine, &spec, self.events, &self.sequences[sequence], &mask)
     }
 
@@ -332,7 +332,10 @@ fn replay(
             transcript.answers.push(Answer {
                 event: event.name.clone(),
                 outcome,
-                payload: mask.payload(payload, &invocation.request_id),
+                payload: match &invocation.outcome {
+                    Outcome::Success(_) => mask.payload(payload, &invocation.request_id),
+                    _ => mask.error(payload, &invocation.request_id),
+                },
                 log,
             });
             transcript.note_blocked(&event.name, &environment.blocked());

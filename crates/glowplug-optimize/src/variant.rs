@@ -79,7 +79,7 @@ pub(crate) fn entries(subject: &Subject, recipe: &Recipe) -> Result<Vec<ArchiveE
     Ok(entries)
 }
 
-fn bytecode_entry(subject: &Subject, source: &Utf8Path, bytecode: Utf8PathBuf) -> ArchiveEntry {
+pub(crate) fn bytecode_entry(subject: &Subject, source: &Utf8Path, bytecode: Utf8PathBuf) -> ArchiveEntry {
     ArchiveEntry {
         path: bytecode_path(source, subject.ground.function.python),
         source: Contents::File(bytecode),
@@ -88,7 +88,7 @@ fn bytecode_entry(subject: &Subject, source: &Utf8Path, bytecode: Utf8PathBuf) -
 }
 
 /// Bytecode that the tree came with gives way to ours.
-fn replaced_by_ours(path: &Utf8Path, subject: &Subject) -> bool {
+pub(crate) fn replaced_by_ours(path: &Utf8Path, subject: &Subject) -> bool {
     let tag = subject.ground.function.python.cache_tag();
     path.extension() == Some("pyc") && path.file_stem().is_some_and(|stem| stem.ends_with(&tag))
 }
@@ -101,7 +101,7 @@ pub(crate) fn private_sources(subject: &Subject, recipe: &Recipe) -> Vec<Utf8Pat
 }
 
 /// A private module and its bytecode.
-fn private_module(subject: &Subject, name: &str, text: &str) -> Result<[ArchiveEntry; 2]> {
+pub(crate) fn private_module(subject: &Subject, name: &str, text: &str) -> Result<[ArchiveEntry; 2]> {
     let path = Utf8PathBuf::from(format!("{name}.py"));
     let source = subject.ground.work().join(&path);
     fs::write(&source, text)?;

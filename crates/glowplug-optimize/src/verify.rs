@@ -15,7 +15,7 @@ use crate::subject::Subject;
 use crate::variant::Recipe;
 
 /// Rounds of bisection before everything that may be undone is undone.
-const ROUNDS: usize = 6;
+pub(crate) const ROUNDS: usize = 6;
 
 /// Id of the decision on valid bytecode.
 pub(crate) const BYTECODE: &str = "bytecode";
@@ -207,7 +207,7 @@ impl Verification<'_> {
 }
 
 /// The function that answers differently from run to run, beyond what can be excused.
-fn unsteady(first: &Deviation) -> Error {
+pub(crate) fn unsteady(first: &Deviation) -> Error {
     let found = &first.found;
     Error::input("the function answers differently from run to run")
         .cause(format!(
@@ -246,7 +246,8 @@ fn pin_what_needs_bytecode(wanted: &Recipe, kept: &Recipe, pinned: &mut Pinned) 
     }
 }
 
-fn finish(verdict: &mut Verdict, baseline: &Baseline, replayer: &Replayer) {
+/// What the verdict says of a result that equals the original.
+pub(crate) fn finish(verdict: &mut Verdict, baseline: &Baseline, replayer: &Replayer) {
     let proved = replayer
         .events
         .iter()

@@ -3,12 +3,15 @@
 //!
 //! - [`Report`] and its parts: the JSON contract, filled by the build.
 //! - [`render`]: a report as a table, decisions, verdict and next step.
+//! - [`render_fleet`]: several reports as one table, and the layers that the functions share.
 //! - [`render_page`]: a trace, or a build's two traces and its report, as one HTML file.
 //! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
 mod decisions;
 mod explain;
+mod fleet;
 mod grid;
+mod layers;
 mod page;
 mod render;
 mod report;
@@ -19,8 +22,15 @@ mod trace;
 mod verdict;
 
 pub use explain::{Link, ModuleEffect, ModuleSummary, Through, render_explanation};
+pub use fleet::render_fleet;
+pub use layers::{
+    LayerMember, LayeredFunction, LayersBaseline, LayersBaselines, LayersCost, LayersObjective, LayersReport,
+    LayersWeights, SharedLayer,
+};
 pub use page::{Page, render_page};
 pub use render::{View, render};
-pub use report::{Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction};
+pub use report::{
+    Artifact, ArtifactKind, AttachedLayer, Environment, Measured, Ratio, Report, ReportFunction,
+};
 pub use style::Style;
 pub use trace::{TraceOrder, TraceView, render_comparison, render_trace};

@@ -29,6 +29,9 @@ pub struct Report {
     pub advice: Option<String>,
     /// The files that were made.
     pub artifacts: Vec<Artifact>,
+    /// Shared layers that it is shipped with, in the order in which they are attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<AttachedLayer>,
 }
 
 impl Report {
@@ -46,6 +49,7 @@ impl Report {
             verdict: Verdict::default(),
             advice: None,
             artifacts: Vec::new(),
+            layers: Vec::new(),
         }
     }
 }
@@ -152,5 +156,18 @@ pub struct Artifact {
     /// Its size.
     pub bytes: u64,
     /// SHA-256 of its bytes, as hex.
+    pub sha256: String,
+}
+
+/// A shared layer of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedLayer {
+    /// Its name, as it is published.
+    pub name: String,
+    /// Where its zip is, as the user can type it.
+    pub path: String,
+    /// The zip's size.
+    pub bytes: u64,
+    /// SHA-256 of the zip, as hex.
     pub sha256: String,
 }

@@ -4,8 +4,9 @@ use glowplug_core::{
     Architecture, Decision, DecisionKind, DecisionState, Difference, Holdout, PythonVersion, Stat, Verdict,
 };
 use glowplug_report::{
-    Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction, Style, View, render,
-    render_explanation,
+    Artifact, ArtifactKind, Environment, LayerMember, LayeredFunction, LayersBaseline, LayersBaselines,
+    LayersCost, LayersObjective, LayersReport, LayersWeights, Measured, Ratio, Report, ReportFunction,
+    SharedLayer, Style, View, render, render_explanation, render_fleet,
 };
 use indexmap::IndexMap;
 use insta::assert_snapshot;
@@ -392,4 +393,73 @@ fn the_json_is_the_contract_and_reads_back() {
         "artifacts",
     ];
     assert_eq!(keys, order);
+}
+
+fn layers() -> LayersReport {
+    let cost = |total: f64| LayersCost {
+        stored: total / 2.0,
+        downloaded: total / 3.0,
+        republished: total / 6.0,
+        mixed: 0.0,
+        total,
+    };
+    let weights = LayersWeights { stored: 1.0, downloaded: 1.0, republished: 1.0, mixed: 0.1 };
+    let objective = LayersObjective { weights, cost: cost(60e6), lower_bound: 57e6, exact: false, gap: 0.05 };
+    let baselines = LayersBaselines {
+        none: LayersBaseline { cost: cost(90e6), fits: true },
+        everything: LayersBaseline { cost: cost(600e6), fits: false },
+    };
+    let mut layers = LayersReport::new(objective, baselines);
+    let member = |name: &str| LayerMember {
+        name: name.to_owned(),
+        version: "2.0".to_owned(),
+        digest: String::new(),
+        bytes: 0,
+        unzipped_bytes: 0,
+        moves: 1.0,
+        hot: true,
+    };
+    layers.layers.push(SharedLayer {
+        name: "shared-numpy".to_owned(),
+        path: "out/layers/shared-numpy.zip".to_owned(),
+        bytes: 16_000_000,
+        sha256: String::new(),
+        unzipped_bytes: 0,
+        python: PythonVersion::new(3, 12),
+        architecture: Architecture::X86_64,
+        members: vec![member("numpy"), member("six")],
+        functions: vec!["report".to_owned(), "score".to_owned()],
+    });
+    layers.functions.push(LayeredFunction {
+        name: "odd".to_owned(),
+        layers: Vec::new(),
+        own_layers: Vec::new(),
+        zip: String::new(),
+        bytes: 0,
+        sha256: String::new(),
+        unzipped_bytes: 0,
+        refused: Some("with layers event `x` differs at `$.place`".to_owned()),
+    });
+    layers
+}
+
+#[test]
+fn several_functions_are_a_line_each_and_their_layers() {
+    let mut unproved = report();
+    unproved.function.name = "odd".to_owned();
+    unproved.verdict.equal = None;
+    unproved.ratio.init = None;
+    unproved.after.init_ms = None;
+    let text = render_fleet(&[report(), unproved], Some(&layers()), "out", &PLAIN);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert_snapshot!(text, @"");
+}
+
+#[test]
+fn where_no_layer_pays_that_is_said() {
+    let none = LayersReport { layers: Vec::new(), ..layers() };
+    let text = render_fleet(&[report()], Some(&none), "out", &PLAIN);
+    assert!(text.contains("no layer is worth sharing"), "{text}");
+    let without = render_fleet(&[report()], None, "out", &PLAIN);
+    assert!(!without.contains("layer"), "{without}");
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_cli::{
     BuildArgs, CommonArgs, Cpu, Format, Kind, LazyLevel, Objective, ServeArgs, SortKey, Start, Toggle,
@@ -11,7 +11,7 @@ use glowplug_cli::{
 };
 use glowplug_core::{Cache, Error, Result};
 use glowplug_function::{Emulated, LoadOptions};
-use glowplug_optimize::{self as optimize, BuildOptions, PlanSource, TraceOptions};
+use glowplug_optimize::{self as optimize, BuildOptions, FleetSettings, PlanSource, TraceOptions};
 use glowplug_report::TraceOrder;
 
 /// What all commands share.
@@ -85,9 +85,13 @@ fn cache_folder(
 /// What `glowplug build` does.
 #[derive(Debug, Clone)]
 pub(crate) struct Build {
-    pub(crate) path: Utf8PathBuf,
+    pub(crate) paths: Vec<Utf8PathBuf>,
     pub(crate) load: LoadOptions,
     pub(crate) options: BuildOptions,
+    /// Whether what the functions share is made too, as layers.
+    pub(crate) layers: bool,
+    /// What the fleet's file says, where one is named.
+    pub(crate) fleet: Option<FleetSettings>,
     pub(crate) html: Option<Utf8PathBuf>,
     pub(crate) show: Show,
 }
@@ -105,11 +109,16 @@ pub(crate) enum Show {
 
 impl Build {
     /// Reads the options of a build.
-    pub(crate) fn new(args: BuildArgs, common: &Common) -> Self {
+    ///
+    /// # Errors
+    /// Usage: an option is about one function, or about layers, and the others are not. Input: the fleet's file.
+    pub(crate) fn new(args: BuildArgs, common: &Common) -> Result<Self> {
+        check_together(&args)?;
         let BuildArgs {
             path,
             out,
             kind,
+            fleet,
             lazy,
             trim,
             objective,
@@ -127,16 +136,16 @@ impl Build {
             bandwidth,
             common: _,
         } = args;
-        // There is one kind so far.
-        debug_assert!(kind.iter().all(|kind| matches!(kind, Kind::Zip)));
         let plan = match (plan, locked, update_lock) {
             (Some(file), _, _) => PlanSource::File(file),
             (None, true, _) => PlanSource::Locked,
             (None, false, true) => PlanSource::Update,
             (None, false, false) => PlanSource::Auto,
         };
-        Self {
-            path,
+        Ok(Self {
+            paths: path,
+            layers: kind.contains(&Kind::Layers),
+            fleet: fleet.map(|path| fleet_settings(&path)).transpose()?,
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
@@ -180,8 +189,47 @@ impl Build {
                 (true, None) => Show::Diff,
                 (false, None) => Show::Report,
             },
-        }
+        })
     }
+}
+
+/// Options that are about one function do not go with several, nor those of layers with one.
+fn check_together(args: &BuildArgs) -> Result<()> {
+    let one = [
+        ("--plan", args.plan.is_some()),
+        ("--holdout", !args.holdout.is_empty()),
+        ("--html", args.html.is_some()),
+        ("--bandwidth", args.bandwidth.is_some()),
+        ("--diff", args.diff),
+        ("--explain", args.explain.is_some()),
+        ("--function", args.common.function.is_some()),
+    ];
+    let several = args.path.len() > 1;
+    let layers = args.kind.contains(&Kind::Layers);
+    if let Some((name, _)) = one.iter().find(|(_, given)| *given && several) {
+        return Err(Error::usage(format!("`{name}` is about one function"))
+            .cause(format!("{} were given", args.path.len()))
+            .hint("build that function by itself"));
+    }
+    if layers && !several {
+        return Err(Error::usage("`--kind layers` makes what several functions share")
+            .cause("one was given")
+            .hint("name all of them: `glowplug build functions/a functions/b --kind layers`"));
+    }
+    if args.fleet.is_some() && !layers {
+        return Err(Error::usage("`--fleet` is about layers").hint("add `--kind layers`"));
+    }
+    Ok(())
+}
+
+/// Reads what is known of a fleet.
+fn fleet_settings(path: &Utf8Path) -> Result<FleetSettings> {
+    let text = fs_err::read_to_string(path)?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+        let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
+        Error::input("the fleet's file is not valid").cause(error.message()).place(place)
+    })
 }
 
 /// What `glowplug trace` does.

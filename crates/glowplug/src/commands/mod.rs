@@ -1,11 +1,13 @@
 //! The commands: settings in, data to standard output.
 
 mod build;
+mod build_fleet;
 mod serve;
 mod serve_log;
 mod trace;
 
 pub(crate) use build::build;
+use build_fleet::build_fleet;
 pub(crate) use serve::serve;
 pub(crate) use trace::trace;
 

@@ -45,16 +45,19 @@ fn build_explains_its_options() {
     insta::assert_snapshot!(outcome.stdout, @r"
     Build a smaller and faster artifact, and verify by replay that it behaves the same
 
-    Usage: glowplug build [OPTIONS] [PATH]
+    Usage: glowplug build [OPTIONS] [PATH]...
 
     Arguments:
-      [PATH]  The function: a source folder, a folder that already holds its dependencies, or a zip
-              [default: .]
+      [PATH]...  The function: a source folder, a folder that already holds its dependencies, or a zip;
+                 several give a folder each [default: .]
 
     Options:
           --out <DIR>              Output folder; it is replaced only when the build succeeds, and only
                                    if glowplug made it [default: glowplug-out]
-          --kind <KIND>            What to make; may be repeated [default: zip] [possible values: zip]
+          --kind <KIND>            What to make; may be repeated [default: zip] [possible values: zip,
+                                   layers]
+          --fleet <FILE>           With `--kind layers`: a file that says how often dependencies move
+                                   and functions start, and what a byte counts
           --lazy <LEVEL>           How far imports are deferred to first use [default: balanced]
                                    [possible values: off, safe, balanced, aggressive]
           --trim <LEVEL>           Which files are left out [default: safe] [possible values: off, safe]
@@ -114,6 +117,9 @@ fn build_explains_its_options() {
 
       Ask why a module is, or is not, deferred:
         glowplug build --explain pandas
+
+      Build several functions, and the layers that they share, into a folder each:
+        glowplug build functions/orders functions/users --kind layers
 
       Keep the plan in the project, then build the same bytes from it everywhere, without profiling:
         glowplug build --update-lock

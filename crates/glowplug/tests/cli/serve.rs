@@ -16,14 +16,14 @@ const APP: &str =
 const FAULTS: &str = "10000";
 
 /// The program, serving.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     address: String,
-    first: Value,
+    pub(crate) first: Value,
 }
 
 impl Serving {
-    fn start(project: &Project, more: &[&str]) -> Self {
+    pub(crate) fn start(project: &Project, more: &[&str]) -> Self {
         Self::start_with(project, more, &[])
     }
 
@@ -61,7 +61,7 @@ impl Serving {
     }
 
     /// Ctrl-C: how it ended, and what it said at the end.
-    fn stop(self) -> (Option<i32>, Value) {
+    pub(crate) fn stop(self) -> (Option<i32>, Value) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
         let output = self.child.wait_with_output().unwrap();

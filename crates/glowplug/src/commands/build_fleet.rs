@@ -1,0 +1,46 @@
+//! `glowplug build` with several functions.
+
+use glowplug_core::{Result, SCHEMA_FLEET};
+use glowplug_function::Function;
+use glowplug_optimize::FleetBuilt;
+use glowplug_report::{View, render, render_fleet};
+use serde_json::json;
+
+use crate::commands::{json, load};
+use crate::console::Console;
+use crate::printer::Printer;
+use crate::settings::Build;
+
+/// Builds all, and shows them in one table; with `--verbose` each report before it.
+pub(crate) fn build_fleet(console: &Console, settings: &Build) -> Result<()> {
+    let Console { common, printer, progress } = console;
+    let functions: Vec<Function> =
+        settings.paths.iter().map(|path| load(console, path, &settings.load)).collect::<Result<_>>()?;
+    let known = settings.fleet.clone().unwrap_or_default();
+    let layers = settings.layers.then_some(&known);
+    let python = common.python.as_deref();
+    let built = glowplug_optimize::build_fleet(
+        &functions,
+        python,
+        &settings.options,
+        layers,
+        &common.cache,
+        progress,
+    )?;
+    let FleetBuilt { reports, layers } = built;
+    progress.clear();
+    if common.json {
+        let document = json!({ "schema": SCHEMA_FLEET, "reports": reports, "layers": layers });
+        return printer.data(&json(&document)?);
+    }
+    let view = View { style: printer.style(), width: Printer::width(), all: common.verbose };
+    let mut text = String::new();
+    if common.verbose {
+        for report in &reports {
+            text += &render(report, &view);
+            text.push('\n');
+        }
+    }
+    text += &render_fleet(&reports, layers.as_ref(), settings.options.out.as_str(), &view);
+    printer.data(&text)
+}
