@@ -15,6 +15,7 @@ mod scopes;
 mod services;
 mod shapes;
 mod signatures;
+mod sites;
 mod surroundings;
 mod tree;
 mod walk;
@@ -25,4 +26,5 @@ pub use facts::{
     Import, ImportStatement, ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind, Way,
 };
 pub use services::{ServiceCalls, service_calls};
+pub use sites::{Site, sites};
 pub use tree::settle;
