@@ -10,6 +10,7 @@
 //! - [`build`] makes the artifact and its report; the output folder is replaced in one step at the end, or not at all.
 //! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
 //! - [`trace`] measures the function as the user's own tools ship it.
+//! - [`doctor`] gathers what the rules of `glowplug-doctor` look at, and asks them.
 //!
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
 //! same bytes; whatever fails, or is interrupted, leaves no process and no folder behind, the cache apart.
@@ -20,6 +21,7 @@ mod build;
 mod compare;
 mod decisions;
 mod deferral;
+mod doctor;
 mod effects;
 mod explain;
 mod explore;
@@ -63,6 +65,7 @@ mod verify;
 mod workspace;
 
 pub use build::{Built, build};
+pub use doctor::{DoctorOptions, doctor};
 pub use glowplug_package::TrimLevel;
 pub use options::{BuildOptions, LazyLevel, Objective, PlanSource};
 pub use preview::{Preview, preview};

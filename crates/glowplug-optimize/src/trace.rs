@@ -60,7 +60,8 @@ pub fn trace(
     })
 }
 
-fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) -> Result<Trace> {
+/// Traces what is prepared.
+pub(crate) fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) -> Result<Trace> {
     let tree = &ground.tree.root;
     let (package_bytes, unpack_ms) = provision(ground, &ground.package, progress)?;
     // A function that does not start is worth a trace up to there; one failed start shows it.

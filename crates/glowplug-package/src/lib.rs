@@ -13,6 +13,7 @@ mod bytecode;
 mod distribution;
 mod limits;
 mod modules;
+mod oci_read;
 mod tree;
 mod trim;
 mod unpack;
@@ -21,9 +22,10 @@ pub use archive::{ArchiveEntry, Contents, ZipSummary, write_zip, zip_size};
 pub use bytecode::{
     BytecodeFault, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, verify_bytecode,
 };
-pub use distribution::{Distribution, normalise_name};
+pub use distribution::{Distribution, normalise_name, recorded_paths};
 pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, check_limits};
 pub use modules::ModuleFile;
+pub use oci_read::{Image, ImageConfig, is_layout, read_image};
 pub use tree::{FileEntry, FileKind, PackageTree};
-pub use trim::{RULES, Rule, Trim, TrimContext, TrimLevel, imported_by_kept, trim};
+pub use trim::{RULES, Rule, Trim, TrimContext, TrimLevel, imported_by_kept, symbol_bytes, trim};
 pub use unpack::unpack;

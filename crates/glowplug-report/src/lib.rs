@@ -3,11 +3,13 @@
 //!
 //! - [`Report`] and its parts: the JSON contract, filled by the build.
 //! - [`render`]: a report as a table, decisions, verdict and next step.
+//! - [`render_findings`]: what `glowplug doctor` found, by rule.
 //! - [`render_page`]: a trace, or a build's two traces and its report, as one HTML file.
 //! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
 mod decisions;
 mod explain;
+mod findings;
 mod grid;
 mod page;
 mod render;
@@ -19,6 +21,7 @@ mod trace;
 mod verdict;
 
 pub use explain::{Link, ModuleEffect, ModuleSummary, Through, render_explanation};
+pub use findings::{FindingsView, render_findings};
 pub use page::{Page, render_page};
 pub use render::{View, render};
 pub use report::{Artifact, ArtifactKind, Environment, Measured, Ratio, Report, ReportFunction};

@@ -20,6 +20,7 @@ use glowplug_core::{
 };
 use rayon::prelude::*;
 
+pub use elf::symbol_bytes;
 pub use folders::imported_by_kept;
 pub use rules::{RULES, Rule};
 

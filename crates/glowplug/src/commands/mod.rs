@@ -1,11 +1,13 @@
 //! The commands: settings in, data to standard output.
 
 mod build;
+mod doctor;
 mod serve;
 mod serve_log;
 mod trace;
 
 pub(crate) use build::build;
+pub(crate) use doctor::doctor;
 pub(crate) use serve::serve;
 pub(crate) use trace::trace;
 
