@@ -42,7 +42,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "FILE")]
     pub event: Vec<Utf8PathBuf>,
 
-    /// Ask these rules alone: a code, or the beginning of several (GP11); may be repeated
+    /// Ask these rules alone: a code, or the beginning of several (GP12); may be repeated
     #[arg(long, value_name = "CODE")]
     pub select: Vec<String>,
 

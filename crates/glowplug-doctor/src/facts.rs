@@ -185,6 +185,8 @@ pub struct OwnModule {
     pub analysis: ModuleAnalysis,
     /// Where it uses what it imports.
     pub sites: Vec<Site>,
+    /// By identifier: the lines on which it stands, comments and texts included.
+    pub words: BTreeMap<String, BTreeSet<u32>>,
     /// Lines that tell checkers to leave them alone (`# noqa`).
     pub excused: BTreeSet<u32>,
     /// Whether it is a test.

@@ -36,7 +36,7 @@ fn codes(texts: &[String]) -> Result<Vec<String>> {
                 return Ok(text);
             }
             Err(Error::usage(format!("no rule has a code like `{text}`"))
-                .hint("write a code, for example `GP101`, or the beginning of several, for example `GP11`"))
+                .hint("write a code, for example `GP101`, or the beginning of several, for example `GP12`"))
         })
         .collect()
 }
@@ -53,9 +53,9 @@ mod tests {
     #[test]
     fn codes_and_their_beginnings_choose() {
         assert!(Selection::default().has("GP101"));
-        let some = selection(&["gp11", "GP130"], &["GP111"]);
-        assert!(some.has("GP110") && some.has("GP130"));
-        assert!(!some.has("GP111") && !some.has("GP101"));
+        let some = selection(&["gp12", "GP140"], &["GP121"]);
+        assert!(some.has("GP120") && some.has("GP140"));
+        assert!(!some.has("GP121") && !some.has("GP101"));
         assert!(!selection(&[], &["GP101,GP102"]).has("GP102"));
     }
 

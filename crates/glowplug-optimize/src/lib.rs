@@ -38,6 +38,7 @@ mod memory;
 mod min_cut;
 mod options;
 mod output;
+mod package_use;
 mod page_cache;
 mod plan;
 mod preview;

@@ -12,6 +12,7 @@ use glowplug_package::{ArchiveEntry, Contents, PackageTree, unpack, write_zip};
 use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext};
 
 use crate::ground::{Ground, runs_here};
+use crate::package_use::describe;
 use crate::rulings::rulings;
 use crate::setup::Setup;
 use crate::trial::trial;
@@ -56,7 +57,9 @@ pub fn trace(
     let ground = Ground::prepare(function, options.python.as_deref(), cache, progress)?;
     ground.guarded(progress, || {
         let _setup = Setup::start(function, progress)?;
-        measured(&ground, options, progress)
+        let mut trace = measured(&ground, options, progress)?;
+        describe(&ground, &mut trace, cache)?;
+        Ok(trace)
     })
 }
 

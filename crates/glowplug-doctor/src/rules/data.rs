@@ -10,6 +10,8 @@ use crate::finding::{Finding, Level};
 
 use super::plural;
 
+/// Distributions whose data has a rule of its own: which of it a client needs, its service says.
+const APART: &[&str] = &["boto3", "botocore"];
 /// What is smaller altogether, in a folder, is not worth a line; in bytes.
 const LARGE: u64 = 1024 * 1024;
 
@@ -35,7 +37,8 @@ pub(super) fn untouched(facts: &Facts) -> Vec<Finding> {
         let bytes: u64 = files.iter().map(|file| file.bytes).sum();
         // What nothing imports goes as a whole.
         let idle = owner.is_some_and(|owner| !facts.distributions[owner].is_loaded);
-        if bytes < LARGE || idle {
+        let apart = owner.is_some_and(|owner| APART.contains(&facts.distributions[owner].key.as_str()));
+        if bytes < LARGE || idle || apart {
             continue;
         }
         let zip_bytes = files.iter().map(|file| file.zip_bytes).sum();

@@ -150,5 +150,5 @@ fn outermost(path: &camino::Utf8Path, rule: &str) -> Utf8PathBuf {
             return folder;
         }
     }
-    path.parent().map(Utf8PathBuf::from).unwrap_or_default()
+    path.to_owned()
 }

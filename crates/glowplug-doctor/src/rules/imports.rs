@@ -17,7 +17,11 @@ pub(super) fn unread(facts: &Facts) -> Vec<Finding> {
     let told = |module: &OwnModule, binding: &Binding, statement: &ImportStatement| {
         let place = place(module, statement);
         let cost = cost(facts, &place);
-        let never = binding.uses.is_empty();
+        // A comment or an annotation that is never evaluated may mean it too.
+        let own = statement.place.line..=statement.end_line;
+        let lines = module.words.get(&binding.name);
+        let elsewhere = lines.is_some_and(|lines| lines.iter().any(|line| !own.contains(line)));
+        let never = binding.uses.is_empty() && !elsewhere;
         let counts = module.targets.contains_key(&statement.module) || cost.is_some_and(|ms| ms >= FLOOR_MS);
         (never && counts).then(|| {
             let message = format!("`{}` is never used: nothing reads `{}`", statement.text, binding.name);

@@ -148,6 +148,7 @@ impl Modules {
             let lines = source.lines().enumerate();
             let excused = lines.filter(|(_, line)| EXCUSES.iter().any(|word| line.contains(word)));
             own.push(OwnModule {
+                words: words_of(&source),
                 excused: excused.map(|(index, _)| index as u32 + 1).collect(),
                 is_test,
                 targets: self.targets(analysis),
@@ -196,6 +197,17 @@ impl Modules {
             kind && effect.aim.as_ref().is_some_and(|aim| aim.on_purpose && !harmless(&aim.path))
         })
     }
+}
+
+/// Identifiers with their lines.
+fn words_of(source: &str) -> BTreeMap<String, BTreeSet<u32>> {
+    let mut words: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for (index, line) in source.lines().enumerate() {
+        for word in line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()) {
+            words.entry(word.to_owned()).or_default().insert(index as u32 + 1);
+        }
+    }
+    words
 }
 
 /// Notes the words of a text that may be names of modules or distributions.
