@@ -59,6 +59,8 @@ pub enum Format {
     Text,
     /// One JSON document with a versioned schema.
     Json,
+    /// SARIF 2.1.0, where findings are listed.
+    Sarif,
 }
 
 /// How much CPU the function gets while it is measured.

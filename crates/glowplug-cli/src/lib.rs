@@ -3,15 +3,20 @@
 
 mod build;
 mod common;
+mod doctor;
 mod serve;
 mod trace;
 
 pub use build::{BuildArgs, Kind, LazyLevel, Objective, TrimLevel};
 pub use common::{CommonArgs, Cpu, Format, Toggle, When};
+pub use doctor::DoctorArgs;
 pub use serve::{ServeArgs, Start};
 pub use trace::{SortKey, TraceArgs};
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::builder::{EnumValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// What stands under the help of the program itself.
 const EXAMPLES: &str = "\
@@ -21,6 +26,9 @@ Examples:
 
   Build a faster artifact, proved by replay to behave the same:
     glowplug build path/to/function
+
+  Find what is in its package for nothing:
+    glowplug doctor path/to/function
 
   Run it here as Lambda would, for boto3 and the AWS CLI:
     glowplug serve path/to/function
@@ -40,11 +48,34 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Reads a command line. SARIF is a format of `doctor` alone: other commands neither list it nor take it.
+    ///
+    /// # Errors
+    /// clap's: wrong usage, or help that was asked for.
+    pub fn read(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        for name in names.iter().filter(|name| *name != "doctor") {
+            let tables = PossibleValuesParser::new(["text", "json"])
+                .map(|text| <Format as ValueEnum>::from_str(&text, false).unwrap_or(Format::Text));
+            command = command
+                .mut_subcommand(name, |sub| sub.mut_arg("format", |format| format.value_parser(tables)));
+        }
+        let lists = EnumValueParser::<Format>::new();
+        command = command
+            .mut_subcommand("doctor", |sub| sub.mut_arg("format", |format| format.value_parser(lists)));
+        Self::from_arg_matches(&command.try_get_matches_from(line)?)
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build a smaller and faster artifact, and verify by replay that it behaves the same
     Build(BuildArgs),
+    /// Find what costs time or bytes for nothing, with what to do about it
+    Doctor(DoctorArgs),
     /// Serve functions on this machine through Lambda's own API, until stopped
     Serve(ServeArgs),
     /// Show where the cold start of a function goes, import by import
@@ -71,6 +102,17 @@ mod tests {
         assert_eq!((args.lazy, args.trim), (LazyLevel::Balanced, TrimLevel::Safe));
         assert_eq!(args.common.format, Format::Text);
         assert_eq!(args.common.cpu, Cpu::Unlimited);
+    }
+
+    #[test]
+    fn sarif_is_for_findings_alone() {
+        let cli = Cli::read(["glowplug", "doctor", "--format", "sarif"]).unwrap();
+        let Command::Doctor(args) = cli.command else { panic!("no doctor") };
+        assert_eq!((args.common.format, args.runs), (Format::Sarif, 2));
+        for command in ["build", "trace", "serve"] {
+            assert!(Cli::read(["glowplug", command, "--format", "sarif"]).is_err(), "{command}");
+            assert!(Cli::read(["glowplug", command, "--format", "json"]).is_ok(), "{command}");
+        }
     }
 
     #[test]

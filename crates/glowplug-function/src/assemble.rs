@@ -29,16 +29,48 @@ pub fn assemble(
     cache: &Cache,
     progress: &dyn Progress,
 ) -> Result<Tree> {
+    made(function, Some(runtime), work, cache, progress, true)
+}
+
+/// As [`assemble`], for whoever wants to look at the tree and not to run it: neither native files nor the handler are
+/// checked. Without a `runtime` nothing can be installed.
+///
+/// # Errors
+/// As [`assemble`], those checks apart. Surroundings: requirements to install, and no runtime.
+pub fn collect(
+    function: &Function,
+    runtime: Option<&Runtime>,
+    work: &Utf8Path,
+    cache: &Cache,
+    progress: &dyn Progress,
+) -> Result<Tree> {
+    made(function, runtime, work, cache, progress, false)
+}
+
+fn made(
+    function: &Function,
+    runtime: Option<&Runtime>,
+    work: &Utf8Path,
+    cache: &Cache,
+    progress: &dyn Progress,
+    checked: bool,
+) -> Result<Tree> {
     fs::create_dir_all(work)?;
     let root = work.join("task");
-    let assembler = Assembler { function, root: &root, progress };
+    let assembler = Assembler { function, root: &root, progress, checked };
     let (files, user_files) = if function.code.is_file() {
         unpacked(&function.code, &root, progress)?;
         (listing::list(&root)?, None)
     } else {
         fs::create_dir(&root)?;
         let installed = match &function.requirements {
-            Some(file) => Some(dependencies::install(function, file, runtime, work, cache, progress)?),
+            Some(file) => {
+                let runtime = runtime.ok_or_else(|| {
+                    Error::surroundings("there is no interpreter to install the requirements with")
+                        .place(file.as_str())
+                })?;
+                Some(dependencies::install(function, file, runtime, work, cache, progress)?)
+            }
             None => None,
         };
         progress.start("Assembling the tree", None);
@@ -51,12 +83,16 @@ pub fn assemble(
         None => unclaimed(&root)?,
     };
     let own: Vec<Listed> = files.iter().filter(|file| user_files.contains(&file.path)).cloned().collect();
-    // Dependencies from the cache were checked when they were installed.
-    elf::check(&root, if function.requirements.is_some() { &own } else { &files }, function, progress)?;
+    if checked {
+        // Dependencies from the cache were checked when they were installed.
+        elf::check(&root, if function.requirements.is_some() { &own } else { &files }, function, progress)?;
+    }
     let layers = assembler.layers(work)?;
     let roots: Vec<&Utf8Path> =
         std::iter::once(root.as_path()).chain(layers.iter().map(|(folder, _)| folder.as_path())).collect();
-    load::check_assembled(function, &roots)?;
+    if checked {
+        load::check_assembled(function, &roots)?;
+    }
     let listed: Vec<&[Listed]> =
         std::iter::once(files.as_slice()).chain(layers.iter().map(|(_, files)| files.as_slice())).collect();
     let digest = listing::digest(&listed);
@@ -82,6 +118,8 @@ struct Assembler<'a> {
     function: &'a Function,
     root: &'a Utf8Path,
     progress: &'a dyn Progress,
+    /// Whether native files are held against the target.
+    checked: bool,
 }
 
 impl Assembler<'_> {
@@ -186,7 +224,9 @@ impl Assembler<'_> {
                 })?
             };
             let files = listing::list(&folder)?;
-            elf::check(&folder, &files, self.function, self.progress)?;
+            if self.checked {
+                elf::check(&folder, &files, self.function, self.progress)?;
+            }
             layers.push((folder, files));
         }
         Ok(layers)

@@ -29,7 +29,7 @@ const MACH_O: [[u8; 4]; 5] = [
 
 /// What is wrong with a native file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     /// Another machine type.
     Machine(String),
     /// Another operating system or C library.
@@ -54,7 +54,7 @@ impl fmt::Display for Fault {
 }
 
 /// glibc of Amazon Linux 2 (Python up to 3.11) and of Amazon Linux 2023.
-fn glibc(version: PythonVersion) -> (u32, u32) {
+pub(crate) fn glibc(version: PythonVersion) -> (u32, u32) {
     if version >= PythonVersion::new(3, 12) { (2, 34) } else { (2, 26) }
 }
 
@@ -76,7 +76,8 @@ pub(crate) fn check(
             if progress.interrupted() {
                 return Some(Err(Error::interrupted()));
             }
-            judge(&root.join(&file.path), function)
+            let target = (function.architecture, Some(glibc(function.python)));
+            judge(&root.join(&file.path), target)
                 .map(|verdict| verdict.map(|fault| (file, fault)))
                 .transpose()
         })
@@ -151,7 +152,7 @@ fn may_be_native(file: &Listed) -> bool {
 
 /// `None` for what is no native file; else its fault, if it has one.
 #[expect(clippy::option_option, reason = "no native file, a good one, a bad one")]
-fn judge(path: &Utf8Path, function: &Function) -> Result<Option<Option<Fault>>> {
+fn judge(path: &Utf8Path, target: Target) -> Result<Option<Option<Fault>>> {
     let mut start = [0; 4];
     let mut file = fs::File::open(path)?;
     if file.read(&mut start)? < start.len() {
@@ -164,11 +165,14 @@ fn judge(path: &Utf8Path, function: &Function) -> Result<Option<Option<Fault>>> 
         return Ok(None);
     }
     let data = fs::read(path)?;
-    Ok(Some(examine(&data, function.architecture, glibc(function.python))))
+    Ok(Some(examine(&data, target)))
 }
 
+/// A machine and the glibc that it has; without one, its C library is not known, and any will do.
+pub(crate) type Target = (Architecture, Option<(u32, u32)>);
+
 /// Reads one ELF file.
-fn examine(data: &[u8], architecture: Architecture, has: (u32, u32)) -> Option<Fault> {
+pub(crate) fn examine(data: &[u8], (architecture, has): Target) -> Option<Fault> {
     let number = match data.get(18..20) {
         Some(&[low, high]) if data.get(5) == Some(&1) => u16::from_le_bytes([low, high]),
         Some(&[high, low]) => u16::from_be_bytes([high, low]),
@@ -181,7 +185,12 @@ fn examine(data: &[u8], architecture: Architecture, has: (u32, u32)) -> Option<F
     if number != wanted.0 || data.get(4) != Some(&2) {
         return Some(Fault::Machine(machine(number)));
     }
-    match needs(data) {
+    let needs = match (needs(data), has) {
+        (Ok(_), None) => return None,
+        (needs, _) => needs,
+    };
+    let has = has.unwrap_or_default();
+    match needs {
         Err(error) => Some(Fault::Damaged(error.to_string())),
         Ok(needs) if needs.musl => Some(Fault::System("musl (Alpine Linux)")),
         Ok(needs) => needs.glibc.filter(|needs| *needs > has).map(|needs| Fault::Glibc { needs, has }),
@@ -242,19 +251,32 @@ fn glibc_version(name: &[u8]) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// Extension modules for other Python versions that have no counterpart for this one: nothing would import them.
+/// Notes on extension modules that nothing would import.
 fn other_pythons(files: &[Listed], version: PythonVersion) -> Vec<String> {
+    let strangers = strangers(files.iter().map(|file| file.path.as_path()), version);
+    let note = |(stem, other): (Utf8PathBuf, String)| {
+        format!("`{stem}` is an extension module for Python {other}: Python {version} does not see it")
+    };
+    strangers.into_iter().map(note).take(NAMED).collect()
+}
+
+/// Extension modules for other Python versions that have no counterpart for this one, without the ending of their
+/// names, and the newest version that they are for.
+pub(crate) fn strangers<'a>(
+    paths: impl Iterator<Item = &'a Utf8Path>,
+    version: PythonVersion,
+) -> BTreeMap<Utf8PathBuf, String> {
     let ours = version.cache_tag().replace("cpython-", "");
     let mut tags: BTreeMap<Utf8PathBuf, BTreeSet<&str>> = BTreeMap::new();
-    for file in files {
-        let name = file.path.file_name().unwrap_or_default();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default();
         let Some((stem, rest)) = name.split_once('.') else { continue };
         if !rest.ends_with("so") {
             continue;
         }
         let tag =
             rest.strip_prefix("cpython-").and_then(|rest| rest.split(['-', '.']).next()).unwrap_or("any");
-        tags.entry(file.path.with_file_name(stem)).or_default().insert(tag);
+        tags.entry(path.with_file_name(stem)).or_default().insert(tag);
     }
     tags.into_iter()
         .filter(|(_, tags)| !tags.contains("any") && !tags.contains(ours.as_str()))
@@ -263,9 +285,8 @@ fn other_pythons(files: &[Listed], version: PythonVersion) -> Vec<String> {
             let other = tag
                 .split_at_checked(1)
                 .map_or_else(|| tag.to_owned(), |(major, minor)| format!("{major}.{minor}"));
-            format!("`{stem}` is an extension module for Python {other}: Python {version} does not see it")
+            (stem, other)
         })
-        .take(NAMED)
         .collect()
 }
 
@@ -296,17 +317,17 @@ mod tests {
 
     #[test]
     fn machines_are_told_apart() {
-        let fault = |class, machine| examine(&header(class, machine), Architecture::X86_64, (2, 34));
+        let fault = |class, machine| examine(&header(class, machine), (Architecture::X86_64, Some((2, 34))));
         assert_eq!(fault(2, 62), None);
         assert_eq!(fault(2, 183).unwrap().to_string(), "is built for arm64");
         assert_eq!(fault(1, 3).unwrap().to_string(), "is built for 32-bit x86");
-        assert_eq!(examine(&header(2, 183), Architecture::Arm64, (2, 34)), None);
+        assert_eq!(examine(&header(2, 183), (Architecture::Arm64, Some((2, 34)))), None);
         assert!(matches!(
-            examine(&header(2, 62)[..12], Architecture::X86_64, (2, 34)),
+            examine(&header(2, 62)[..12], (Architecture::X86_64, Some((2, 34)))),
             Some(Fault::Damaged(_))
         ));
         assert!(matches!(
-            examine(&header(2, 62)[..40], Architecture::X86_64, (2, 34)),
+            examine(&header(2, 62)[..40], (Architecture::X86_64, Some((2, 34)))),
             Some(Fault::Damaged(_))
         ));
     }
@@ -316,11 +337,11 @@ mod tests {
         let path = std::env::current_exe().unwrap();
         let data = fs::read(path).unwrap();
         let host = Architecture::host().unwrap();
-        let Some(Fault::Glibc { needs, .. }) = examine(&data, host, (2, 1)) else {
+        let Some(Fault::Glibc { needs, .. }) = examine(&data, (host, Some((2, 1)))) else {
             panic!("a test program that needs no glibc")
         };
         assert!(needs > (2, 2), "{needs:?}");
-        assert_eq!(examine(&data, host, needs), None);
+        assert_eq!(examine(&data, (host, Some(needs))), None);
     }
 
     #[test]

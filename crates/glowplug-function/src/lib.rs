@@ -13,6 +13,7 @@ mod interpreter;
 mod listing;
 mod load;
 mod model;
+mod natives;
 mod poetry;
 mod process;
 mod requirements;
@@ -22,11 +23,12 @@ mod suggest;
 mod user_files;
 mod uv;
 
-pub use assemble::assemble;
+pub use assemble::{assemble, collect};
 pub use emulated::Emulated;
 pub use load::load;
 pub use model::{
     Event, Function, Interpreter, LoadOptions, Network, PackageConfig, Runtime, Tree, VerifyConfig,
 };
+pub use natives::{NativeFault, NativeFile, NativeTarget, natives};
 pub use runtime::runtime;
 pub use user_files::never_ships;

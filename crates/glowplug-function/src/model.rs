@@ -24,6 +24,8 @@ pub struct LoadOptions {
     pub events: Vec<Utf8PathBuf>,
     /// With `--rie`, what the environment says in the place of the configuration.
     pub emulated: Emulated,
+    /// Whether a folder or zip in which no handler is found is taken all the same, with an empty one.
+    pub handler_optional: bool,
 }
 
 /// Everything that is known about a function before anything is installed.
@@ -35,7 +37,7 @@ pub struct Function {
     pub code: Utf8PathBuf,
     /// Its name: configured, else the template's, else the folder's.
     pub name: String,
-    /// As Lambda writes it: `app.handler`.
+    /// As Lambda writes it: `app.handler`; empty where there may be none and none was found.
     pub handler: String,
     /// The runtime's minor version.
     pub python: PythonVersion,

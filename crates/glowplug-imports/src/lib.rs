@@ -16,6 +16,7 @@ mod scopes;
 mod services;
 mod shapes;
 mod signatures;
+mod sites;
 mod surroundings;
 mod tree;
 mod walk;
@@ -27,4 +28,5 @@ pub use facts::{
 };
 pub use names::{Names, names};
 pub use services::{ServiceCalls, service_calls};
+pub use sites::{Site, sites};
 pub use tree::settle;

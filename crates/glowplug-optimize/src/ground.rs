@@ -62,6 +62,11 @@ impl<'a> Ground<'a> {
         self.workspace.path()
     }
 
+    /// The tree, and what holds it as long as it lives.
+    pub(crate) fn into_tree(self) -> (Tree, Workspace) {
+        (self.tree, self.workspace)
+    }
+
     /// Whether this machine can run the function.
     pub(crate) fn runs_here(&self) -> bool {
         runs_here(self.function)

@@ -11,6 +11,7 @@
 //! - [`build_fleet`] makes several, and the layers that they share.
 //! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
 //! - [`trace`] measures the function as the user's own tools ship it.
+//! - [`doctor`] gathers what the rules of `glowplug-doctor` look at, and asks them.
 //!
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
 //! same bytes; whatever fails, or is interrupted, leaves no process and no folder behind, the cache apart.
@@ -23,6 +24,7 @@ mod columns;
 mod compare;
 mod decisions;
 mod deferral;
+mod doctor;
 mod effects;
 mod explain;
 mod explore;
@@ -40,6 +42,7 @@ mod memory;
 mod min_cut;
 mod options;
 mod output;
+mod package_use;
 mod page_cache;
 mod plan;
 mod preview;
@@ -69,6 +72,7 @@ mod verify;
 mod workspace;
 
 pub use build::{Built, build};
+pub use doctor::{DoctorOptions, doctor};
 pub use fleet::{FleetBuilt, FleetSettings, build_fleet};
 pub use glowplug_package::TrimLevel;
 pub use options::{BuildOptions, LazyLevel, Objective, PlanSource};

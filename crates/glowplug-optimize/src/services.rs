@@ -1,12 +1,12 @@
 //! Which AWS services a function can ask boto3 for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fs_err as fs;
 use rayon::prelude::*;
 
-use glowplug_imports::ServiceCalls;
-use glowplug_package::Reached;
+use glowplug_imports::{ModuleAnalysis, ServiceCalls};
+use glowplug_package::{ModuleFile, PackageTree, Reached};
 
 use crate::subject::Subject;
 
@@ -19,12 +19,9 @@ const SDK: [&str; 3] = ["boto3", "botocore", "s3transfer"];
 /// `reached`: then the literals, the services that the function's variables name, and those whose models a traced start
 /// opened.
 pub(crate) fn aws_services(subject: &Subject, reached: Option<&Reached>) -> Option<BTreeSet<String>> {
-    let has_sdk = subject.ground.package.distributions.iter().any(|d| SDK.contains(&d.name.as_str()));
-    if !has_sdk {
-        return None;
-    }
-    let calls = calls(subject);
-    let mut services: BTreeSet<String> = calls.iter().flat_map(|call| call.named.iter().cloned()).collect();
+    let is_user = |module: &str| subject.is_user(module);
+    let calls = calls(&subject.ground.package, &subject.modules, &subject.analyses, &is_user)?;
+    let mut services = named(&calls);
     if calls.iter().any(|call| call.others) {
         let opened = reached?.touched.iter().filter_map(|path| {
             let mut parts = path.components().map(|part| part.as_str());
@@ -39,21 +36,46 @@ pub(crate) fn aws_services(subject: &Subject, reached: Option<&Reached>) -> Opti
     Some(services)
 }
 
-/// What every module says that is the user's own or imports the SDK, which itself makes clients for any name.
-fn calls(subject: &Subject) -> Vec<ServiceCalls> {
+/// The services named by literals in a tree that is only looked at; `None` where some call names its service by something
+/// else, or where the tree has no boto3.
+pub(crate) fn services_of(
+    package: &PackageTree,
+    modules: &BTreeMap<String, ModuleFile>,
+    analyses: &BTreeMap<String, ModuleAnalysis>,
+    is_user: &(dyn Fn(&str) -> bool + Sync),
+) -> Option<BTreeSet<String>> {
+    let calls = calls(package, modules, analyses, is_user)?;
+    (!calls.iter().any(|call| call.others)).then(|| named(&calls))
+}
+
+fn named(calls: &[ServiceCalls]) -> BTreeSet<String> {
+    calls.iter().flat_map(|call| call.named.iter().cloned()).collect()
+}
+
+/// What every module says that is the user's own or imports the SDK, which itself makes clients for any name; `None` where
+/// the tree has no SDK.
+fn calls(
+    package: &PackageTree,
+    modules: &BTreeMap<String, ModuleFile>,
+    analyses: &BTreeMap<String, ModuleAnalysis>,
+    is_user: &(dyn Fn(&str) -> bool + Sync),
+) -> Option<Vec<ServiceCalls>> {
+    if !package.distributions.iter().any(|d| SDK.contains(&d.name.as_str())) {
+        return None;
+    }
     let of_sdk = |module: &str| SDK.contains(&module.split('.').next().unwrap_or_default());
-    subject
-        .analyses
+    let calls = analyses
         .par_iter()
         .filter_map(|(module, analysis)| {
-            let file = subject.modules.get(module)?;
-            let owner = subject.ground.package.distribution_of(&file.path).map(|d| d.name.as_str());
+            let file = modules.get(module)?;
+            let owner = package.distribution_of(&file.path).map(|d| d.name.as_str());
             if owner.is_some_and(|name| SDK.contains(&name)) {
                 return None;
             }
-            let near = subject.is_user(module) || analysis.imports.iter().any(|i| of_sdk(&i.module));
-            near.then(|| fs::read_to_string(subject.ground.tree.root.join(&file.path)).ok())?
+            let near = is_user(module) || analysis.imports.iter().any(|i| of_sdk(&i.module));
+            near.then(|| fs::read_to_string(package.root.join(&file.path)).ok())?
                 .map(|source| glowplug_imports::service_calls(&source))
         })
-        .collect()
+        .collect();
+    Some(calls)
 }

@@ -12,6 +12,7 @@ use glowplug_package::{ArchiveEntry, Contents, Effort, PackageTree, Zipper, unpa
 use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext};
 
 use crate::ground::{Ground, runs_here};
+use crate::package_use::describe;
 use crate::rulings::rulings;
 use crate::setup::Setup;
 use crate::trial::trial;
@@ -56,11 +57,14 @@ pub fn trace(
     let ground = Ground::prepare(function, options.python.as_deref(), cache, progress)?;
     ground.guarded(progress, || {
         let _setup = Setup::start(function, progress)?;
-        measured(&ground, options, progress)
+        let mut trace = measured(&ground, options, progress)?;
+        describe(&ground, &mut trace, cache)?;
+        Ok(trace)
     })
 }
 
-fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) -> Result<Trace> {
+/// Traces what is prepared.
+pub(crate) fn measured(ground: &Ground, options: &TraceOptions, progress: &dyn Progress) -> Result<Trace> {
     let tree = &ground.tree.root;
     let (package_bytes, unpack_ms) = provision(ground, &ground.package, progress)?;
     // A function that does not start is worth a trace up to there; one failed start shows it.

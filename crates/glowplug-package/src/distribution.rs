@@ -123,8 +123,9 @@ fn read_one(root: &Utf8Path, folder: Utf8PathBuf) -> Result<(Distribution, Vec<U
     Ok((distribution, recorded))
 }
 
-/// Paths from `RECORD`, or from `installed-files.txt` of the egg format; empty where there is neither.
-fn recorded_paths(root: &Utf8Path, folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+/// Paths from `RECORD`, or from `installed-files.txt` of the egg format; empty where there is neither. `folder` is the
+/// metadata folder, relative to `root`.
+pub fn recorded_paths(root: &Utf8Path, folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let record = root.join(folder).join("RECORD");
     if record.exists() {
         let contents = fs::read(&record)?;

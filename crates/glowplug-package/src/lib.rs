@@ -15,6 +15,7 @@ mod distribution;
 mod http_entry;
 mod limits;
 mod modules;
+mod oci_read;
 mod survey;
 mod tree;
 mod trim;
@@ -25,13 +26,14 @@ pub use bytecode::{
     BytecodeFault, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, verify_bytecode,
 };
 pub use deflate::Effort;
-pub use distribution::{Distribution, normalise_name, source_of_bytecode};
+pub use distribution::{Distribution, normalise_name, recorded_paths, source_of_bytecode};
 pub use http_entry::HTTP_ENTRY_SOURCE;
 pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, Weight, check_limits, weigh};
 pub use modules::ModuleFile;
+pub use oci_read::{Image, ImageConfig, is_layout, read_image};
 pub use tree::{FileEntry, FileKind, PackageTree};
 pub use trim::{
     NativeNeeds, RULES, Reached, Rule, Trim, TrimContext, TrimLevel, goes_by_evidence, imported_by_kept,
-    kept_by_pattern, rule_sentence, trim,
+    kept_by_pattern, rule_sentence, symbol_bytes, trim,
 };
 pub use unpack::{Unpacked, open_zip, unpack};

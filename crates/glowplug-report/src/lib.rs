@@ -4,11 +4,13 @@
 //! - [`Report`] and its parts: the JSON contract, filled by the build.
 //! - [`render`]: a report as a table, decisions, verdict and next step.
 //! - [`render_fleet`]: several reports as one table, and the layers that the functions share.
+//! - [`render_findings`]: what `glowplug doctor` found, by rule.
 //! - [`render_page`]: a trace, or a build's two traces and its report, as one HTML file.
 //! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
 mod decisions;
 mod explain;
+mod findings;
 mod fleet;
 mod grid;
 mod layers;
@@ -22,6 +24,7 @@ mod trace;
 mod verdict;
 
 pub use explain::{Link, ModuleEffect, ModuleSummary, Through, render_explanation};
+pub use findings::{FindingsView, render_findings};
 pub use fleet::render_fleet;
 pub use layers::{
     LayerMember, LayeredFunction, LayersBaseline, LayersBaselines, LayersCost, LayersObjective, LayersReport,

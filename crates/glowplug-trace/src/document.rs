@@ -26,6 +26,9 @@ pub struct Trace {
     pub statements: Vec<Statement>,
     /// What each distribution costs, the dearest first.
     pub distributions: Vec<DistributionUse>,
+    /// Where the package's bytes are; `None` where only the function's start was looked at.
+    #[serde(default)]
+    pub package: Option<PackageUse>,
     /// Files opened in init and in the first invoke, in order.
     pub files: Vec<FileUse>,
     /// Where the user's own code asks for other people's: what each of its lines brings in, the dearest first.
@@ -272,10 +275,39 @@ pub struct DistributionUse {
     pub memory_kib: Option<f64>,
     /// Bytes of its files in the tree.
     pub bytes: u64,
-    /// The same by kind: `python`, `bytecode`, `native`, `metadata`, `data`.
+    /// The same by kind: see [`PackagePart::bytes_by_kind`].
     pub bytes_by_kind: BTreeMap<String, u64>,
     /// Events that imported it or ran functions of it.
     pub used_by: Vec<String>,
+}
+
+/// Where the bytes of a package are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageUse {
+    /// All files.
+    pub files: usize,
+    /// The whole.
+    pub total: PackagePart,
+    /// By distribution, the largest first; the user's own files have no name.
+    pub parts: Vec<PackagePart>,
+}
+
+/// A part of a package, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagePart {
+    /// The distribution's name; empty for the user's own files, and for the whole.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// All its files.
+    pub bytes: u64,
+    /// The same by kind: `code`, `bytecode`, `native`, `symbols` (of native libraries, for debuggers alone), `tests`,
+    /// `docs`, `data`, `metadata`, `stubs`, `headers`; kinds of which there is nothing are left out.
+    pub bytes_by_kind: BTreeMap<String, u64>,
+    /// Files that a traced start opened or imported.
+    pub touched_bytes: u64,
+    /// Modules, with their bytecode, that no import statement leads to from the handler or from what a start loaded.
+    pub unreachable_bytes: u64,
 }
 
 /// A file that was opened.

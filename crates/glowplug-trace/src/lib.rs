@@ -37,7 +37,8 @@ pub use compare::{
 };
 pub use document::{
     Advice, ColdCache, Compiled, ConnectionUse, DistributionUse, Environment, FileUse, FunctionUse, Import,
-    InvokeParts, Kinds, Line, Phases, RuntimeParts, Statement, Trace, TraceSubprocess,
+    InvokeParts, Kinds, Line, PackagePart, PackageUse, Phases, RuntimeParts, Statement, Trace,
+    TraceSubprocess,
 };
 pub use failing::{failing_import, failing_index, failing_statement, timed_out};
 pub use observe::{Observation, ObserveOptions, Usage, observe, observe_with, usage};

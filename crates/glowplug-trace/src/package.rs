@@ -60,7 +60,7 @@ fn kind(path: &Utf8Path) -> &'static str {
     });
     match path.extension() {
         _ if in_metadata => "metadata",
-        Some("py" | "pyi") => "python",
+        Some("py" | "pyi") => "code",
         Some("pyc") => "bytecode",
         Some("so") => "native",
         _ if path.file_name().is_some_and(|name| name.contains(".so.")) => "native",
@@ -107,7 +107,7 @@ mod tests {
             fs::write(root.join(path), vec![b'x'; size]).unwrap();
         }
         let kinds = bytes_by_kind(root, &distribution("p", &["p", "p-1.dist-info", "absent"]));
-        let expected = [("bytecode", 20), ("data", 40), ("metadata", 5), ("native", 31), ("python", 10)];
+        let expected = [("bytecode", 20), ("code", 10), ("data", 40), ("metadata", 5), ("native", 31)];
         assert_eq!(kinds, expected.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
     }
 }

@@ -142,6 +142,7 @@ impl Assembly<'_> {
             connections: summary::connections(&seen.timed),
             statements: summary::statements(&seen.timed, &seen.memory),
             distributions,
+            package: None,
             files: files(&seen.files),
             unexplained_ms: if seen.failed_init { None } else { summary::unexplained(&seen.timed) },
             subprocesses: subprocesses(&seen.files),

@@ -3,7 +3,6 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::Parser;
 use glowplug_cli::{Cli, Command, CommonArgs};
 use glowplug_core::{Error, Result};
 
@@ -23,7 +22,7 @@ pub(crate) struct Console {
 
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
@@ -49,6 +48,7 @@ pub(crate) fn run() -> ExitCode {
 fn common_of(cli: &Cli) -> &CommonArgs {
     match &cli.command {
         Command::Build(args) => &args.common,
+        Command::Doctor(args) => &args.common,
         Command::Serve(args) => &args.common,
         Command::Trace(args) => &args.common,
     }
@@ -61,6 +61,7 @@ fn dispatch(cli: Cli, printer: Printer) -> Result<()> {
     let console = Console { common, printer, progress };
     let result = match cli.command {
         Command::Build(args) => commands::build(&console, args),
+        Command::Doctor(args) => commands::doctor(&console, args),
         Command::Serve(args) => commands::serve(&console, args),
         Command::Trace(args) => commands::trace(&console, args),
     };

@@ -6,12 +6,15 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_cli::{
-    BuildArgs, CommonArgs, Cpu, Format, Kind, LazyLevel, Objective, ServeArgs, SortKey, Start, Toggle,
-    TraceArgs, TrimLevel,
+    BuildArgs, CommonArgs, Cpu, DoctorArgs, Format, Kind, LazyLevel, Objective, ServeArgs, SortKey, Start,
+    Toggle, TraceArgs, TrimLevel,
 };
 use glowplug_core::{Cache, Error, Result};
+use glowplug_doctor::Selection;
 use glowplug_function::{Emulated, LoadOptions};
-use glowplug_optimize::{self as optimize, BuildOptions, FleetSettings, PlanSource, TraceOptions};
+use glowplug_optimize::{
+    self as optimize, BuildOptions, DoctorOptions, FleetSettings, PlanSource, TraceOptions,
+};
 use glowplug_report::TraceOrder;
 
 /// What all commands share.
@@ -154,6 +157,7 @@ impl Build {
                 keep,
                 events: Vec::new(),
                 emulated: Emulated::default(),
+                handler_optional: false,
             },
             options: BuildOptions {
                 out,
@@ -273,6 +277,7 @@ impl Trace {
                 keep: Vec::new(),
                 events: event,
                 emulated: Emulated::default(),
+                handler_optional: false,
             },
             options: TraceOptions {
                 python: common.python.clone(),
@@ -294,6 +299,48 @@ impl Trace {
             },
             filter,
         }
+    }
+}
+
+/// What `glowplug doctor` does.
+#[derive(Debug, Clone)]
+pub(crate) struct Doctor {
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) options: DoctorOptions,
+    /// Rules whose findings are a failure.
+    pub(crate) fail_on: Option<Selection>,
+}
+
+impl Doctor {
+    /// Reads the options of `doctor`.
+    ///
+    /// # Errors
+    /// Usage: a code that no rule has.
+    pub(crate) fn new(args: DoctorArgs, common: &Common) -> Result<Self> {
+        let DoctorArgs { path, runs, event, select, ignore, fail_on, common: _ } = args;
+        let any = fail_on.iter().any(|text| text == "any");
+        let fail_on = match fail_on.as_slice() {
+            [] => None,
+            _ if any => Some(Selection::default()),
+            codes => Some(Selection::new(codes, &[])?),
+        };
+        Ok(Self {
+            path,
+            options: DoctorOptions {
+                load: LoadOptions {
+                    function: common.function.clone(),
+                    python: common.python.clone(),
+                    memory_mb: common.memory_mb,
+                    events: event,
+                    handler_optional: true,
+                    ..LoadOptions::default()
+                },
+                runs,
+                cpu: common.cpu,
+                selection: Selection::new(&select, &ignore)?,
+            },
+            fail_on,
+        })
     }
 }
 

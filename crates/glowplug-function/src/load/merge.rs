@@ -50,7 +50,7 @@ impl Merger<'_> {
         let timeout_s = self.timeout()?;
         let layers = self.layers()?;
         let requirements = self.requirements(&mut notes)?;
-        let handler = self.handler(python, requirements.is_some() || !layers.is_empty())?;
+        let handler = self.handler(python, requirements.is_some() || !layers.is_empty(), &mut notes)?;
         let events = self.events()?;
         let verify = self.verify()?;
         let package = self.package()?;
@@ -223,7 +223,7 @@ impl Merger<'_> {
         defaults::requirements(&self.found.source)
     }
 
-    fn handler(&self, python: PythonVersion, elsewhere: bool) -> Result<String> {
+    fn handler(&self, python: PythonVersion, elsewhere: bool, notes: &mut Vec<String>) -> Result<String> {
         let source = &self.found.source;
         let configured = self.config().and_then(|file| Some((file, file.config.handler.as_ref()?)));
         let template =
@@ -232,7 +232,15 @@ impl Merger<'_> {
             (Some(handler), ..) => (handler.clone(), emulated::HANDLER.to_owned()),
             (None, Some((file, value)), _) => (value.get_ref().clone(), file.place(value)),
             (None, None, Some((template, value))) => (value.clone(), template.place.clone()),
-            (None, None, None) => return handler::find(source, python),
+            (None, None, None) => {
+                return handler::find(source, python).or_else(|error| {
+                    if !self.options.handler_optional {
+                        return Err(error);
+                    }
+                    notes.push(error.to_string());
+                    Ok(String::new())
+                });
+            }
         };
         handler::check(source, &text, python, elsewhere, &place)?;
         Ok(text)

@@ -83,6 +83,11 @@ pub(super) fn strip(data: &[u8]) -> Option<Stripped> {
         .then_some(Stripped { data: out, blanked: blanked as u64 })
 }
 
+/// Bytes of a library that only debuggers read; 0 for what is no such library.
+pub fn symbol_bytes(data: &[u8]) -> u64 {
+    read(data).map_or(0, |layout| layout.removed.iter().map(|(_, range)| range.len() as u64).sum())
+}
+
 fn write_u64(bytes: &mut [u8], at: usize, value: usize) -> Option<()> {
     bytes.get_mut(at..at + 8)?.copy_from_slice(&(value as u64).to_le_bytes());
     Some(())

@@ -22,6 +22,7 @@ use glowplug_core::{
 };
 use rayon::prelude::*;
 
+pub use elf::symbol_bytes;
 pub use folders::imported_by_kept;
 pub use keep::kept_by_pattern;
 pub use needed::NativeNeeds;

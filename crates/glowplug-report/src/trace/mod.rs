@@ -9,6 +9,7 @@ mod comparison;
 mod imports;
 mod kinds;
 mod overview;
+mod package;
 mod phases;
 mod tables;
 mod used;
@@ -111,6 +112,7 @@ pub fn render_trace(trace: &Trace, view: &TraceView) -> String {
             tables::lines(&subject),
             tables::statements(&subject),
             tables::distributions(&subject),
+            package::package(&subject),
             aside::aside(&subject),
             advice::advice(&subject),
         ]);

@@ -85,7 +85,7 @@ fn the_document_is_the_contract() {
     assert_eq!((&lib["name"], &lib["used_by"]), (&json!("Lib"), &json!(["else", "go"])));
     let size: usize =
         files.iter().filter(|(path, _)| path.starts_with("lib/")).map(|(_, text)| text.len()).sum();
-    assert_eq!((&lib["bytes"], &lib["bytes_by_kind"]), (&json!(size), &json!({"python": size})));
+    assert_eq!((&lib["bytes"], &lib["bytes_by_kind"]), (&json!(size), &json!({"code": size})));
     assert!(lib["total_ms"].as_f64() > Some(0.0));
     assert!(trace["files"].as_array().unwrap().iter().any(|file| file["path"] == "lib/late.py"));
 }

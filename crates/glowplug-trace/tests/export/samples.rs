@@ -184,6 +184,7 @@ pub(crate) fn trace() -> Trace {
         }],
         cut_off: Vec::new(),
         failure: None,
+        package: None,
         advice: Vec::new(),
     }
 }

@@ -222,7 +222,7 @@ pub(crate) fn distributions(imports: &[Import]) -> Vec<DistributionUse> {
             total_ms: mine().map(|i| i.self_ms).sum::<f64>() + 0.0, // an empty sum is -0
             memory_kib: mine().next().map(|_| mine().filter_map(|i| i.memory_kib).sum()),
             bytes: megabytes * 1_000_000,
-            bytes_by_kind: BTreeMap::from([("python".to_owned(), megabytes * 1_000_000)]),
+            bytes_by_kind: BTreeMap::from([("code".to_owned(), megabytes * 1_000_000)]),
             used_by,
         }
     };
@@ -318,6 +318,7 @@ pub(crate) fn trace_of(nodes: Vec<Node>) -> Trace {
         subprocesses: Vec::new(),
         cut_off: Vec::new(),
         failure: None,
+        package: None,
         advice: Vec::new(),
         imports,
     }

@@ -2,12 +2,14 @@
 
 mod build;
 mod build_fleet;
+mod doctor;
 mod serve;
 mod serve_log;
 mod trace;
 
 pub(crate) use build::build;
 use build_fleet::build_fleet;
+pub(crate) use doctor::doctor;
 pub(crate) use serve::serve;
 pub(crate) use trace::trace;
 

@@ -30,6 +30,7 @@ fn the_document_has_the_fields_of_the_contract() {
             "imports",
             "statements",
             "distributions",
+            "package",
             "files",
             "lines",
             "kinds",

@@ -1,0 +1,129 @@
+//! An image layout: which of its files Python finds, and what else its configuration tells.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use glowplug_core::{Architecture, Cache, Error, Progress, Result};
+use glowplug_doctor::{Kind, Root, RootKind, Subject};
+use glowplug_package::{ImageConfig, PackageTree, read_image};
+
+use super::DoctorOptions;
+use super::prepare::{Folder, Prepared, version, without};
+use crate::workspace::Workspace;
+
+/// Folders of the runtime and of the distribution that an image is built on, not the function's.
+const NOT_OURS: [&str; 3] = ["var/lang", "var/runtime", "usr/lib"];
+
+pub(super) fn prepare(
+    path: &Utf8Path,
+    options: &DoctorOptions,
+    cache: &Cache,
+    progress: &dyn Progress,
+    not_seen: &mut Vec<String>,
+) -> Result<Prepared> {
+    let workspace = Workspace::open(cache)?;
+    let into = workspace.path().join("image");
+    let wanted = |config: &ImageConfig, file: &Utf8Path| {
+        let ours = !NOT_OURS.iter().any(|folder| file.starts_with(folder));
+        ours && (task_folder(config).is_some_and(|task| file.starts_with(task)) || is_for_python(file))
+    };
+    let image = read_image(path, None, &wanted, &into, progress)?;
+    let config = image.config;
+    let architecture: Architecture = match config.architecture.as_str() {
+        "amd64" => Architecture::X86_64,
+        "arm64" => Architecture::Arm64,
+        other => {
+            return Err(Error::input(format!(
+                "the image is for `{other}`, and Lambda runs x86_64 and arm64"
+            ))
+            .place(path.as_str()));
+        }
+    };
+    not_seen.push("an image is not started, so that nothing is told in ms".to_owned());
+    if image.links > 0 {
+        not_seen.push(format!("{} links in the image were not followed", image.links));
+    }
+    let folders = folders(&into, &config)?;
+    if folders.iter().all(|folder| folder.tree.files.is_empty()) {
+        return Err(Error::input("the image holds no Python code where a function would have it")
+            .place(path.as_str())
+            .cause("neither its working folder, `LAMBDA_TASK_ROOT` nor any `site-packages` has files"));
+    }
+    let python = version(options, &folders, not_seen)?;
+    let first = &folders[0];
+    let user_files = match first.root.kind {
+        RootKind::Task => {
+            let own = first.tree.files.iter().filter(|file| file.distribution.is_none());
+            own.map(|file| file.path.clone()).collect()
+        }
+        _ => BTreeSet::new(),
+    };
+    let handler = handler(&config, first);
+    if handler.is_empty() {
+        not_seen.push(
+            "the image's command names no handler: all code in its working folder counts as used".to_owned(),
+        );
+    }
+    let name = path.file_name().unwrap_or("image").to_owned();
+    let texts = config.command.iter().chain(&config.environment).cloned().collect();
+    Ok(Prepared {
+        subject: Subject { name, kind: Kind::Image, python, architecture },
+        folders,
+        user_files,
+        function: None,
+        handler,
+        trace: None,
+        texts,
+        zip: None,
+        _workspace: vec![workspace],
+    })
+}
+
+/// `LAMBDA_TASK_ROOT`, else the working folder, without the leading `/`; `None` for the root itself.
+fn task_folder(config: &ImageConfig) -> Option<Utf8PathBuf> {
+    let named = config.environment.iter().find_map(|line| line.strip_prefix("LAMBDA_TASK_ROOT="));
+    let folder = named.map_or(config.working_folder.as_path(), Utf8Path::new);
+    let folder = folder.as_str().trim_matches('/');
+    (!folder.is_empty() && !folder.contains("..")).then(|| folder.into())
+}
+
+fn is_for_python(file: &Utf8Path) -> bool {
+    let in_layer = file.starts_with("opt/python");
+    in_layer || file.components().any(|part| matches!(part.as_str(), "site-packages" | "dist-packages"))
+}
+
+/// The function's folder, then layers, then site folders.
+fn folders(into: &Utf8Path, config: &ImageConfig) -> Result<Vec<Folder>> {
+    let whole = PackageTree::scan(into)?;
+    let mut sites: BTreeSet<Utf8PathBuf> = BTreeSet::new();
+    for file in &whole.files {
+        let folder = file.path.ancestors().skip(1).filter(|folder| {
+            matches!(folder.file_name(), Some("site-packages" | "dist-packages"))
+                || *folder == Utf8Path::new("opt/python")
+        });
+        sites.extend(folder.last().map(Utf8Path::to_owned));
+    }
+    let sites: Vec<Utf8PathBuf> = sites.into_iter().collect();
+    let mut folders = Vec::new();
+    if let Some(task) = task_folder(config).filter(|task| into.join(task).is_dir()) {
+        let tree = without(PackageTree::scan(&into.join(&task))?, &task, &sites);
+        let prefix = format!("{task}/");
+        folders.push(Folder { root: Root { kind: RootKind::Task, prefix }, tree });
+    }
+    for site in &sites {
+        let kind = if site == "opt/python" { RootKind::Layer } else { RootKind::Site };
+        let others: Vec<Utf8PathBuf> = sites.iter().filter(|other| *other != site).cloned().collect();
+        let tree = without(PackageTree::scan(&into.join(site))?, site, &others);
+        folders.push(Folder { root: Root { kind, prefix: format!("{site}/") }, tree });
+    }
+    Ok(folders)
+}
+
+/// The module of a handler that the command names, where it is in the function's folder.
+fn handler(config: &ImageConfig, first: &Folder) -> String {
+    let named = config.command.last().and_then(|text| text.rsplit_once('.')).map_or("", |(module, _)| module);
+    let path = named.replace('.', "/");
+    let has = |path: String| first.tree.file(Utf8Path::new(&path)).is_some();
+    let found = !named.is_empty() && (has(format!("{path}.py")) || has(format!("{path}/__init__.py")));
+    if found && first.root.kind == RootKind::Task { path.replace('/', ".") } else { String::new() }
+}
