@@ -16,6 +16,8 @@ pub(crate) const ENTRY_LIMIT: usize = 2_000_000;
 pub(crate) const EXTENSION_LIMIT: u64 = 1024 * 1024;
 /// Bytes of a path or of a link's target, as on Linux (`PATH_MAX`).
 pub(crate) const PATH_LIMIT: usize = 4096;
+/// The last second of the year 9999: later ones have no text in a table (RFC 3339).
+pub(crate) const LATEST: u64 = 253_402_300_799;
 /// Indexes within indexes.
 pub(crate) const INDEX_DEPTH: usize = 4;
 /// How many of the largest a message names.

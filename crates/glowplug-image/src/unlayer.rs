@@ -13,7 +13,7 @@ use tar::EntryType;
 
 use crate::header::{self, BLOCK, XATTR};
 use crate::layout::{Layout, check_digest};
-use crate::limits::{ENTRY_LIMIT, EXTENSION_LIMIT, PATH_LIMIT};
+use crate::limits::{ENTRY_LIMIT, EXTENSION_LIMIT, LATEST, PATH_LIMIT};
 use crate::node::{self, Data, Kind, NO_PREFETCH, Node, PREFETCH, TOC_NAME};
 use crate::oci::{Compression, Descriptor, Digest};
 use crate::tree::check_symlink;
@@ -254,13 +254,19 @@ impl LayerReader<'_> {
             EntryType::GNUSparse => return Err(self.refused("a sparse file", &raw)),
             _ => return Err(self.refused("an entry of an unknown kind", &raw)),
         };
+        let uid = next.uid.map_or_else(|| header.uid().map_err(damaged), Ok)?;
+        let gid = next.gid.map_or_else(|| header.gid().map_err(damaged), Ok)?;
+        let mtime = next.mtime.map_or_else(|| header.mtime().map_err(damaged), Ok)?;
+        if uid.max(gid) > u64::from(u32::MAX) || mtime > LATEST {
+            return Err(self.refused("an owner or a time that Linux has no room for", &raw));
+        }
         let made = Node {
             path,
             kind,
             mode: header.mode().map_err(damaged)? & 0o7777,
-            uid: next.uid.map_or_else(|| header.uid().map_err(damaged), Ok)?,
-            gid: next.gid.map_or_else(|| header.gid().map_err(damaged), Ok)?,
-            mtime: next.mtime.map_or_else(|| header.mtime().map_err(damaged), Ok)?,
+            uid,
+            gid,
+            mtime,
             xattrs: next.xattrs,
         };
         self.add(made)

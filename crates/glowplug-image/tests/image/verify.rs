@@ -63,6 +63,7 @@ pub(crate) fn entries(archive: &[u8]) -> Vec<Entry> {
             continue;
         }
         let said = std::mem::take(&mut records);
+        let number = |key: &str| said.get(key).map(|text| text.parse::<u64>().unwrap());
         found.push(Entry {
             name: said.get("path").cloned().unwrap_or_else(|| text(&entry.path_bytes())),
             kind: match header.entry_type() {
@@ -73,7 +74,10 @@ pub(crate) fn entries(archive: &[u8]) -> Vec<Entry> {
                 other => panic!("{other:?}"),
             },
             mode: u64::from(header.mode().unwrap()),
-            owner: (header.uid().unwrap(), header.gid().unwrap()),
+            owner: (
+                number("uid").unwrap_or_else(|| header.uid().unwrap()),
+                number("gid").unwrap_or_else(|| header.gid().unwrap()),
+            ),
             mtime: header.mtime().unwrap(),
             link: match said.get("linkpath") {
                 Some(link) => link.clone(),
