@@ -57,20 +57,28 @@ impl Layout {
     /// Input: the folder holds something else. Surroundings: it cannot be made.
     pub(crate) fn create(root: &Utf8Path) -> Result<Self> {
         let layout = Self { root: root.to_owned() };
-        if !root.join("oci-layout").exists() {
-            if root.exists() && fs::read_dir(root)?.next().is_some() {
-                return Err(Error::input("the folder is not an OCI layout, and not empty")
-                    .place(root.as_str())
-                    .hint("choose an empty folder, or one that does not exist"));
-            }
+        if root.join("oci-layout").exists() {
+            Self::open(root)?;
             fs::create_dir_all(root.join("blobs/sha256"))?;
-            layout.write("index.json", &bytes_of(&empty_index()))?;
-            // Last, since it is what makes the folder a layout.
-            layout.write("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
             return Ok(layout);
         }
-        Self::open(root)?;
+        if root.exists() {
+            for entry in fs::read_dir(root)? {
+                // What one has that is being made at this moment, or whose making was ended.
+                if !matches!(entry?.file_name().to_str(), Some("blobs" | "index.json")) {
+                    return Err(Error::input("the folder is not an OCI layout, and not empty")
+                        .place(root.as_str())
+                        .hint("choose an empty folder, or one that does not exist"));
+                }
+            }
+        }
         fs::create_dir_all(root.join("blobs/sha256"))?;
+        let _lock = layout.lock()?;
+        if !root.join("index.json").exists() {
+            layout.write("index.json", &bytes_of(&empty_index()))?;
+        }
+        // Last, since it is what makes the folder a layout.
+        layout.write("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         Ok(layout)
     }
 
@@ -260,6 +268,23 @@ mod tests {
         assert!(!path.join("blobs").exists());
         fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
         assert!(Layout::create(&path).unwrap_err().to_string().contains("another version"));
+    }
+
+    #[test]
+    fn several_may_make_one_and_a_beginning_is_no_obstacle() {
+        let (_folder, path) = folder();
+        std::thread::scope(|scope| {
+            for number in 0..8_u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let name = number.to_string();
+                    Layout::create(path).unwrap().enter(entry(&[number]), Some(&name)).unwrap();
+                });
+            }
+        });
+        assert_eq!(Layout::open(&path).unwrap().entries().unwrap().len(), 8);
+        fs::remove_file(path.join("oci-layout")).unwrap();
+        assert_eq!(Layout::create(&path).unwrap().entries().unwrap().len(), 8);
     }
 
     #[test]
