@@ -13,6 +13,7 @@ mod interpreter;
 mod listing;
 mod load;
 mod model;
+mod needs;
 mod poetry;
 mod process;
 mod requirements;

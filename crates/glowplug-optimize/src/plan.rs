@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
 use glowplug_engine::Cpu;
-use glowplug_package::{Trim, TrimContext, TrimLevel, imported_by_kept, trim};
+use glowplug_package::{DUPLICATES, Trim, TrimContext, TrimLevel, imported_by_kept, links, trim};
 
 use crate::decisions::{Found, pin};
 use crate::explore::{Explored, explore};
@@ -125,6 +125,7 @@ pub(crate) fn draft(
         .map(|d| Utf8PathBuf::from(&d.place))
         .collect();
     recipe.stripped = trimmed.stripped;
+    recipe.linked = trimmed.linked;
     room::require(subject, &entries(subject, &recipe)?, options.trim, &explored.loaded)?;
     let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     recipe.lazy = search.frontier.edges.keys().cloned().collect();
@@ -151,6 +152,8 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         recipe.stripped =
             trimmed.stripped.into_iter().filter(|(path, _)| wanted.contains(path.as_str())).collect();
     }
+    let copies = plan.applied().filter(|d| d.subject == DUPLICATES).map(|d| Utf8PathBuf::from(&d.place));
+    recipe.linked = links(&subject.ground.package, copies.collect(), &mut recipe.dropped)?;
     room::require(subject, &entries(subject, &recipe)?, TrimLevel::Safe, &BTreeSet::new())?;
     let trimming = plan
         .decisions
@@ -187,6 +190,7 @@ pub(crate) fn trim_context<'a>(
         level,
         python: function.python,
         architecture: function.architecture,
+        libc: function.package.libc,
         user_files: subject.ground.user_files(),
         keep: &function.package.keep,
         runtime_provided: &function.package.runtime_provided,

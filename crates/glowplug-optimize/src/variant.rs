@@ -21,12 +21,24 @@ pub(crate) struct Recipe {
     pub(crate) dropped: BTreeSet<Utf8PathBuf>,
     /// Files replaced by a stripped copy.
     pub(crate) stripped: BTreeMap<Utf8PathBuf, Vec<u8>>,
+    /// Targets of the links that stand for those of the files left out that are copies of others.
+    pub(crate) linked: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
 }
 
 impl Recipe {
     /// The original with valid bytecode.
     pub(crate) fn before() -> Self {
         Self { bytecode: true, ..Self::default() }
+    }
+
+    /// Links in the place of copies that are left out.
+    fn links(&self) -> impl Iterator<Item = ArchiveEntry> {
+        let left_out = self.linked.iter().filter(|(path, _)| self.dropped.contains(*path));
+        left_out.map(|(path, target)| ArchiveEntry {
+            path: path.clone(),
+            source: Contents::Symlink(target.clone()),
+            executable: false,
+        })
     }
 }
 
@@ -52,6 +64,7 @@ pub(crate) fn entries(subject: &Subject, recipe: &Recipe) -> Result<Vec<ArchiveE
             executable: file.executable,
         })
         .collect();
+    entries.extend(recipe.links());
     if recipe.bytecode {
         let edited = compile_edits(subject, &recipe.lazy)?;
         for (path, plain) in &subject.plain {

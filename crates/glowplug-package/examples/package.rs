@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_core::{Architecture, Cache, DecisionKind, Error, NoProgress, PythonVersion, Result};
+use glowplug_core::{Architecture, Cache, DecisionKind, Error, Libc, NoProgress, PythonVersion, Result};
 use glowplug_package::{
     ArchiveEntry, CompileJob, CompileResult, Compiler, Contents, Effort, FileKind, PackageTree, Trim,
     TrimContext, TrimLevel, Zipper, bytecode_path, trim,
@@ -66,6 +66,7 @@ fn trimmed(tree: &PackageTree, python: PythonVersion) -> Result<Trim> {
         level: TrimLevel::Safe,
         python,
         architecture,
+        libc: Libc::Glibc,
         user_files: &BTreeSet::new(),
         keep: &[],
         runtime_provided: &[],
@@ -113,6 +114,7 @@ fn entries(
     version: PythonVersion,
 ) -> Vec<ArchiveEntry> {
     let ours = format!(".{}.pyc", version.cache_tag());
+    let linked = std::mem::take(&mut trim.linked);
     let kept = tree.files.iter().filter(|file| !dropped.contains(&file.path));
     let shipped = kept.filter(|file| file.kind != FileKind::Bytecode || !file.path.as_str().ends_with(&ours));
     let mut entries: Vec<ArchiveEntry> = shipped
@@ -126,6 +128,11 @@ fn entries(
             executable: file.executable,
         })
         .collect();
+    entries.extend(linked.into_iter().map(|(path, target)| ArchiveEntry {
+        path,
+        source: Contents::Symlink(target),
+        executable: false,
+    }));
     entries.extend(bytecode.iter().map(|(path, file)| ArchiveEntry {
         path: path.clone(),
         source: Contents::File(file.clone()),

@@ -3,6 +3,7 @@
 
 mod archive;
 mod bytecode;
+mod copies;
 mod native;
 mod support;
 mod trimming;
