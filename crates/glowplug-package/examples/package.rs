@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_core::{Architecture, Cache, DecisionKind, Error, Libc, NoProgress, PythonVersion, Result};
+use glowplug_core::{
+    Architecture, Cache, DecisionKind, DecisionState, Error, Libc, NoProgress, PythonVersion, Result,
+};
 use glowplug_package::{
     ArchiveEntry, CompileJob, CompileResult, Compiler, Contents, Effort, FileKind, PackageTree, Trim,
     TrimContext, TrimLevel, Zipper, bytecode_path, trim,
@@ -77,7 +79,10 @@ fn trimmed(tree: &PackageTree, python: PythonVersion) -> Result<Trim> {
 }
 
 fn dropped(trim: &Trim) -> BTreeSet<Utf8PathBuf> {
-    let drops = trim.decisions.iter().filter(|decision| decision.kind == DecisionKind::Drop);
+    let drops = trim
+        .decisions
+        .iter()
+        .filter(|decision| decision.kind == DecisionKind::Drop && decision.state == DecisionState::Applied);
     drops.map(|decision| Utf8PathBuf::from(&decision.place)).collect()
 }
 

@@ -72,7 +72,7 @@ pub struct TrimContext<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Trim {
     /// One for each file dropped (id `drop:PATH`) or stripped (id `strip:PATH`), by path; the
-    /// subject is the rule's id, the place the file's path.
+    /// subject is the rule's id, the place the file's path. Those refused tell what might have gone.
     pub decisions: Vec<Decision>,
     /// New contents of the stripped files.
     pub stripped: BTreeMap<Utf8PathBuf, Vec<u8>>,

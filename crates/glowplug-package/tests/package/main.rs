@@ -8,3 +8,4 @@ mod native;
 mod support;
 mod trimming;
 mod unpacking;
+mod weighing;
