@@ -35,13 +35,13 @@ def binary():
     return os.path.join(folder, "release", "examples", "package")
 
 
-def install(python, tree):
+def install(python, tree, packages=PACKAGES):
     if os.path.exists(tree):
         return
     uv = shutil.which("uv")
     command = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
     only = ["--only-binary", ":all:", "--target", tree, "--quiet"]
-    subprocess.run(command + only + list(PACKAGES), check=True)
+    subprocess.run(command + only + list(packages), check=True)
 
 
 def processes(first):

@@ -21,7 +21,7 @@ pub use names::{
     SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT,
 };
 pub use progress::{NoProgress, Progress};
-pub use python::{Architecture, PythonVersion};
+pub use python::{Architecture, Libc, PythonVersion};
 pub use stat::Stat;
 pub use units::{civil_date, format_bytes, format_hex, format_ms, iso8601, parse_bytes};
 pub use verdict::{Difference, Holdout, Verdict};

@@ -111,6 +111,56 @@ impl FromStr for Architecture {
     }
 }
 
+/// The C library of the system that a function runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Libc {
+    /// Lambda's own, and that of most distributions.
+    #[default]
+    Glibc,
+    /// That of Alpine Linux: for container images alone.
+    Musl,
+}
+
+impl Libc {
+    /// That of this machine: it has musl's loader and not glibc's.
+    pub fn host() -> Self {
+        let there = |path: &str| std::path::Path::new(path).exists();
+        let machine = std::env::consts::ARCH;
+        let glibc = there("/lib64/ld-linux-x86-64.so.2") || there("/lib/ld-linux-aarch64.so.1");
+        if !glibc && there(&format!("/lib/ld-musl-{machine}.so.1")) { Self::Musl } else { Self::Glibc }
+    }
+
+    /// As it is written at the end of an extension module's tag, for example `x86_64-linux-gnu`.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Glibc => "gnu",
+            Self::Musl => "musl",
+        }
+    }
+}
+
+impl fmt::Display for Libc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Glibc => "glibc",
+            Self::Musl => "musl",
+        })
+    }
+}
+
+impl FromStr for Libc {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "glibc" => Ok(Self::Glibc),
+            "musl" => Ok(Self::Musl),
+            _ => Err(Error::input(format!("`{text}` is not a C library"))
+                .hint("use `glibc`, or `musl` for images on Alpine Linux")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Architecture, Cache, Error, Progress, PythonVersion, Result};
+use glowplug_core::{Architecture, Cache, Error, Libc, Progress, PythonVersion, Result};
 
 use crate::listing::{self, Listed};
 use crate::requirements::{Kind, Requirements};
@@ -59,13 +59,16 @@ fn read(folder: &Utf8Path) -> Option<Installed> {
     Some(Installed { root: folder.join("tree"), files: serde_json::from_slice(&manifest).ok()? })
 }
 
-/// uv's name for Lambda's machine: Amazon Linux 2 (glibc 2.26) up to Python 3.11, Amazon Linux 2023 (2.34) after.
-/// uv knows no name for 2.26; wheels for 2.17 run there.
-fn platform(version: PythonVersion, architecture: Architecture) -> String {
+/// uv's name for the target: Amazon Linux 2 (glibc 2.26) up to Python 3.11, Amazon Linux 2023 (2.34) after; for images
+/// on Alpine Linux, musl (1.2, which every release since 3.13 has). uv knows no name for 2.26; wheels for 2.17 run there.
+fn platform(version: PythonVersion, architecture: Architecture, libc: Libc) -> String {
     let machine = match architecture {
         Architecture::X86_64 => "x86_64",
         Architecture::Arm64 => "aarch64",
     };
+    if libc == Libc::Musl {
+        return format!("{machine}-unknown-linux-musl");
+    }
     let libc = if version >= PythonVersion::new(3, 12) { "manylinux_2_34" } else { "manylinux_2_17" };
     format!("{machine}-{libc}")
 }
@@ -81,11 +84,15 @@ struct Installation<'a> {
 }
 
 impl Installation<'_> {
+    fn platform(self) -> String {
+        platform(self.function.python, self.function.architecture, self.function.package.libc)
+    }
+
     /// Everything that decides what is installed.
     fn key(self) -> String {
         let mut parts: Vec<Vec<u8>> = vec![LAYOUT.into(), uv::VERSION.into()];
         parts.push(self.function.python.to_string().into());
-        parts.push(platform(self.function.python, self.function.architecture).into());
+        parts.push(self.platform().into());
         if self.function.package.build_from_source {
             parts.push(format!("built with {}", self.runtime.interpreter.full_version).into());
         }
@@ -110,7 +117,7 @@ impl Installation<'_> {
         command.args(["pip", "install", "--requirement"]).arg(&file).arg("--target").arg(&tree);
         command.arg("--python").arg(&self.runtime.interpreter.path);
         command.args(["--python-version", &self.function.python.to_string()]);
-        command.args(["--python-platform", &platform(self.function.python, self.function.architecture)]);
+        command.args(["--python-platform", &self.platform()]);
         if !self.function.package.build_from_source {
             command.args(["--only-binary", ":all:"]);
         }
@@ -161,7 +168,10 @@ impl Installation<'_> {
     }
 
     fn failed(self, finished: &process::Finished) -> Error {
-        let target = format!("Python {} on {}", self.function.python, self.function.architecture);
+        let mut target = format!("Python {} on {}", self.function.python, self.function.architecture);
+        if self.function.package.libc == Libc::Musl {
+            target.push_str(" with musl");
+        }
         let error = uv::failure(&format!("the dependencies for {target}"), finished, self.cache.offline())
             .place(self.requirements.path.as_str());
         let text = &finished.stderr;
@@ -244,10 +254,12 @@ mod tests {
 
     #[test]
     fn platforms_are_lambdas() {
-        let name = |minor, architecture| platform(PythonVersion::new(3, minor), architecture);
+        let name = |minor, architecture| platform(PythonVersion::new(3, minor), architecture, Libc::Glibc);
         assert_eq!(name(11, Architecture::X86_64), "x86_64-manylinux_2_17");
         assert_eq!(name(12, Architecture::X86_64), "x86_64-manylinux_2_34");
         assert_eq!(name(13, Architecture::Arm64), "aarch64-manylinux_2_34");
+        let musl = platform(PythonVersion::new(3, 13), Architecture::Arm64, Libc::Musl);
+        assert_eq!(musl, "aarch64-unknown-linux-musl");
     }
 
     #[test]

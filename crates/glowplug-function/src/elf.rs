@@ -6,18 +6,19 @@ use std::io::Read;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Architecture, Error, Progress, PythonVersion, Result};
+use glowplug_core::{Architecture, Error, Libc, Progress, PythonVersion, Result};
 use glowplug_package::PackageTree;
-use object::Endianness;
 use object::elf;
-use object::read::elf::{Dyn, FileHeader};
 use rayon::prelude::*;
 
 use crate::Function;
 use crate::listing::Listed;
+use crate::needs::{VERSIONED, Version, Versioned, needs, shown};
 
 /// How many files an error names.
 const NAMED: usize = 3;
+/// How a fault names the other C library.
+const GLIBC: &str = "glibc";
 /// First bytes of a Mach-O file (either byte order) and of a universal one.
 const MACH_O: [[u8; 4]; 5] = [
     [0xFE, 0xED, 0xFA, 0xCE],
@@ -34,8 +35,8 @@ pub(crate) enum Fault {
     Machine(String),
     /// Another operating system or C library.
     System(&'static str),
-    /// Needs a newer glibc than the target has.
-    Glibc { needs: (u32, u32), has: (u32, u32) },
+    /// Needs newer symbols than the target has.
+    Symbols { of: Versioned, needs: Version, has: Version },
     /// Cannot be read.
     Damaged(String),
 }
@@ -45,17 +46,23 @@ impl fmt::Display for Fault {
         match self {
             Self::Machine(machine) => write!(f, "is built for {machine}"),
             Self::System(system) => write!(f, "is built for {system}"),
-            Self::Glibc { needs, has } => {
-                write!(f, "needs glibc {}.{}, and the target has {}.{}", needs.0, needs.1, has.0, has.1)
+            Self::Symbols { of, needs, has } => {
+                write!(f, "needs {} {}, and the target has {}", of.name(), shown(needs), shown(has))
             }
             Self::Damaged(reason) => write!(f, "is damaged: {reason}"),
         }
     }
 }
 
-/// glibc of Amazon Linux 2 (Python up to 3.11) and of Amazon Linux 2023.
-pub(crate) fn glibc(version: PythonVersion) -> (u32, u32) {
-    if version >= PythonVersion::new(3, 12) { (2, 34) } else { (2, 26) }
+/// What native files are held against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) architecture: Architecture,
+    /// `None` where it is not known, and any will do.
+    pub(crate) libc: Option<Libc>,
+    pub(crate) python: PythonVersion,
+    /// Whether a file of the tree is libstdc++ itself: the loader may take that one.
+    pub(crate) brings_cxx: bool,
 }
 
 /// Holds every native file of `files`, which are below `root`, against the function's target. What another machine
@@ -69,6 +76,12 @@ pub(crate) fn check(
     function: &Function,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let target = Target {
+        architecture: function.architecture,
+        libc: Some(function.package.libc),
+        python: function.python,
+        brings_cxx: files.iter().any(|file| file.path.file_name() == Some("libstdc++.so.6")),
+    };
     let judged: Vec<(&Listed, Option<Fault>)> = files
         .par_iter()
         .filter(|file| file.link.is_none() && may_be_native(file))
@@ -76,7 +89,6 @@ pub(crate) fn check(
             if progress.interrupted() {
                 return Some(Err(Error::interrupted()));
             }
-            let target = (function.architecture, Some(glibc(function.python)));
             judge(&root.join(&file.path), target)
                 .map(|verdict| verdict.map(|fault| (file, fault)))
                 .transpose()
@@ -121,7 +133,10 @@ fn error(
     let path = faults.first().map_or(Utf8Path::new(""), |(path, _)| path);
     let of = distribution.map_or_else(String::new, |name| format!(" of {name}"));
     let mut error = Error::input(format!("the native file `{path}`{of} {fault}"))
-        .cause(format!("the function runs Python {} on {}", function.python, function.architecture))
+        .cause(format!(
+            "the function runs Python {} on {} with {}",
+            function.python, function.architecture, function.package.libc
+        ))
         .place(root.join(path).into_string());
     if faults.len() > 1 {
         let others: Vec<&str> = faults.iter().skip(1).take(NAMED).map(|(path, _)| path.as_str()).collect();
@@ -133,14 +148,23 @@ fn error(
     }
     match (fault, distribution) {
         (Fault::Damaged(_), _) => error.hint("install its distribution again"),
-        (Fault::Glibc { .. }, Some(name)) => error
+        (Fault::Symbols { of: Versioned::Glibc, .. }, Some(name)) => error
             .hint(format!("choose a version of {name} with a wheel for that glibc (manylinux2014, manylinux_2_17)"))
             .hint("or a newer `python = `: from 3.12 on, Lambda has glibc 2.34"),
+        (Fault::Symbols { .. }, Some(name)) => error
+            .hint(format!("choose a version of {name} that is built with an older compiler (manylinux2014)"))
+            .hint("or ship the `libstdc++.so.6` that it was built with beside it"),
+        (Fault::System(GLIBC), _) => error
+            .hint("choose versions that have wheels for musl (musllinux), or build it on Alpine Linux")
+            .hint("or remove `libc = \"musl\"` from `[package]`, and use an image with glibc"),
         (_, Some(_)) => error.hint(format!(
             "install the dependencies for the target, or set `requirements = ` and let glowplug do it, or correct `architecture = \"{}\"`",
             function.architecture
         )),
-        (_, None) => error.hint(format!("build it for {} on Linux with glibc", function.architecture)),
+        (_, None) => error.hint(format!(
+            "build it for {} on Linux with {}, in a system no newer than the target's",
+            function.architecture, function.package.libc
+        )),
     }
 }
 
@@ -168,32 +192,35 @@ fn judge(path: &Utf8Path, target: Target) -> Result<Option<Option<Fault>>> {
     Ok(Some(examine(&data, target)))
 }
 
-/// A machine and the glibc that it has; without one, its C library is not known, and any will do.
-pub(crate) type Target = (Architecture, Option<(u32, u32)>);
-
 /// Reads one ELF file.
-pub(crate) fn examine(data: &[u8], (architecture, has): Target) -> Option<Fault> {
+pub(crate) fn examine(data: &[u8], target: Target) -> Option<Fault> {
     let number = match data.get(18..20) {
         Some(&[low, high]) if data.get(5) == Some(&1) => u16::from_le_bytes([low, high]),
         Some(&[high, low]) => u16::from_be_bytes([high, low]),
         _ => return Some(Fault::Damaged("it ends in its header".to_owned())),
     };
-    let wanted = match architecture {
+    let wanted = match target.architecture {
         Architecture::X86_64 => elf::EM_X86_64,
         Architecture::Arm64 => elf::EM_AARCH64,
     };
     if number != wanted.0 || data.get(4) != Some(&2) {
         return Some(Fault::Machine(machine(number)));
     }
-    let needs = match (needs(data), has) {
-        (Ok(_), None) => return None,
-        (needs, _) => needs,
+    target.libc?;
+    let needs = match needs(data) {
+        Err(error) => return Some(Fault::Damaged(error.to_string())),
+        Ok(needs) => needs,
     };
-    let has = has.unwrap_or_default();
-    match needs {
-        Err(error) => Some(Fault::Damaged(error.to_string())),
-        Ok(needs) if needs.musl => Some(Fault::System("musl (Alpine Linux)")),
-        Ok(needs) => needs.glibc.filter(|needs| *needs > has).map(|needs| Fault::Glibc { needs, has }),
+    match target.libc? {
+        Libc::Musl => {
+            (needs.glibc || needs.newest(Versioned::Glibc).is_some()).then_some(Fault::System(GLIBC))
+        }
+        Libc::Glibc if needs.musl => Some(Fault::System("musl (Alpine Linux)")),
+        Libc::Glibc => VERSIONED.into_iter().find_map(|of| {
+            let (needs, has) = (needs.newest(of)?, of.newest(target.python));
+            let brought = of != Versioned::Glibc && target.brings_cxx;
+            (*needs > has && !brought).then(|| Fault::Symbols { of, needs: needs.clone(), has })
+        }),
     }
 }
 
@@ -207,51 +234,7 @@ fn machine(number: u16) -> String {
     }
 }
 
-/// What a library asks of the C library.
-#[derive(Debug, Default)]
-struct Needs {
-    glibc: Option<(u32, u32)>,
-    musl: bool,
-}
-
-fn needs(data: &[u8]) -> object::read::Result<Needs> {
-    let header = elf::FileHeader64::<Endianness>::parse(data)?;
-    let endian = header.endian()?;
-    let sections = header.sections(endian, data)?;
-    let mut needs = Needs::default();
-    if let Some((dynamic, strings)) = sections.dynamic(endian, data)? {
-        let strings = sections.strings(endian, data, strings)?;
-        for entry in dynamic {
-            if entry.d_tag(endian) == elf::DT_NEEDED {
-                needs.musl |= entry.string(endian, strings)?.starts_with(b"libc.musl-");
-            }
-        }
-    }
-    if let Some((mut libraries, strings)) = sections.gnu_verneed(endian, data)? {
-        let strings = sections.strings(endian, data, strings)?;
-        while let Some((_, mut versions)) = libraries.next()? {
-            while let Some(version) = versions.next()? {
-                // A weak version may be missing at run time.
-                if !version.vna_flags.get(endian).contains(elf::VER_FLG_WEAK) {
-                    needs.glibc = needs.glibc.max(glibc_version(version.name(endian, strings)?));
-                }
-            }
-        }
-    }
-    Ok(needs)
-}
-
-/// `GLIBC_2.17` as numbers. Packed relative relocations have a name of their own and came with 2.36.
-fn glibc_version(name: &[u8]) -> Option<(u32, u32)> {
-    if name == b"GLIBC_ABI_DT_RELR" {
-        return Some((2, 36));
-    }
-    let text = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?;
-    let mut numbers = text.split('.').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-/// Notes on extension modules that nothing would import.
+/// Extension modules for other Python versions that have no counterpart for this one: nothing would import them.
 fn other_pythons(files: &[Listed], version: PythonVersion) -> Vec<String> {
     let strangers = strangers(files.iter().map(|file| file.path.as_path()), version);
     let note = |(stem, other): (Utf8PathBuf, String)| {
@@ -315,42 +298,65 @@ mod tests {
         .unwrap()
     }
 
+    fn target(architecture: Architecture, libc: Libc, minor: u8) -> Target {
+        Target { architecture, libc: Some(libc), python: PythonVersion::new(3, minor), brings_cxx: false }
+    }
+
     #[test]
     fn machines_are_told_apart() {
-        let fault = |class, machine| examine(&header(class, machine), (Architecture::X86_64, Some((2, 34))));
+        let here = target(Architecture::X86_64, Libc::Glibc, 12);
+        let fault = |class, machine| examine(&header(class, machine), here);
         assert_eq!(fault(2, 62), None);
         assert_eq!(fault(2, 183).unwrap().to_string(), "is built for arm64");
         assert_eq!(fault(1, 3).unwrap().to_string(), "is built for 32-bit x86");
-        assert_eq!(examine(&header(2, 183), (Architecture::Arm64, Some((2, 34)))), None);
-        assert!(matches!(
-            examine(&header(2, 62)[..12], (Architecture::X86_64, Some((2, 34)))),
-            Some(Fault::Damaged(_))
-        ));
-        assert!(matches!(
-            examine(&header(2, 62)[..40], (Architecture::X86_64, Some((2, 34)))),
-            Some(Fault::Damaged(_))
-        ));
+        assert_eq!(examine(&header(2, 183), target(Architecture::Arm64, Libc::Musl, 12)), None);
+        for end in [12, 40] {
+            assert!(matches!(examine(&header(2, 62)[..end], here), Some(Fault::Damaged(_))));
+        }
     }
 
     #[test]
-    fn this_program_needs_a_glibc() {
-        let path = std::env::current_exe().unwrap();
-        let data = fs::read(path).unwrap();
+    fn this_program_needs_glibc() {
+        let data = fs::read(std::env::current_exe().unwrap()).unwrap();
         let host = Architecture::host().unwrap();
-        let Some(Fault::Glibc { needs, .. }) = examine(&data, (host, Some((2, 1)))) else {
-            panic!("a test program that needs no glibc")
-        };
-        assert!(needs > (2, 2), "{needs:?}");
-        assert_eq!(examine(&data, (host, Some(needs))), None);
+        let found = needs(&data).unwrap();
+        assert!(found.newest(Versioned::Glibc) > Some(&vec![2, 2]), "{found:?}");
+        let fault = examine(&data, target(host, Libc::Musl, 12)).unwrap();
+        assert_eq!(fault.to_string(), "is built for glibc");
     }
 
     #[test]
-    fn version_names_are_read() {
-        assert_eq!(glibc_version(b"GLIBC_2.17"), Some((2, 17)));
-        assert_eq!(glibc_version(b"GLIBC_2.2.5"), Some((2, 2)));
-        assert_eq!(glibc_version(b"GLIBC_ABI_DT_RELR"), Some((2, 36)));
-        assert_eq!(glibc_version(b"GLIBC_PRIVATE"), None);
-        assert_eq!(glibc_version(b"GLIBCXX_3.4"), None);
+    fn symbols_of_cxx_are_held_against_the_targets() {
+        let keep = tempfile::tempdir().unwrap();
+        let root = crate::store::utf8(keep.path()).unwrap();
+        // `std::source_location`-free code that GCC 13 and later link with `std::__throw_bad_array_new_length`
+        // (GLIBCXX_3.4.29); what the compiler at hand makes of it decides what can be shown.
+        let source = "#include <vector>\n#include <string>\n#include <charconv>\n\
+                      extern \"C\" double f(const char *a, const char *b) {\n\
+                      double d = 0; std::from_chars(a, b, d); std::vector<std::string> v(3); return d + v.size(); }\n";
+        fs::write(root.join("a.cc"), source).unwrap();
+        let built = std::process::Command::new("c++")
+            .args(["-std=c++17", "-shared", "-fPIC", "-o", "a.so", "a.cc"])
+            .current_dir(root)
+            .output();
+        let data = match built {
+            Ok(done) if done.status.success() => fs::read(root.join("a.so")).unwrap(),
+            other => {
+                println!("skipped: no C++ compiler that knows std::from_chars: {other:?}");
+                return;
+            }
+        };
+        let host = Architecture::host().unwrap();
+        // `std::from_chars` of floating-point numbers came with GCC 11, and so after Amazon Linux 2.
+        let found = needs(&data).unwrap();
+        assert!(found.newest(Versioned::Glibcxx) >= Some(&vec![3, 4, 29]), "{found:?}");
+        let old = Target { python: PythonVersion::new(3, 11), ..target(host, Libc::Glibc, 11) };
+        let fault = examine(&data, old);
+        let told = matches!(fault, Some(Fault::Symbols { of: Versioned::Glibcxx | Versioned::Glibc, .. }));
+        assert!(told, "{fault:?}");
+        // A tree with a libstdc++ of its own is taken at its word.
+        let brought = examine(&data, Target { brings_cxx: true, ..old });
+        assert!(!matches!(brought, Some(Fault::Symbols { of: Versioned::Glibcxx, .. })), "{brought:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod listing;
 mod load;
 mod model;
 mod natives;
+mod needs;
 mod poetry;
 mod process;
 mod requirements;

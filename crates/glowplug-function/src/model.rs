@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
-use glowplug_core::{Architecture, PythonVersion};
+use glowplug_core::{Architecture, Libc, PythonVersion};
 
 use crate::emulated::Emulated;
 
@@ -113,6 +113,8 @@ pub struct PackageConfig {
     pub runtime_provided: Vec<String>,
     /// Patterns of files that are never dropped.
     pub keep: Vec<String>,
+    /// The C library of the system that the package is for.
+    pub libc: Libc,
 }
 
 /// An interpreter on this machine.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 use fs_err as fs;
-use glowplug_core::{Architecture, Error, Progress, PythonVersion, Result, format_hex};
+use glowplug_core::{Architecture, Error, Libc, Progress, PythonVersion, Result, format_hex};
 use glowplug_package::{FileKind, PackageTree};
 use object::Endianness;
 use object::elf;
@@ -13,7 +13,7 @@ use object::read::elf::{Dyn, FileHeader};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::elf::{Fault, examine, glibc, strangers};
+use crate::elf::{Fault, Target, examine, strangers};
 
 /// What libraries are held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,12 @@ pub fn natives(tree: &PackageTree, target: NativeTarget, progress: &dyn Progress
         .collect();
     let paths = files.iter().map(|file| file.path.as_path());
     let strangers = strangers(paths, target.python);
+    let held = Target {
+        architecture: target.architecture,
+        libc: target.managed.then_some(Libc::Glibc),
+        python: target.python,
+        brings_cxx: files.iter().any(|file| file.name().starts_with("libstdc++.so")),
+    };
     let read = |file: &&glowplug_package::FileEntry| -> Result<Option<(NativeFile, Option<usize>)>> {
         if progress.interrupted() {
             return Err(Error::interrupted());
@@ -81,11 +87,10 @@ pub fn natives(tree: &PackageTree, target: NativeTarget, progress: &dyn Progress
         }
         let stem = file.path.file_name().and_then(|name| name.split_once('.')).map_or("", |(stem, _)| stem);
         let stranger = strangers.get(&file.path.with_file_name(stem));
-        let has = target.managed.then(|| glibc(target.python));
         let fault = if is_mach_o {
             Some(NativeFault::Machine("is built for macOS".to_owned()))
         } else {
-            examine(&data, (target.architecture, has)).map(told)
+            examine(&data, held).map(told)
         };
         let native = NativeFile {
             path: file.path.clone(),
@@ -114,7 +119,7 @@ fn told(fault: Fault) -> NativeFault {
     let text = fault.to_string();
     match fault {
         Fault::Machine(_) | Fault::System(_) => NativeFault::Machine(text),
-        Fault::Glibc { .. } => NativeFault::Glibc(text),
+        Fault::Symbols { .. } => NativeFault::Glibc(text),
         Fault::Damaged(_) => NativeFault::Damaged(text),
     }
 }

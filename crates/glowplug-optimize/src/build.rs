@@ -13,7 +13,7 @@ use glowplug_report::{Artifact, ArtifactKind, Report};
 use glowplug_trace::Trace;
 
 use crate::folders::materialise;
-use crate::ground::{Ground, runs_here};
+use crate::ground::{Ground, runs_here, target};
 use crate::holdout;
 use crate::lock;
 use crate::mask::parse_ignores;
@@ -351,6 +351,6 @@ fn why_unproved(function: &Function) -> String {
     if runs_here(function) {
         "nothing was replayed: `--no-verify`".to_owned()
     } else {
-        format!("nothing was replayed: this machine cannot run {}", function.architecture)
+        format!("nothing was replayed: this machine cannot run {}", target(function))
     }
 }

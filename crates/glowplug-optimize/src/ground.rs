@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use glowplug_core::{Architecture, Cache, Progress, Result};
+use glowplug_core::{Architecture, Cache, Libc, Progress, Result};
 use glowplug_engine::{AgentSpec, Cpu, EXEC_WRAPPER, Engine, EnvironmentSpec, Identity};
 use glowplug_function::{Event, Function, Runtime, Tree};
 use glowplug_package::PackageTree;
@@ -174,9 +174,17 @@ impl Drop for Signal<'_> {
     }
 }
 
-/// Whether this machine is of the function's type.
+/// Whether this machine is of the function's type, and has its C library.
 pub(crate) fn runs_here(function: &Function) -> bool {
-    Architecture::host() == Some(function.architecture)
+    Architecture::host() == Some(function.architecture) && Libc::host() == function.package.libc
+}
+
+/// What a message calls the system that this machine cannot run.
+pub(crate) fn target(function: &Function) -> String {
+    match function.package.libc {
+        Libc::Glibc => function.architecture.to_string(),
+        Libc::Musl => format!("{} with musl", function.architecture),
+    }
 }
 
 /// One empty event where the function has none.

@@ -132,13 +132,13 @@ impl Parts {
             layers: _,
             events: _,
             verify: VerifyConfig { network, setup, ignore, accept_unproved, command },
-            package: PackageConfig { build_from_source: _, runtime_provided, keep },
+            package: PackageConfig { build_from_source: _, runtime_provided, keep, libc },
             excluded: _,
             notes: _,
         } = function;
         self.add("function", (name, handler, python, architecture, memory_mb, timeout_s, environment));
         self.add("verify", (ignore, accept_unproved));
-        self.add("package", (runtime_provided, keep));
+        self.add("package", (runtime_provided, keep, libc));
         *network == Network::Deny && setup.is_none() && command.is_none()
     }
 
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn whatever_changes_the_outcome_changes_the_key() {
-        let changes: [fn(&mut Function); 10] = [
+        let changes: [fn(&mut Function); 11] = [
             |f| f.name = "other".into(),
             |f| f.handler = "app.other".into(),
             |f| f.python = PythonVersion::new(3, 13),
@@ -230,6 +230,7 @@ mod tests {
             |f| f.verify.ignore = vec!["$.id".into()],
             |f| f.verify.accept_unproved = true,
             |f| f.package.keep = vec!["*.txt".into()],
+            |f| f.package.libc = glowplug_core::Libc::Musl,
             |f| f.package.runtime_provided = vec!["boto3".into()],
         ];
         let mut seen = BTreeSet::from([hash_of(&function()).unwrap()]);

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
 use glowplug_engine::Cpu;
-use glowplug_package::{Reached, Trim, TrimContext, TrimLevel, imported_by_kept, trim};
+use glowplug_package::{DUPLICATES, Reached, Trim, TrimContext, TrimLevel, imported_by_kept, links, trim};
 
 use crate::columns::{self, COLUMNS};
 use crate::decisions::{Found, pin};
@@ -166,6 +166,7 @@ fn choose_files(
         .map(|d| (Utf8PathBuf::from(&d.place), d.subject.clone()))
         .collect();
     recipe.stripped = trimmed.stripped;
+    recipe.linked = trimmed.linked;
     let columns = columns::decisions(subject, level, recipe, progress)?;
     recipe.lean = columns.iter().map(|d| Utf8PathBuf::from(&d.place)).collect();
     progress.finish();
@@ -190,6 +191,10 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         recipe.stripped =
             trimmed.stripped.into_iter().filter(|(path, _)| wanted.contains(path.as_str())).collect();
     }
+    let copies = plan.applied().filter(|d| d.subject == DUPLICATES).map(|d| Utf8PathBuf::from(&d.place));
+    let mut dropped: BTreeSet<Utf8PathBuf> = recipe.dropped.keys().cloned().collect();
+    recipe.linked = links(&subject.ground.package, copies.collect(), &mut dropped)?;
+    recipe.dropped.retain(|path, _| dropped.contains(path));
     room::require(subject, &entries(subject, &recipe)?, TrimLevel::Safe, &BTreeSet::new())?;
     let trimming = plan
         .decisions
@@ -237,6 +242,7 @@ pub(crate) fn trim_context<'a>(
         level,
         python: function.python,
         architecture: function.architecture,
+        libc: function.package.libc,
         user_files: subject.ground.user_files(),
         keep: &function.package.keep,
         runtime_provided: &function.package.runtime_provided,

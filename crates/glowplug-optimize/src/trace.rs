@@ -11,7 +11,7 @@ use glowplug_function::Function;
 use glowplug_package::{ArchiveEntry, Contents, Effort, PackageTree, Zipper, unpack};
 use glowplug_trace::{Bytecode, Distribution, Trace, TraceContext};
 
-use crate::ground::{Ground, runs_here};
+use crate::ground::{Ground, runs_here, target};
 use crate::package_use::describe;
 use crate::rulings::rulings;
 use crate::setup::Setup;
@@ -51,7 +51,7 @@ pub fn trace(
     progress: &dyn Progress,
 ) -> Result<Trace> {
     if !runs_here(function) {
-        return Err(Error::input(format!("this machine cannot run {}", function.architecture))
+        return Err(Error::input(format!("this machine cannot run {}", target(function)))
             .hint("trace it on a machine of that type, or set `architecture` to this one's"));
     }
     let ground = Ground::prepare(function, options.python.as_deref(), cache, progress)?;

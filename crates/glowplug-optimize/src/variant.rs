@@ -25,12 +25,24 @@ pub(crate) struct Recipe {
     pub(crate) stripped: BTreeMap<Utf8PathBuf, Vec<u8>>,
     /// Sources whose bytecode knows no columns.
     pub(crate) lean: BTreeSet<Utf8PathBuf>,
+    /// Targets of the links that stand for those of the files left out that are copies of others.
+    pub(crate) linked: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
 }
 
 impl Recipe {
     /// The original with valid bytecode.
     pub(crate) fn before() -> Self {
         Self { bytecode: true, ..Self::default() }
+    }
+
+    /// Links in the place of copies that are left out.
+    fn links(&self) -> impl Iterator<Item = ArchiveEntry> {
+        let left_out = self.linked.iter().filter(|(path, _)| self.dropped.contains_key(*path));
+        left_out.map(|(path, target)| ArchiveEntry {
+            path: path.clone(),
+            source: Contents::Symlink(target.clone()),
+            executable: false,
+        })
     }
 }
 
@@ -56,6 +68,7 @@ pub(crate) fn entries(subject: &Subject, recipe: &Recipe) -> Result<Vec<ArchiveE
             executable: file.executable,
         })
         .collect();
+    entries.extend(recipe.links());
     if recipe.bytecode {
         let absent = Absent::of(subject, recipe);
         let edited = compile_edits(subject, recipe, absent.as_ref())?;

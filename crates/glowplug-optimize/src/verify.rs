@@ -84,7 +84,7 @@ impl Proof {
 
 /// Restricts a recipe to the kept units.
 fn keep(recipe: &Recipe, units: &[Unit], kept: &BTreeSet<usize>) -> Recipe {
-    let mut kept_recipe = Recipe::default();
+    let mut kept_recipe = Recipe { linked: recipe.linked.clone(), ..Recipe::default() };
     for index in kept {
         match &units[*index] {
             Unit::Bytecode => kept_recipe.bytecode = true,

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_core::{Architecture, Cache, DecisionKind, Error, NoProgress, PythonVersion, Result};
+use glowplug_core::{
+    Architecture, Cache, DecisionKind, DecisionState, Error, Libc, NoProgress, PythonVersion, Result,
+};
 use glowplug_package::{
     ArchiveEntry, CompileJob, CompileResult, Compiler, Contents, Effort, FileKind, PackageTree, Trim,
     TrimContext, TrimLevel, Zipper, bytecode_path, trim,
@@ -66,6 +68,7 @@ fn trimmed(tree: &PackageTree, python: PythonVersion) -> Result<Trim> {
         level: TrimLevel::Safe,
         python,
         architecture,
+        libc: Libc::Glibc,
         user_files: &BTreeSet::new(),
         keep: &[],
         runtime_provided: &[],
@@ -77,7 +80,10 @@ fn trimmed(tree: &PackageTree, python: PythonVersion) -> Result<Trim> {
 }
 
 fn dropped(trim: &Trim) -> BTreeSet<Utf8PathBuf> {
-    let drops = trim.decisions.iter().filter(|decision| decision.kind == DecisionKind::Drop);
+    let drops = trim
+        .decisions
+        .iter()
+        .filter(|decision| decision.kind == DecisionKind::Drop && decision.state == DecisionState::Applied);
     drops.map(|decision| Utf8PathBuf::from(&decision.place)).collect()
 }
 
@@ -114,6 +120,7 @@ fn entries(
     version: PythonVersion,
 ) -> Vec<ArchiveEntry> {
     let ours = format!(".{}.pyc", version.cache_tag());
+    let linked = std::mem::take(&mut trim.linked);
     let kept = tree.files.iter().filter(|file| !dropped.contains(&file.path));
     let shipped = kept.filter(|file| file.kind != FileKind::Bytecode || !file.path.as_str().ends_with(&ours));
     let mut entries: Vec<ArchiveEntry> = shipped
@@ -127,6 +134,11 @@ fn entries(
             executable: file.executable,
         })
         .collect();
+    entries.extend(linked.into_iter().map(|(path, target)| ArchiveEntry {
+        path,
+        source: Contents::Symlink(target),
+        executable: false,
+    }));
     entries.extend(bytecode.iter().map(|(path, file)| ArchiveEntry {
         path: path.clone(),
         source: Contents::File(file.clone()),

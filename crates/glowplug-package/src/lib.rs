@@ -12,6 +12,7 @@ mod archive;
 mod bytecode;
 mod deflate;
 mod distribution;
+mod entry;
 mod http_entry;
 mod limits;
 mod modules;
@@ -33,7 +34,7 @@ pub use modules::ModuleFile;
 pub use oci_read::{Image, ImageConfig, is_layout, read_image};
 pub use tree::{FileEntry, FileKind, PackageTree};
 pub use trim::{
-    NativeNeeds, RULES, Reached, Rule, Trim, TrimContext, TrimLevel, goes_by_evidence, imported_by_kept,
-    kept_by_pattern, rule_sentence, symbol_bytes, trim,
+    DUPLICATES, NativeNeeds, RULES, Reached, Rule, Trim, TrimContext, TrimLevel, goes_by_evidence,
+    imported_by_kept, kept_by_pattern, links, rule_sentence, symbol_bytes, trim,
 };
 pub use unpack::{Unpacked, open_zip, unpack};

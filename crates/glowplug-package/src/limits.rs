@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_core::{DecisionKind, Error, Result, format_bytes};
+use glowplug_core::{DecisionKind, DecisionState, Error, Result, format_bytes};
 
 use crate::distribution::source_of_bytecode;
 use crate::{PackageTree, TrimContext, TrimLevel, normalise_name, trim};
@@ -67,7 +67,9 @@ pub fn weigh(
     }
     let dropped = |keep| -> Result<BTreeSet<String>> {
         let trimmed = trim(tree, &TrimContext { level: TrimLevel::Safe, keep, ..context.clone() })?;
-        let drops = trimmed.decisions.into_iter().filter(|decision| decision.kind == DecisionKind::Drop);
+        let drops = trimmed.decisions.into_iter().filter(|decision| {
+            decision.kind == DecisionKind::Drop && decision.state == DecisionState::Applied
+        });
         Ok(drops.map(|decision| decision.place).collect())
     };
     let (with_keep, without) = (dropped(context.keep)?, dropped(&[])?);

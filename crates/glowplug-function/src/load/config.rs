@@ -33,7 +33,7 @@ const KEYS: [(&str, &[&str]); 6] = [
     ),
     ("event", &["name", "path", "weight"]),
     ("verify", &["network", "setup", "ignore", "accept_unproved", "command"]),
-    ("package", &["build_from_source", "runtime_provided", "keep"]),
+    ("package", &["build_from_source", "runtime_provided", "keep", "libc"]),
     ("budget", &["init_ms", "cold_ms", "warm_ms", "memory_mb", "zip_bytes", "unzipped_bytes"]),
     ("environment", &[]),
 ];
@@ -105,6 +105,7 @@ pub(crate) struct Package {
     pub(crate) build_from_source: bool,
     pub(crate) runtime_provided: Vec<String>,
     pub(crate) keep: Vec<Spanned<String>>,
+    pub(crate) libc: Option<Spanned<String>>,
 }
 
 /// `pyproject.toml`, as far as it concerns us.

@@ -296,6 +296,10 @@ impl Merger<'_> {
                 check_pattern(pattern.get_ref()).map_err(|error| error.place(file.place(pattern)))?;
                 package.keep.push(pattern.get_ref().clone());
             }
+            if let Some(libc) = &file.config.package.libc {
+                package.libc =
+                    libc.get_ref().parse().map_err(|error: Error| error.place(file.place(libc)))?;
+            }
             package.build_from_source = file.config.package.build_from_source;
             package.runtime_provided.clone_from(&file.config.package.runtime_provided);
         }

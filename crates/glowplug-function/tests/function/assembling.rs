@@ -232,6 +232,37 @@ fn trees_are_made_for_the_target_and_not_for_this_machine() {
 }
 
 #[test]
+fn trees_for_alpine_images_have_musl_libraries() {
+    let config =
+        |libc: &str| format!("python = '3.12'\narchitecture = 'x86_64'\n[package]\nlibc = '{libc}'\n");
+    let project =
+        Project::with_app(&[("requirements.txt", "markupsafe==3.0.2\n"), ("glowplug.toml", &config("musl"))]);
+    let function = project.load().unwrap();
+    let tree = assemble(&function, &project.work()).unwrap();
+    let native = files(&tree.root).into_iter().find(|path| path.contains("_speedups.cpython")).unwrap();
+    assert!(native.ends_with("_speedups.cpython-312-x86_64-linux-musl.so"), "{native}");
+    let library = fs::read(tree.root.join(native)).unwrap();
+
+    // The same file where the target has the other C library, and a program of this machine where it has musl.
+    let refused = |libc: &str, contents: &[u8]| {
+        let project = Project::with_app(&[("glowplug.toml", &config(libc))]);
+        project.write_bytes("native.so", contents);
+        let error = assemble(&project.load().unwrap(), &project.work()).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Input);
+        (error.message().to_owned(), error.causes()[0].clone(), error.hints()[0].clone())
+    };
+    let (message, cause, hint) = refused("glibc", &library);
+    assert_eq!(message, "the native file `native.so` is built for musl (Alpine Linux)");
+    assert_eq!(cause, "the function runs Python 3.12 on x86_64 with glibc");
+    assert!(hint.starts_with("build it for x86_64 on Linux with glibc"), "{hint}");
+    if std::env::consts::ARCH == "x86_64" {
+        let (message, _, hint) = refused("musl", &fs::read(std::env::current_exe().unwrap()).unwrap());
+        assert_eq!(message, "the native file `native.so` is built for glibc");
+        assert!(hint.contains("musllinux"), "{hint}");
+    }
+}
+
+#[test]
 fn the_user_can_stop_it() {
     struct Stop;
     impl Progress for Stop {

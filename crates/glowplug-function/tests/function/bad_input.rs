@@ -132,12 +132,66 @@ fn a_distribution_without_a_wheel_names_the_switch() {
 }
 
 #[test]
-fn a_corrupt_wheel() {
-    let project = Project::with_app(&[("requirements.txt", "./lib_a-1.0-py3-none-any.whl\n")]);
-    project.write_bytes("lib_a-1.0-py3-none-any.whl", b"PK\x03\x04 and no more");
+fn a_distribution_without_a_wheel_for_the_other_machine_says_so() {
+    // Intel makes no wheels for arm64; docopt has no wheels at all.
+    for requirement in ["intel-openmp==2024.2.1", "docopt==0.6.2"] {
+        let project = Project::with_app(&[
+            ("requirements.txt", &format!("{requirement}\n")),
+            ("glowplug.toml", "python = '3.12'\narchitecture = 'arm64'\n"),
+        ]);
+        let error = assemble(&project.load().unwrap(), &project.work()).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Input, "{error:?}");
+        assert_eq!(error.message(), "cannot install the dependencies for Python 3.12 on arm64");
+        assert!(error.causes()[0].contains(requirement), "{error:?}");
+        assert!(error.hints()[0].contains("has a wheel for the target"), "{error:?}");
+    }
+}
+
+/// The error of a project that needs this wheel; nothing is beside the project but its work folder.
+fn with_wheel(wheel: &[u8]) -> glowplug_core::Error {
+    let name = "lib_a-1.0-py3-none-any.whl";
+    let project = Project::with_app(&[("requirements.txt", &format!("./{name}\n"))]);
+    project.write_bytes(name, wheel);
     let error = assemble(&project.load().unwrap(), &project.work()).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Input, "{error:?}");
+    let above = project.root.parent().unwrap();
+    let there: Vec<_> = fs::read_dir(above).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(there.iter().all(|name| name == "project" || name == "work"), "{there:?}");
+    error
+}
+
+fn wheel(files: &[(&str, &str)]) -> Vec<u8> {
+    let keep = tempfile::tempdir().unwrap();
+    let path = camino::Utf8Path::from_path(keep.path()).unwrap().join("a.whl");
+    let record = files.iter().map(|(name, _)| format!("{name},,\n")).collect::<Vec<_>>().concat();
+    let info = [
+        ("lib_a-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lib-a\nVersion: 1.0\n"),
+        ("lib_a-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
+        ("lib_a-1.0.dist-info/RECORD", &record),
+    ];
+    write_zip(&path, &[files, &info].concat());
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn corrupt_wheels() {
+    let error = with_wheel(b"PK\x03\x04 and no more");
     assert!(error.causes()[0].contains("lib_a"), "{error:?}");
+    let good = wheel(&[("lib_a/__init__.py", "VALUE = 'some words that are long enough'\n")]);
+    with_wheel(&good[..good.len() / 2]);
+    with_wheel(&flipped(&good, find(&good, b"lib_a/__init__.py") + 25, 0x10));
+    // A path that climbs is left out by uv; the others are there, and nothing is outside.
+    let project = Project::with_app(&[("requirements.txt", "./lib_a-1.0-py3-none-any.whl\n")]);
+    project.write_bytes("lib_a-1.0-py3-none-any.whl", &wheel(&[("../../evil.py", ""), ("lib_a.py", "")]));
+    let tree = assemble(&project.load().unwrap(), &project.work()).unwrap();
+    assert!(tree.root.join("lib_a.py").is_file());
+    let there = walkdir::WalkDir::new(project.root.parent().unwrap());
+    assert!(there.into_iter().all(|entry| entry.unwrap().file_name() != "evil.py"));
+    // And the good one is installed.
+    let project = Project::with_app(&[("requirements.txt", "./lib_a-1.0-py3-none-any.whl\n")]);
+    project.write_bytes("lib_a-1.0-py3-none-any.whl", &good);
+    let tree = assemble(&project.load().unwrap(), &project.work()).unwrap();
+    assert!(tree.root.join("lib_a/__init__.py").is_file());
 }
 
 #[test]

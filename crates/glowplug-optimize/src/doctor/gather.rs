@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use fs_err as fs;
-use glowplug_core::{Cache, Progress, Result};
+use glowplug_core::{Cache, Libc, Progress, Result};
 use glowplug_doctor::{Bytecode, Facts, File, Kind, Native, NativeFault, Trimmed};
 use glowplug_function::{NativeTarget, natives};
 use glowplug_package::{TrimContext, TrimLevel, imported_by_kept, normalise_name, trim};
@@ -150,6 +150,7 @@ fn trimmed(
                 level: TrimLevel::Safe,
                 python: prepared.subject.python,
                 architecture: prepared.subject.architecture,
+                libc: Libc::Glibc,
                 user_files,
                 keep,
                 runtime_provided: &[],

@@ -12,6 +12,9 @@ use crate::verify::Pinned;
 /// Why a decision is undone.
 const ALONE: &str = "its file is in a shared layer, and not every function that attaches it decided so";
 
+/// Why a copy stays.
+const APART: &str = "a link in the place of a copy could lead from a package into a layer, or back";
+
 /// A layer of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chosen {
@@ -56,6 +59,14 @@ pub(crate) fn agree(members: &[Member], layers: &[Chosen]) -> Agreement {
         .iter()
         .map(|member| Agreed { recipe: member.recipe.clone(), undone: Pinned::new() })
         .collect();
+    for Agreed { recipe, undone } in &mut agreed {
+        for path in std::mem::take(&mut recipe.linked)
+            .into_keys()
+            .filter(|path| recipe.dropped.remove(path).is_some())
+        {
+            undone.insert(format!("drop:{path}"), APART.to_owned());
+        }
+    }
     for layer in layers {
         agree_on_files(members, layer, &mut agreed);
     }
@@ -84,7 +95,9 @@ impl Common {
             if holders.iter().all(|member| member.recipe.lean.contains(path)) {
                 common.lean.insert(path.to_owned());
             }
-            if holders.iter().all(|member| member.recipe.dropped.contains_key(path)) {
+            let drops =
+                |recipe: &Recipe| recipe.dropped.contains_key(path) && !recipe.linked.contains_key(path);
+            if holders.iter().all(|member| drops(&member.recipe)) {
                 let rule = first.recipe.dropped.get(path).cloned().unwrap_or_default();
                 common.dropped.insert(path.to_owned(), rule);
             } else if let Some(bytes) = first.recipe.stripped.get(path)

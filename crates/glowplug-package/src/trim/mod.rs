@@ -9,6 +9,7 @@ mod folders;
 mod keep;
 mod levels;
 mod mentions;
+mod native;
 mod needed;
 mod rules;
 mod view;
@@ -18,13 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{
-    Architecture, Decision, DecisionKind, DecisionState, PythonVersion, Result, format_bytes,
+    Architecture, Decision, DecisionKind, DecisionState, Libc, PythonVersion, Result, format_bytes,
 };
 use rayon::prelude::*;
 
 pub use elf::symbol_bytes;
 pub use folders::imported_by_kept;
 pub use keep::kept_by_pattern;
+pub use native::links;
 pub use needed::NativeNeeds;
 pub use rules::{RULES, Rule};
 
@@ -32,6 +34,9 @@ use crate::tree::{FileEntry, FileKind, PackageTree};
 use keep::Keep;
 use rules::STRIP;
 use view::View;
+
+/// The subject of decisions on copies of a shared library: one that is dropped leaves a link.
+pub const DUPLICATES: &str = native::DUPLICATES.id;
 
 /// How much proof a file needs before it is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +71,8 @@ pub struct TrimContext<'a> {
     pub python: PythonVersion,
     /// The machine that will run the artifact.
     pub architecture: Architecture,
+    /// The C library of the system that will run the artifact.
+    pub libc: Libc,
     /// The user's own files, relative to the tree: never dropped, other interpreters' bytecode apart.
     pub user_files: &'a BTreeSet<Utf8PathBuf>,
     /// What the user wants kept whatever the rules say: globs on paths, dotted modules, or names
@@ -87,10 +94,12 @@ pub struct TrimContext<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Trim {
     /// One for each file dropped (id `drop:PATH`) or stripped (id `strip:PATH`), by path; the
-    /// subject is the rule's id, the place the file's path.
+    /// subject is the rule's id, the place the file's path. Those refused tell what might have gone.
     pub decisions: Vec<Decision>,
     /// New contents of the stripped files.
     pub stripped: BTreeMap<Utf8PathBuf, Vec<u8>>,
+    /// Targets of the links that take the place of dropped copies, by the copy's path.
+    pub linked: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
 }
 
 /// Applies the rules to a tree. The tree itself is left alone.
@@ -113,7 +122,7 @@ pub fn trim(tree: &PackageTree, context: &TrimContext) -> Result<Trim> {
     }
     restore_packages(tree, &mut dropped);
     restore_link_targets(tree, &mut dropped);
-    let candidates = tree.files.iter().filter(|file| {
+    let libraries = tree.files.iter().filter(|file| {
         file.kind == FileKind::Native
             && file.symlink.is_none()
             && file.distribution.is_some()
@@ -121,8 +130,12 @@ pub fn trim(tree: &PackageTree, context: &TrimContext) -> Result<Trim> {
             && !dropped.contains_key(file.path.as_path())
             && !keep.matches(file, view.distribution_name(file))
     });
-    let stripped = strip(tree, candidates.collect())?;
-    let mut trim = Trim { decisions: dropped.into_values().collect(), stripped: BTreeMap::new() };
+    let mut libraries: Vec<&FileEntry> = libraries.collect();
+    let (copies, linked) = native::duplicates(&view, &libraries)?;
+    libraries.retain(|file| !linked.contains_key(&file.path));
+    let stripped = strip(tree, libraries)?;
+    let mut trim =
+        Trim { decisions: dropped.into_values().chain(copies).collect(), linked, ..Trim::default() };
     for (decision, path, bytes) in stripped {
         trim.decisions.push(decision);
         trim.stripped.insert(path, bytes);

@@ -12,6 +12,7 @@ use fs_err as fs;
 use glowplug_core::Result;
 
 use super::folders::{self, Purpose};
+use super::native;
 use super::view::View;
 use crate::bytecode_path;
 use crate::distribution::source_of_bytecode;
@@ -60,6 +61,12 @@ pub const RULES: &[Rule] = &[
         )
     },
     rule("foreign-native", "the target's interpreter cannot load this native library", foreign_native),
+    rule(
+        "foreign-libc",
+        "this native library needs a C library that the target does not have",
+        native::other_libc,
+    ),
+    rule("foreign-format", "this native library is for another system than Linux", native::other_format),
     rule(
         "foreign-platform",
         "programs and libraries for Windows and macOS do not run on Linux",

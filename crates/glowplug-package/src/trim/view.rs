@@ -216,7 +216,7 @@ impl<'a> View<'a> {
             Architecture::X86_64 => "x86_64",
             Architecture::Arm64 => "aarch64",
         };
-        format!("{}-{machine}-linux-gnu", self.context.python.cache_tag())
+        format!("{}-{machine}-linux-{}", self.context.python.cache_tag(), self.context.libc.tag())
     }
 }
 

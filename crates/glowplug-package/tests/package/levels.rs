@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
-use glowplug_core::{Architecture, PythonVersion};
+use glowplug_core::{Architecture, Libc, PythonVersion};
 use glowplug_package::{NativeNeeds, Reached, TrimContext, TrimLevel, rule_sentence, trim};
 
 use crate::support::{Tree, pythons};
@@ -20,6 +20,7 @@ fn gone(tree: &Tree, level: TrimLevel, reached: &Reached, keep: &[&str]) -> Vec<
         level,
         python: PythonVersion::new(3, 12),
         architecture: Architecture::X86_64,
+        libc: Libc::Glibc,
         user_files: &user,
         keep: &keep,
         runtime_provided: &[],

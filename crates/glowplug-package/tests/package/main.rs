@@ -3,8 +3,10 @@
 
 mod archive;
 mod bytecode;
+mod copies;
 mod levels;
 mod native;
 mod support;
 mod trimming;
 mod unpacking;
+mod weighing;

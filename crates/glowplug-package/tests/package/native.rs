@@ -5,7 +5,7 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Architecture, DecisionKind, PythonVersion};
+use glowplug_core::{Architecture, DecisionKind, Libc, PythonVersion};
 use glowplug_package::{Trim, TrimContext, TrimLevel, trim};
 
 use crate::support::{Tree, python, pythons};
@@ -40,6 +40,7 @@ fn trimmed(tree: &Tree, keep: &[String]) -> Trim {
         level: TrimLevel::Safe,
         python: PythonVersion::new(3, 12),
         architecture: Architecture::host().unwrap(),
+        libc: Libc::Glibc,
         user_files: &BTreeSet::new(),
         keep,
         runtime_provided: &[],

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
-use glowplug_core::{Architecture, DecisionKind, DecisionState, PythonVersion};
+use glowplug_core::{Architecture, DecisionKind, DecisionState, Libc, PythonVersion};
 use glowplug_package::{PackageTree, RULES, TrimContext, TrimLevel, imported_by_kept, trim};
 
 use crate::support::Tree;
@@ -33,6 +33,7 @@ fn dropped(tree: &PackageTree, setting: &Setting) -> BTreeMap<String, String> {
         level: if setting.off { TrimLevel::Off } else { TrimLevel::Safe },
         python: PythonVersion::new(3, 12),
         architecture: Architecture::X86_64,
+        libc: Libc::Glibc,
         user_files: &user,
         keep: &keep,
         runtime_provided: &provided,
@@ -79,11 +80,12 @@ const AARCH64: u8 = 183;
 
 #[test]
 fn every_rule_is_tested() {
-    let source = include_str!("trimming.rs");
+    let source = concat!(include_str!("trimming.rs"), include_str!("copies.rs"));
     for rule in RULES {
         assert!(
             source.contains(&format!("case(\"{}\"", rule.id))
-                || source.contains(&format!("\"{}\",\n", rule.id)),
+                || source.contains(&format!("\"{}\",\n", rule.id))
+                || source.contains(&format!("gone_by(\"{}\"", rule.id)),
             "{}",
             rule.id
         );

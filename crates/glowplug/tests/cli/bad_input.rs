@@ -208,7 +208,7 @@ fn a_package_beyond_what_lambda_takes_is_refused_before_anything_is_written() {
     let outcome = project.build(&["--no-verify", "--lazy", "off"]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     let text = outcome.errors(&project);
-    says(&text, &["Lambda takes at most"]);
+    says(&text, &["Lambda takes at most", "the function's own files", "ship a container image"]);
     assert_eq!(project.made("earlier.txt"), b"from an earlier build");
 }
 

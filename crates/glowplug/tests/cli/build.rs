@@ -527,6 +527,20 @@ fn another_machine_is_built_for_and_nothing_is_proved() {
 }
 
 #[test]
+fn an_image_on_alpine_is_built_for_and_nothing_is_proved() {
+    if std::path::Path::new("/lib/ld-musl-x86_64.so.1").exists() {
+        println!("skipped: this machine may run it");
+        return;
+    }
+    let project = Project::new(PLAIN);
+    project.configure("[package]\nlibc = \"musl\"\n");
+    let report = project.report(&[]);
+    assert_eq!(report["verdict"]["equal"], Value::Null);
+    let why = report["verdict"]["not_proved"][0].as_str().unwrap();
+    assert!(why.contains("cannot run") && why.ends_with("with musl"), "{why}");
+}
+
+#[test]
 fn a_requirement_is_installed_and_shipped() {
     let project =
         Project::new("import iniconfig\n\n\ndef handler(event, context):\n    return iniconfig.__name__\n");
