@@ -370,7 +370,7 @@ fn right_sums(archive: &mut [u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
     #[test]
     fn damaged_archives_are_errors_or_images_and_never_more(archive in damaged_archive()) {
         let (_keep, root) = folder();
