@@ -454,8 +454,8 @@ fn several_functions_are_a_line_each_and_their_layers() {
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert_snapshot!(text, @r"
                         init  ratio  cold ratio                zip  replay
-    report  312 ms → 74.9 ms   0.24        0.24  45.0 MB → 10.8 MB  same
-    odd                    -      -        0.24  45.0 MB → 10.8 MB  unproved
+    report  312 ms → 74.9 ms   0.24        0.31  45.0 MB → 10.8 MB  same
+    odd                    -      -        0.31  45.0 MB → 10.8 MB  unproved
 
     layer shared-numpy  16.0 MB
       holds numpy 2.0, six 2.0
