@@ -16,36 +16,24 @@ const NOTHING: &str = "-";
 pub fn render_fleet(reports: &[Report], layers: Option<&LayersReport>, folder: &str, view: &View) -> String {
     let style = &view.style;
     let mut grid = Grid::default();
-    let titles = ["", "init", "cold, weighted", "zip", "ratio of init", "verified"];
+    let titles = ["", "init", "ratio", "cold ratio", "zip", "replay"];
     grid.push(titles.into_iter().map(|title| Cell::styled(title, style.dim)).collect());
     for report in reports {
-        let change = |before: Option<Stat>, after: Option<Stat>| match (before, after) {
-            (Some(before), Some(after)) => {
-                format!("{} → {}", format_ms(before.median), format_ms(after.median))
-            }
-            _ => NOTHING.to_owned(),
-        };
         let (before, after) = (&report.before, &report.after);
-        let zip = match (before.zip_bytes, after.zip_bytes) {
-            (Some(before), Some(after)) => format!("{} → {}", format_bytes(before), format_bytes(after)),
-            _ => NOTHING.to_owned(),
-        };
-        let ratio = report.ratio.init.map_or_else(
-            || NOTHING.to_owned(),
-            |ratio| format!("{:.2}{}", ratio.median, if ratio.differs_from(1.0) { "" } else { " ~" }),
-        );
-        let (verified, look) = match report.verdict.equal {
+        let init = change(before.init_ms.zip(after.init_ms), |stat| format_ms(stat.median));
+        let zip = change(before.zip_bytes.zip(after.zip_bytes), format_bytes);
+        let (replay, look) = match report.verdict.equal {
             Some(true) => ("same", style.good),
             Some(false) => ("differs", style.bad),
-            None => ("not proved", style.bad),
+            None => ("unproved", style.warning),
         };
         grid.push(vec![
             Cell::styled(&report.function.name, style.strong),
-            Cell::new(change(before.init_ms, after.init_ms)),
-            Cell::new(change(before.cold_weighted_ms, after.cold_weighted_ms)),
+            Cell::new(init),
+            Cell::new(ratio(report.ratio.init)),
+            Cell::new(ratio(report.ratio.cold_weighted)),
             Cell::new(zip),
-            Cell::new(ratio),
-            Cell::styled(verified, look),
+            Cell::styled(replay, look),
         ]);
     }
     let mut out = grid.render(view.width);
@@ -63,6 +51,17 @@ pub fn render_fleet(reports: &[Report], layers: Option<&LayersReport>, folder: &
     out += &wrap(&last, view.width, 0);
     out.push('\n');
     out
+}
+
+/// `before → after`.
+fn change<T>(values: Option<(T, T)>, form: impl Fn(T) -> String) -> String {
+    values.map_or_else(|| NOTHING.to_owned(), |(before, after)| format!("{} → {}", form(before), form(after)))
+}
+
+/// A ratio, with `~` where it may be one.
+fn ratio(ratio: Option<Stat>) -> String {
+    let mark = |ratio: Stat| if ratio.differs_from(1.0) { "" } else { " ~" };
+    ratio.map_or_else(|| NOTHING.to_owned(), |ratio| format!("{:.2}{}", ratio.median, mark(ratio)))
 }
 
 /// The layers, and what they gain.
