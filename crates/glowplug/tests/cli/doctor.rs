@@ -302,6 +302,62 @@ fn pack(project: &Project, folder: &str, zip: &str, prefix: &str) {
 }
 
 #[test]
+fn an_image_is_looked_at_in_its_working_folder_and_site_folders() {
+    let project = messy();
+    let site = "usr/local/lib/python3.12/site-packages";
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut put = |path: &str, contents: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(contents.len() as u64);
+        layer.append_data(&mut header, path, contents).unwrap();
+    };
+    for entry in walkdir::WalkDir::new(project.root.join("function")).sort_by_file_name() {
+        let entry = entry.unwrap();
+        let path =
+            entry.path().strip_prefix(project.root.join("function")).unwrap().to_str().unwrap().to_owned();
+        if entry.file_type().is_file() {
+            let own = ["app.py", "requirements.txt", "settings.yaml", "hidden.py"].contains(&path.as_str());
+            let folder = if own { "srv/app" } else { site };
+            put(&format!("{folder}/{path}"), &fs_err::read(entry.path()).unwrap());
+        }
+    }
+    let blob = |bytes: &[u8]| {
+        let hex = crate::support::digest(bytes);
+        project.write(&format!("image/blobs/sha256/{hex}"), bytes);
+        format!("sha256:{hex}")
+    };
+    let config = r#"{"architecture": "arm64", "config": {"WorkingDir": "/srv/app", "Cmd": ["python", "-m", "helper"]}}"#;
+    let (config, layer) = (blob(config.as_bytes()), blob(&layer.into_inner().unwrap()));
+    let manifest = blob(
+        format!(r#"{{"config": {{"digest": "{config}"}}, "layers": [{{"digest": "{layer}"}}]}}"#).as_bytes(),
+    );
+    project.write("image/oci-layout", "{}");
+    project.write("image/index.json", format!(r#"{{"manifests": [{{"digest": "{manifest}"}}]}}"#));
+    let document = project.run(&["doctor", "image", "--format", "json"]).json();
+    assert_eq!(
+        (&document["kind"], &document["python"], &document["architecture"]),
+        (&"image".into(), &VERSION.into(), &"arm64".into())
+    );
+    let findings = document["findings"].as_array().unwrap();
+    // The runtime and the C library are the image's own; the command names the helper of what else is idle.
+    let found = codes(findings);
+    assert!(found.contains("GP101") && found.contains("GP102") && found.contains("GP108"), "{document}");
+    assert!(!found.contains("GP104") && !found.contains("GP110"), "{document}");
+    let idle = findings.iter().find(|f| f["message"].as_str().unwrap().contains("`idle`")).unwrap();
+    assert_eq!(
+        (&idle["place"], &idle["message"]),
+        (&"requirements.txt:2".into(), &"nothing imports `idle`".into())
+    );
+    // Its libraries are for this machine now, but the one that is for the other.
+    let foreign = findings.iter().filter(|f| f["code"] == "GP130");
+    assert!(
+        foreign.clone().count() > 0
+            && foreign.clone().all(|f| f["message"].as_str().unwrap().contains("x86_64"))
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_one_error() {
     let project = messy();
     project.write("damaged.zip", b"PK\x03\x04 and then nothing");
