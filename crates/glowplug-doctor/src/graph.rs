@@ -67,7 +67,13 @@ impl<'a> Graph<'a> {
     /// What goes with `leaving` when they go: needed by them, directly or not, and by nothing else that is in use or
     /// that nobody needs. They themselves are in it.
     pub(crate) fn goes_with(&self, leaving: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let mut others = self.in_use();
+        // That a start loads something does not say for whom.
+        let mut others = self.imported_by_user();
+        others.extend(
+            self.facts.distributions.iter().enumerate().filter_map(|(index, found)| {
+                (found.is_plugin || found.mentioned_at.is_some()).then_some(index)
+            }),
+        );
         others.extend((0..self.needs.len()).filter(|index| self.needed_by(*index).is_empty()));
         let stays = self.reach(others, leaving);
         self.reach(leaving.iter().copied(), &BTreeSet::new()).difference(&stays).copied().collect()

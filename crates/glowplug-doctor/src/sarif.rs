@@ -8,8 +8,6 @@ use crate::rules::RULES;
 
 /// Where the schema of the format is published.
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
-/// Where the rules are described.
-const HELP: &str = "https://github.com/glowplug/glowplug/blob/main/docs/doctor.md";
 
 /// One run with all findings. `version` is that of the program.
 pub fn sarif(findings: &Findings, version: &str) -> Value {
@@ -20,7 +18,6 @@ pub fn sarif(findings: &Findings, version: &str) -> Value {
                 "id": rule.code,
                 "name": pascal(rule.name),
                 "shortDescription": {"text": rule.sentence},
-                "helpUri": format!("{HELP}#{}-{}", rule.code.to_lowercase(), rule.name),
             })
         })
         .collect();
@@ -31,7 +28,7 @@ pub fn sarif(findings: &Findings, version: &str) -> Value {
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
-            "tool": {"driver": {"name": "glowplug", "version": version, "informationUri": HELP, "rules": rules}},
+            "tool": {"driver": {"name": "glowplug", "version": version, "rules": rules}},
             "invocations": [{"executionSuccessful": true, "toolExecutionNotifications": notes}],
             "columnKind": "unicodeCodePoints",
             "results": results,

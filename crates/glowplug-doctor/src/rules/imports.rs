@@ -1,8 +1,7 @@
 //! Imports of the user's own modules that bind a name for nothing, or for annotations alone.
 //!
-//! Only what costs something is told: a linter says the rest. So a module of the standard library counts where a traced
-//! start has seen what it costs, and one for annotations alone where nothing else in the function's code loads its
-//! distribution.
+//! Only what costs something is told: a linter says the rest. So the whole statement has to be of no use, and nothing
+//! else in the function's code may load its distribution, unless a traced start has seen that the line costs something.
 
 use glowplug_imports::{Binding, ImportStatement, UseKind};
 
@@ -22,7 +21,13 @@ pub(super) fn unread(facts: &Facts) -> Vec<Finding> {
         let lines = module.words.get(&binding.name);
         let elsewhere = lines.is_some_and(|lines| lines.iter().any(|line| !own.contains(line)));
         let never = binding.uses.is_empty() && !elsewhere;
-        let counts = module.targets.contains_key(&statement.module) || cost.is_some_and(|ms| ms >= FLOOR_MS);
+        let alone = module
+            .targets
+            .get(&statement.module)
+            .is_some_and(|target| !is_loaded(facts, *target, module, statement));
+        let counts = (alone || cost.is_some_and(|ms| ms >= FLOOR_MS))
+            && is_first(module, binding, statement)
+            && with_it(module, statement).all(|other| other.uses.is_empty());
         (never && counts).then(|| {
             let message = format!("`{}` is never used: nothing reads `{}`", statement.text, binding.name);
             let remedy =
@@ -37,15 +42,10 @@ pub(super) fn annotations(facts: &Facts) -> Vec<Finding> {
     let told = |module: &OwnModule, binding: &Binding, statement: &ImportStatement| {
         let place = place(module, statement);
         let cost = cost(facts, &place);
-        // What decorators, base classes and frameworks read counts as used.
-        let never_run = |kind: UseKind| {
-            matches!(kind, UseKind::Annotation | UseKind::Signature | UseKind::EagerAnnotation)
-        };
-        let only = !binding.uses.is_empty() && binding.uses.iter().all(|used| never_run(used.kind));
         let target = module.targets.get(&statement.module)?;
-        let alone =
-            !facts.own.iter().filter(|other| !other.is_test).any(|other| loads(other, *target, statement));
+        let alone = !is_loaded(facts, *target, module, statement);
         let counts = cost.map_or(alone, |ms| ms >= FLOOR_MS);
+        let only = is_first(module, binding, statement) && with_it(module, statement).all(is_for_annotations);
         (only && counts).then(|| {
             let message = format!("`{}` is used in annotations alone", statement.text);
             let remedy =
@@ -58,12 +58,30 @@ pub(super) fn annotations(facts: &Facts) -> Vec<Finding> {
     each(facts, told)
 }
 
-/// Whether a module imports something of the distribution besides `statement`.
-fn loads(module: &OwnModule, distribution: usize, statement: &ImportStatement) -> bool {
-    module.analysis.imports.iter().any(|import| {
-        !import.typing_only
-            && (import.line, &import.module) != (statement.place.line, &statement.module)
-            && module.targets.get(&import.module) == Some(&distribution)
+/// What decorators, classes and frameworks may read counts as used, and so does what class bodies evaluate.
+fn is_for_annotations(binding: &Binding) -> bool {
+    let never_run = |kind: UseKind| matches!(kind, UseKind::Annotation | UseKind::Signature);
+    !binding.uses.is_empty() && binding.uses.iter().all(|used| never_run(used.kind))
+}
+
+/// The names that the whole statement binds: all have to go, or it stays.
+fn with_it<'a>(module: &'a OwnModule, statement: &'a ImportStatement) -> impl Iterator<Item = &'a Binding> {
+    let same = |other: &ImportStatement| other.place == statement.place;
+    module.analysis.bindings.iter().filter(move |binding| binding.statements.iter().any(same))
+}
+
+/// A statement is told once, with its first name.
+fn is_first(module: &OwnModule, binding: &Binding, statement: &ImportStatement) -> bool {
+    with_it(module, statement).next().is_some_and(|first| first.name == binding.name)
+}
+
+/// Whether code of the user's own imports something of the distribution besides `statement`.
+fn is_loaded(facts: &Facts, distribution: usize, module: &OwnModule, statement: &ImportStatement) -> bool {
+    facts.own.iter().filter(|other| !other.is_test).any(|other| {
+        other.analysis.imports.iter().any(|import| {
+            let same = other.analysis.name == module.analysis.name && import.line == statement.place.line;
+            !import.typing_only && !same && other.targets.get(&import.module) == Some(&distribution)
+        })
     })
 }
 

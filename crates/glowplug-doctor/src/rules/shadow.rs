@@ -63,21 +63,33 @@ fn own_modules(facts: &Facts) -> Vec<Finding> {
         }
     }
     let mut found = Vec::new();
-    for module in facts.own.iter().filter(|module| !module.analysis.name.contains('.')) {
-        let Some(owner) = owners.get(module.analysis.name.as_str()) else { continue };
-        let path = &module.analysis.path;
+    // Which of the two Python takes, a package goes before a module: both are told by their files.
+    let own = |file: &&crate::File| {
+        file.distribution.is_none() && facts.roots[file.root].kind == RootKind::Task && !facts.own.is_empty()
+    };
+    for file in facts.files.iter().filter(own) {
+        let Some(name) = module_at_top(&file.path) else { continue };
+        let Some(owner) = owners.get(name) else { continue };
         // Replaced files are told as such.
-        if facts.distributions[*owner].replaced.contains(path) {
+        if facts.distributions[*owner].replaced.contains(&file.path) {
             continue;
         }
-        let name = &facts.distributions[*owner].name;
-        let message = format!(
-            "`{path}` and `{name}` both are the module `{}`: one hides the other",
-            module.analysis.name
-        );
-        found.push(Finding::new(Level::Warning, path.as_str(), message, "rename your own"));
+        let place = facts.shown(file.root, &file.path);
+        let of = &facts.distributions[*owner].name;
+        let message = format!("`{place}` and `{of}` both are the module `{name}`: one hides the other");
+        found.push(Finding::new(Level::Warning, place, message, "rename your own"));
     }
     found
+}
+
+/// `name` for `name.py` and `name/__init__.py`.
+fn module_at_top(path: &camino::Utf8Path) -> Option<&str> {
+    let mut parts = path.components().map(|part| part.as_str());
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(file), None, None) => file.strip_suffix(".py"),
+        (Some(folder), Some("__init__.py"), None) => Some(folder),
+        _ => None,
+    }
 }
 
 pub(super) fn standard(facts: &Facts) -> Vec<Finding> {
@@ -88,13 +100,7 @@ pub(super) fn standard(facts: &Facts) -> Vec<Finding> {
         if facts.roots[file.root].kind == RootKind::Site {
             continue;
         }
-        let mut parts = file.path.components().map(|part| part.as_str());
-        let (first, second, third) = (parts.next(), parts.next(), parts.next());
-        let name = match (first, second, third) {
-            (Some(file), None, None) => file.strip_suffix(".py"),
-            (Some(folder), Some("__init__.py"), None) => Some(folder),
-            _ => None,
-        };
+        let name = module_at_top(&file.path);
         let Some(name) = name.filter(|name| can_be_hidden(name, python)) else { continue };
         let owner = file.distribution.map(|index| &facts.distributions[index]);
         // A backport is told as one.

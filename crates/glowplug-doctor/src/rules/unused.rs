@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::facts::Facts;
 use crate::finding::{Finding, Level};
 use crate::graph::Graph;
-use crate::names::{RUNTIME_CLIENT, is_tool};
+use crate::names::{BACKPORTS, RUNTIME_CLIENT, is_tool};
 
 use super::listed;
 
@@ -30,7 +30,11 @@ pub(super) fn unreached(facts: &Facts, graph: &Graph<'_>) -> BTreeSet<usize> {
 pub(super) fn distributions(facts: &Facts) -> Vec<Finding> {
     let graph = Graph::new(facts);
     let unreached = unreached(facts, &graph);
-    let tools = |index: &usize| is_tool(&facts.distributions[*index].key);
+    // Tools and backports are told as such.
+    let apart = |index: &usize| {
+        let key = facts.distributions[*index].key.as_str();
+        is_tool(key) || BACKPORTS.iter().any(|row| row.key == key && facts.subject.python >= row.since)
+    };
     let brings_modules = |index: &usize| !facts.distributions[*index].top_level.is_empty();
     // The site folder of an image's interpreter holds what the image was made with too.
     let is_ours = |index: &usize| {
@@ -40,7 +44,7 @@ pub(super) fn distributions(facts: &Facts) -> Vec<Finding> {
     let heads = heads(&graph, &unreached);
     heads
         .into_iter()
-        .filter(|index| !tools(index) && brings_modules(index) && is_ours(index))
+        .filter(|index| !apart(index) && brings_modules(index) && is_ours(index))
         .map(|index| finding(facts, &graph, &unreached, index))
         .collect()
 }

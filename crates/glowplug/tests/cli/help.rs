@@ -12,9 +12,10 @@ fn the_program_says_what_it_does() {
     Usage: glowplug <COMMAND>
 
     Commands:
-      build  Build a smaller and faster artifact, and verify by replay that it behaves the same
-      serve  Serve functions on this machine through Lambda's own API, until stopped
-      trace  Show where the cold start of a function goes, import by import
+      build   Build a smaller and faster artifact, and verify by replay that it behaves the same
+      doctor  Find what costs time or bytes for nothing, with what to do about it
+      serve   Serve functions on this machine through Lambda's own API, until stopped
+      trace   Show where the cold start of a function goes, import by import
 
     Options:
       -h, --help     Print help
@@ -26,6 +27,9 @@ fn the_program_says_what_it_does() {
 
       Build a faster artifact, proved by replay to behave the same:
         glowplug build path/to/function
+
+      Find what is in its package for nothing:
+        glowplug doctor path/to/function
 
       Run it here as Lambda would, for boto3 and the AWS CLI:
         glowplug serve path/to/function

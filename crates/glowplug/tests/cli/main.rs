@@ -6,6 +6,7 @@
 mod bad_events;
 mod bad_input;
 mod build;
+mod doctor;
 mod fleet;
 mod help;
 mod later;
