@@ -17,6 +17,9 @@ Examples:
   See which imports would be deferred, as the source a person would read, and build nothing:
     glowplug build --diff
 
+  Make an image that loads lazily, push it, and see whether a zip would start sooner:
+    glowplug build --kind zip --kind image --base python:3.12-slim --push registry.example/report:1
+
   Ask why a module is, or is not, deferred:
     glowplug build --explain pandas
 
@@ -46,6 +49,23 @@ pub struct BuildArgs {
     /// With `--kind layers`: a file that says how often dependencies move and functions start, and what a byte counts
     #[arg(long, value_name = "FILE")]
     pub fleet: Option<Utf8PathBuf>,
+
+    /// With `--kind image`: what it stands on, with the function's Python: an image in a registry
+    /// (`python:3.12-slim`), `oci:FOLDER[:TAG]` or `rootfs:FOLDER`
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+
+    /// How an image's layers are packed
+    #[arg(long, value_enum, default_value_t = ImageFormat::Estargz, value_name = "FORMAT")]
+    pub image_format: ImageFormat,
+
+    /// What starts in an image
+    #[arg(long, value_enum, default_value_t = Entrypoint::Lambda, value_name = "WHAT")]
+    pub entrypoint: Entrypoint,
+
+    /// Push the image to a registry, under this name
+    #[arg(long, value_name = "REF")]
+    pub push: Option<String>,
 
     /// How far imports are deferred to first use
     #[arg(long, value_enum, default_value_t = LazyLevel::Balanced, value_name = "LEVEL")]
@@ -95,7 +115,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["diff", "explain"])]
     pub html: Option<Utf8PathBuf>,
 
-    /// For the page: add the time to fetch the package at this bandwidth to provisioning, in Mbit/s
+    /// For the page, and for `--kind zip --kind image`: the bandwidth at which the package is fetched, in Mbit/s
     #[arg(long, value_name = "MBIT", value_parser = crate::trace::bandwidth)]
     pub bandwidth: Option<f64>,
 
@@ -119,6 +139,28 @@ pub enum Kind {
     Zip,
     /// What several functions share, as layers, beside their packages
     Layers,
+    /// A container image
+    Image,
+}
+
+/// How the layers of an image are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImageFormat {
+    /// Fetched whole
+    Gzip,
+    /// Loads lazily under containerd's stargz snapshotter
+    Estargz,
+    /// Loads lazily under podman and CRI-O
+    ZstdChunked,
+}
+
+/// What starts in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Entrypoint {
+    /// Lambda's runtime client
+    Lambda,
+    /// An HTTP server, for Knative and Cloud Run
+    Http,
 }
 
 /// How much evidence deferring an import asks for.

@@ -45,6 +45,11 @@ impl Cache {
         self.root.join("bytecode")
     }
 
+    /// Images that others are made on, one OCI layout a reference.
+    pub fn images(&self) -> Utf8PathBuf {
+        self.root.join("images")
+    }
+
     /// Results of static analysis by content hash.
     pub fn analysis(&self) -> Utf8PathBuf {
         self.root.join("analysis")

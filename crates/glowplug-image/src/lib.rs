@@ -41,4 +41,4 @@ pub use index::{IndexSummary, index_of};
 pub use limits::IMAGE_LIMIT;
 pub use oci::Digest;
 pub use request::{Base, Component, ImageRequest, LayerFormat, Licence, Ownership, Part};
-pub use startup::{StartupFiles, startup_files};
+pub use startup::{BaseFiles, StartupFiles, startup_files};

@@ -41,14 +41,45 @@ pub fn startup_files(
     interpreter: &Utf8Path,
     progress: &dyn Progress,
 ) -> Result<StartupFiles> {
-    let root = Root::read(base, architecture, progress)?;
+    BaseFiles::read(base, architecture, progress)?.startup(interpreter)
+}
+
+/// The files of a base, read once.
+#[derive(Debug)]
+pub struct BaseFiles {
+    root: Root,
+    architecture: Architecture,
+}
+
+impl BaseFiles {
+    /// Reads their names, and the contents of what a loader may ask for.
+    ///
+    /// Errors (input): a base that cannot be read.
+    pub fn read(base: &Base, architecture: Architecture, progress: &dyn Progress) -> Result<Self> {
+        Ok(Self { root: Root::read(base, architecture, progress)?, architecture })
+    }
+
+    /// Whether there is a file at an absolute path, links followed.
+    pub fn has(&self, path: &Utf8Path) -> bool {
+        self.root.find(path.as_str()).is_some()
+    }
+
+    /// What every start of the interpreter at an absolute path reads.
+    ///
+    /// Errors (input): no such file, no ELF file, one for another machine.
+    pub fn startup(&self, interpreter: &Utf8Path) -> Result<StartupFiles> {
+        startup(&self.root, self.architecture, interpreter)
+    }
+}
+
+fn startup(root: &Root, architecture: Architecture, interpreter: &Utf8Path) -> Result<StartupFiles> {
     let Some(start) = root.find(interpreter.as_str()) else {
         return Err(Error::input("the base has no such interpreter")
             .place(interpreter.as_str())
             .hint("give its absolute path in the base, for example `/usr/bin/python3`"));
     };
     let mut search = Search {
-        root: &root,
+        root,
         architecture,
         folders: root.folders(),
         seen: BTreeSet::new(),
@@ -59,6 +90,7 @@ pub fn startup_files(
 }
 
 /// The files of a base.
+#[derive(Debug)]
 struct Root {
     view: View,
     /// The entries that are seen, by path.

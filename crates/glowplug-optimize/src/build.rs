@@ -15,6 +15,7 @@ use glowplug_trace::Trace;
 use crate::folders::materialise;
 use crate::ground::{Ground, runs_here, target};
 use crate::holdout;
+use crate::image::{self, Image};
 use crate::lock;
 use crate::mask::parse_ignores;
 use crate::memory::Memory;
@@ -52,8 +53,19 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built> {
     output::check(&options.out)?;
-    with_finished(function, requested_python, options, cache, progress, |finished| {
-        publish(function, options, finished, progress)
+    if let Some(image) = &options.image {
+        image::check(function, image)?;
+    }
+    with_finished(function, requested_python, options, cache, progress, |ground, mut finished| {
+        let image = match &options.image {
+            Some(asked) => Some(image::make(ground, asked, options, &mut finished, cache, progress)?),
+            None => None,
+        };
+        let mut built = publish(function, options, finished, image.as_ref(), progress)?;
+        if let Some(image) = &image {
+            image.push(options, &mut built.report, progress)?;
+        }
+        Ok(built)
     })
 }
 
@@ -64,7 +76,7 @@ pub(crate) fn with_finished<T>(
     options: &BuildOptions,
     cache: &Cache,
     progress: &dyn Progress,
-    take: impl FnOnce(Finished) -> Result<T>,
+    take: impl FnOnce(&Ground, Finished) -> Result<T>,
 ) -> Result<T> {
     lock::check(function, &options.plan)?;
     let ignore = parse_ignores(&function.verify.ignore)?;
@@ -73,7 +85,7 @@ pub(crate) fn with_finished<T>(
     let memory = Memory::open(&ground, options, &holdout, cache);
     if let Some(finished) = memory.as_ref().and_then(|memory| memory.find(&ground, options)) {
         note_limits(&ground, &finished, progress)?;
-        return take(finished);
+        return take(&ground, finished);
     }
     let subject = Subject::of(ground, cache, progress)?;
     subject.ground.guarded(progress, || {
@@ -86,7 +98,7 @@ pub(crate) fn with_finished<T>(
         if let Err(error) = kept {
             progress.note(&format!("the next build will do all this again: {error}"));
         }
-        take(finished)
+        take(&subject.ground, finished)
     })
 }
 
@@ -288,11 +300,18 @@ fn note_limits(ground: &Ground, finished: &Finished, progress: &dyn Progress) ->
 fn publish(
     function: &Function,
     options: &BuildOptions,
-    finished: Finished,
+    mut finished: Finished,
+    image: Option<&Image>,
     progress: &dyn Progress,
 ) -> Result<Built> {
     let plan = finished.plan.clone();
     let output = Output::begin(&options.out)?;
+    if let Some(image) = image {
+        image.place(&options.out, output.path(), &mut finished.report)?;
+    }
+    if !options.zip {
+        finished.report.artifacts.retain(|artifact| artifact.kind != ArtifactKind::Zip);
+    }
     let built = fill(function, &options.out, finished, output.path())?;
     if progress.interrupted() {
         return Err(Error::interrupted());
@@ -313,10 +332,10 @@ pub(crate) fn fill(
 ) -> Result<Built> {
     let Finished { mut report, plan, zip, traces } = finished;
     let name = format!("{}.zip", function.name);
-    for artifact in &mut report.artifacts {
+    for artifact in report.artifacts.iter_mut().filter(|artifact| artifact.kind == ArtifactKind::Zip) {
         artifact.path = out.join(&name).to_string();
+        move_file(&zip, &folder.join(&name))?;
     }
-    move_file(&zip, &folder.join(&name))?;
     fs::write(folder.join(lock::LOCK), &plan)?;
     write_report(&report, folder)?;
     Ok(Built { report, traces })

@@ -85,6 +85,9 @@ impl Inputs {
             cpu,
             traces,
             bandwidth_mbit,
+            // An image is made from what is remembered.
+            zip: _,
+            image: _,
             fresh: _,
         } = options;
         parts.add("options", (verify, runs, cpu, traces, bandwidth_mbit));

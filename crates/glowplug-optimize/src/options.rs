@@ -2,7 +2,9 @@
 
 use camino::Utf8PathBuf;
 use glowplug_engine::Cpu;
+use glowplug_image::LayerFormat;
 use glowplug_package::TrimLevel;
+use glowplug_registry::Reference;
 
 /// How much evidence the rule on import effects asks for before an import is deferred.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +44,61 @@ pub enum PlanSource {
     Update,
 }
 
+/// The image that a build makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// What it stands on.
+    pub base: ImageBase,
+    /// How its layers are compressed.
+    pub format: LayerFormat,
+    /// What starts in it.
+    pub entrypoint: Entrypoint,
+    /// Where it is pushed to.
+    pub push: Option<Reference>,
+}
+
+/// What an image stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageBase {
+    /// An image in a registry.
+    Registry(Reference),
+    /// An image in an OCI layout folder, by its tag or digest where there are several.
+    Layout(Utf8PathBuf, Option<String>),
+    /// A folder with a root file system.
+    RootFs(Utf8PathBuf),
+}
+
+impl std::fmt::Display for ImageBase {
+    /// As on the command line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Registry(reference) => write!(f, "{reference}"),
+            Self::Layout(path, None) => write!(f, "oci:{path}"),
+            Self::Layout(path, Some(image)) => write!(f, "oci:{path}:{image}"),
+            Self::RootFs(path) => write!(f, "rootfs:{path}"),
+        }
+    }
+}
+
+/// What starts in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrypoint {
+    /// The runtime client, which asks Lambda for events.
+    Lambda,
+    /// A server that makes requests events: Knative, Cloud Run.
+    Http,
+}
+
+impl Entrypoint {
+    /// As on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lambda => "lambda",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// What `glowplug build` is asked for.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
@@ -67,6 +124,10 @@ pub struct BuildOptions {
     pub cpu: Cpu,
     /// Trace the tree before and the result too, as [`crate::trace()`] does, for whoever wants to see both.
     pub traces: bool,
+    /// Whether the zip is among the artifacts; an image is made from it in any case.
+    pub zip: bool,
+    /// The image to make.
+    pub image: Option<ImageOptions>,
     /// The bandwidth at which those traces have the package fetched, in Mbit/s.
     pub bandwidth_mbit: Option<f64>,
 }

@@ -13,6 +13,7 @@ mod explain;
 mod findings;
 mod fleet;
 mod grid;
+mod image;
 mod layers;
 mod page;
 mod render;
@@ -26,6 +27,7 @@ mod verdict;
 pub use explain::{Link, ModuleEffect, ModuleSummary, Through, render_explanation};
 pub use findings::{FindingsView, render_findings};
 pub use fleet::render_fleet;
+pub use image::{Delivery, DeliveryWay, ImageLayer, ImageReport};
 pub use layers::{
     LayerMember, LayeredFunction, LayersBaseline, LayersBaselines, LayersCost, LayersObjective, LayersReport,
     LayersWeights, SharedLayer,

@@ -3,6 +3,7 @@
 use glowplug_core::{format_bytes, format_ms};
 
 use crate::decisions::render_report_decisions;
+use crate::image::{render_delivery, render_image};
 use crate::report::{ArtifactKind, Report};
 use crate::style::Style;
 use crate::table::render_table;
@@ -38,8 +39,28 @@ pub fn render(report: &Report, view: &View) -> String {
         out += &Style::paint(view.style.hint, &wrap(&format!("hint: {advice}"), view.width, 6));
         out.push('\n');
     }
+    if let Some(image) = &report.image {
+        out += &format!("\n{}", render_image(image, view));
+    }
+    if let Some(delivery) = &report.delivery {
+        out += &format!("\n{}", render_delivery(delivery, view));
+    }
     out += &artifacts(report, view);
     out
+}
+
+/// How an image gets to where it runs.
+fn push_command(report: &Report, path: &str) -> String {
+    match report.image.as_ref().and_then(|image| image.pushed.as_ref()) {
+        Some(pushed) => format!(
+            "aws lambda update-function-code --function-name {} --image-uri {pushed}",
+            report.function.name
+        ),
+        None => format!(
+            "skopeo copy oci:{path} docker://REGISTRY/{}  # or build with --push",
+            report.function.name
+        ),
+    }
 }
 
 /// One sentence with the figure that matters most.
@@ -65,7 +86,6 @@ fn headline(report: &Report, view: &View) -> String {
 fn artifacts(report: &Report, view: &View) -> String {
     let mut out = String::new();
     for artifact in &report.artifacts {
-        let ArtifactKind::Zip = artifact.kind;
         let line = format!("{}  {}", artifact.path, format_bytes(artifact.bytes));
         let digest = format!("sha256 {}", artifact.sha256);
         out += &format!(
@@ -73,7 +93,9 @@ fn artifacts(report: &Report, view: &View) -> String {
             Style::paint(view.style.strong, &line),
             Style::paint(view.style.dim, &digest)
         );
-        let command = if artifact.bytes <= DIRECT_UPLOAD_BYTES {
+        let command = if artifact.kind == ArtifactKind::Image {
+            push_command(report, &artifact.path)
+        } else if artifact.bytes <= DIRECT_UPLOAD_BYTES {
             format!(
                 "aws lambda update-function-code --function-name {} --zip-file fileb://{}",
                 report.function.name, artifact.path

@@ -4,6 +4,8 @@ use glowplug_core::{Architecture, Decision, PythonVersion, SCHEMA_REPORT, Stat, 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::image::{Delivery, ImageReport};
+
 /// Everything that a build found, changed, measured and proved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -32,6 +34,12 @@ pub struct Report {
     /// Shared layers that it is shipped with, in the order in which they are attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<AttachedLayer>,
+    /// The image that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageReport>,
+    /// Zip and image compared, where both were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 impl Report {
@@ -50,6 +58,8 @@ impl Report {
             advice: None,
             artifacts: Vec::new(),
             layers: Vec::new(),
+            image: None,
+            delivery: None,
         }
     }
 }
@@ -144,6 +154,8 @@ pub struct Ratio {
 pub enum ArtifactKind {
     /// A deployment package.
     Zip,
+    /// A container image in an OCI layout folder; its bytes are what a registry stores of it, its hash is its digest's.
+    Image,
 }
 
 /// A file that the build made.

@@ -6,14 +6,15 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_cli::{
-    BuildArgs, CommonArgs, Cpu, DoctorArgs, Format, Kind, LazyLevel, Objective, ServeArgs, SortKey, Start,
-    Toggle, TraceArgs, TrimLevel,
+    BuildArgs, CommonArgs, Cpu, DoctorArgs, Entrypoint, Format, ImageFormat, Kind, LazyLevel, Objective,
+    ServeArgs, SortKey, Start, Toggle, TraceArgs, TrimLevel,
 };
 use glowplug_core::{Cache, Error, Result};
 use glowplug_doctor::Selection;
 use glowplug_function::{Emulated, LoadOptions};
 use glowplug_optimize::{
-    self as optimize, BuildOptions, DoctorOptions, FleetSettings, PlanSource, TraceOptions,
+    self as optimize, BuildOptions, DoctorOptions, FleetSettings, ImageBase, ImageOptions, LayerFormat,
+    PlanSource, TraceOptions,
 };
 use glowplug_report::TraceOrder;
 
@@ -122,6 +123,10 @@ impl Build {
             out,
             kind,
             fleet,
+            base,
+            image_format,
+            entrypoint,
+            push,
             lazy,
             trim,
             objective,
@@ -185,6 +190,12 @@ impl Build {
                 runs,
                 cpu: common.cpu,
                 traces: html.is_some(),
+                zip: kind.contains(&Kind::Zip),
+                image: if kind.contains(&Kind::Image) {
+                    Some(image_options(base, image_format, entrypoint, push)?)
+                } else {
+                    None
+                },
                 bandwidth_mbit: bandwidth,
             },
             html,
@@ -197,6 +208,48 @@ impl Build {
     }
 }
 
+/// The image that is asked for.
+///
+/// # Errors
+/// Usage: no base, or a name that no registry could have.
+fn image_options(
+    base: Option<String>,
+    format: ImageFormat,
+    entrypoint: Entrypoint,
+    push: Option<String>,
+) -> Result<ImageOptions> {
+    let Some(base) = base else {
+        return Err(Error::usage("`--kind image` needs a base").hint(
+            "give one with the function's Python: `--base python:3.12-slim`, `oci:FOLDER` or `rootfs:FOLDER`",
+        ));
+    };
+    let base = if let Some(path) = base.strip_prefix("rootfs:") {
+        ImageBase::RootFs(path.into())
+    } else if let Some(layout) = base.strip_prefix("oci:") {
+        match layout.rsplit_once(':') {
+            Some((path, image)) if !image.contains('/') => {
+                ImageBase::Layout(path.into(), Some(image.to_owned()))
+            }
+            _ => ImageBase::Layout(layout.into(), None),
+        }
+    } else {
+        ImageBase::Registry(base.parse()?)
+    };
+    Ok(ImageOptions {
+        base,
+        format: match format {
+            ImageFormat::Gzip => LayerFormat::Gzip,
+            ImageFormat::Estargz => LayerFormat::EStargz,
+            ImageFormat::ZstdChunked => LayerFormat::ZstdChunked,
+        },
+        entrypoint: match entrypoint {
+            Entrypoint::Lambda => optimize::Entrypoint::Lambda,
+            Entrypoint::Http => optimize::Entrypoint::Http,
+        },
+        push: push.map(|push| push.parse()).transpose()?,
+    })
+}
+
 /// Options that are about one function do not go with several, nor those of layers with one.
 fn check_together(args: &BuildArgs) -> Result<()> {
     let one = [
@@ -207,7 +260,14 @@ fn check_together(args: &BuildArgs) -> Result<()> {
         ("--diff", args.diff),
         ("--explain", args.explain.is_some()),
         ("--function", args.common.function.is_some()),
+        ("--kind image", args.kind.contains(&Kind::Image)),
     ];
+    let images = [("--base", args.base.is_some()), ("--push", args.push.is_some())];
+    if let Some((name, _)) = images.iter().find(|(_, given)| *given && !args.kind.contains(&Kind::Image)) {
+        return Err(
+            Error::usage(format!("`{name}` is about an image, and none is made")).hint("add `--kind image`")
+        );
+    }
     let several = args.path.len() > 1;
     let layers = args.kind.contains(&Kind::Layers);
     if let Some((name, _)) = one.iter().find(|(_, given)| *given && several) {

@@ -97,7 +97,7 @@ pub fn build_fleet(
         fs::create_dir(&folder)?;
         fs::copy(output.path().join(OUTPUT_MARKER), folder.join(OUTPUT_MARKER))?;
         progress.note(&format!("building `{}`", function.name));
-        let built = with_finished(function, requested_python, &own, cache, progress, |finished| {
+        let built = with_finished(function, requested_python, &own, cache, progress, |_, finished| {
             fill(function, &own.out, finished, &folder)
         });
         reports.push(built.map_err(|error| error.of_function(&function.name))?.report);
