@@ -51,16 +51,7 @@ pub(crate) fn read_layer(
     };
     let (listed, bytes, is) = {
         let buffered = BufReader::with_capacity(BUFFER_BYTES, &mut raw);
-        let plain: Box<dyn Read + '_> = match layer.compression() {
-            Some(Compression::None) => Box::new(buffered),
-            Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(buffered)),
-            Some(Compression::Zstd) => Box::new(
-                zstd::Decoder::with_buffer(buffered)
-                    .map_err(|error| Error::surroundings("cannot start zstd").cause(error))?,
-            ),
-            None => return Err(Error::defect("a layer of an unknown type").place(path.as_str())),
-        };
-        let mut unpacked = Verified::copying(plain, most, spool);
+        let mut unpacked = Verified::copying(decoder(layer, buffered, &path)?, most, spool);
         let mut reader =
             LayerReader { place: &path, spool: data.as_ref(), found: Found::default(), end: 0, progress };
         // Some tools leave out the end of an archive, even the padding of its last entry, and every runtime takes
@@ -98,6 +89,23 @@ pub(crate) fn read_layer(
             .place(path.as_str()));
     }
     Ok(Unpacked { nodes: found.nodes(&path)?, bytes })
+}
+
+/// The archive that a layer's bytes hold.
+fn decoder<'a>(
+    layer: &Descriptor,
+    bytes: impl io::BufRead + 'a,
+    place: &Utf8Path,
+) -> Result<Box<dyn Read + 'a>> {
+    Ok(match layer.compression() {
+        Some(Compression::None) => Box::new(bytes),
+        Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(bytes)),
+        Some(Compression::Zstd) => Box::new(
+            zstd::Decoder::with_buffer(bytes)
+                .map_err(|error| Error::surroundings("cannot start zstd").cause(error))?,
+        ),
+        None => return Err(Error::defect("a layer of an unknown type").place(place.as_str())),
+    })
 }
 
 /// What PAX and GNU extensions say of the entry after them.
@@ -209,23 +217,7 @@ impl LayerReader<'_> {
 
     fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, next: Extensions) -> Result<()> {
         let raw = next.path.unwrap_or_else(|| entry.path_bytes().into_owned());
-        let Ok(name) = std::str::from_utf8(&raw) else {
-            return Err(self.refused("a name that is no UTF-8", &raw));
-        };
-        let trimmed = name.strip_prefix("./").unwrap_or(name).trim_end_matches('/');
-        if matches!(trimmed, "" | ".") && !name.starts_with('/') {
-            return Ok(()); // The root itself.
-        }
-        if trimmed.len() > PATH_LIMIT {
-            return Err(self.refused("a path that Linux has no room for", &raw));
-        }
-        if node::check_parts(trimmed).is_err() {
-            return Err(self.refused("an absolute path or one that climbs out", &raw));
-        }
-        if matches!(trimmed, TOC_NAME | PREFETCH | NO_PREFETCH) {
-            return Ok(()); // Of an eStargz layer: no part of what the container sees.
-        }
-        let path = trimmed.to_owned();
+        let Some(path) = self.path(&raw)? else { return Ok(()) };
         let header = entry.header();
         let place = self.place;
         let damaged = |error: io::Error| broken(place, &error);
@@ -237,7 +229,7 @@ impl LayerReader<'_> {
         }
         let kind = match header.entry_type() {
             EntryType::Directory => Kind::Dir,
-            EntryType::Regular | EntryType::Continuous if name.ends_with('/') => Kind::Dir,
+            EntryType::Regular | EntryType::Continuous if raw.ends_with(b"/") => Kind::Dir,
             EntryType::Regular | EntryType::Continuous => {
                 let data = self.spool.map(|file| Data::Spool(file.clone(), entry.raw_file_position()));
                 let size = header.entry_size().map_err(damaged)?;
@@ -270,6 +262,25 @@ impl LayerReader<'_> {
             xattrs: next.xattrs,
         };
         self.add(made)
+    }
+
+    /// The path of an entry that the container sees: not the root itself, nor what makes the layer an eStargz one.
+    fn path(&self, raw: &[u8]) -> Result<Option<String>> {
+        let Ok(name) = std::str::from_utf8(raw) else {
+            return Err(self.refused("a name that is no UTF-8", raw));
+        };
+        let trimmed = name.strip_prefix("./").unwrap_or(name).trim_end_matches('/');
+        if matches!(trimmed, "" | ".") && !name.starts_with('/') {
+            return Ok(None);
+        }
+        if trimmed.len() > PATH_LIMIT {
+            return Err(self.refused("a path that Linux has no room for", raw));
+        }
+        if node::check_parts(trimmed).is_err() {
+            return Err(self.refused("an absolute path or one that climbs out", raw));
+        }
+        let of_estargz = matches!(trimmed, TOC_NAME | PREFETCH | NO_PREFETCH);
+        Ok((!of_estargz).then(|| trimmed.to_owned()))
     }
 
     /// The target of a hard link, which is an entry of this layer.

@@ -112,78 +112,69 @@ fn cheapest(fleet: &Fleet, options: &Options, members: &[BTreeSet<usize>]) -> f6
     price(fleet, options, &layers).total
 }
 
-fn fleets() -> impl Strategy<Value = (Fleet, Options)> {
-    let distribution = (1_u64..1000, 0_u32..6, any::<bool>());
+/// Distributions of which the last two are versions of one.
+fn distributions() -> impl Strategy<Value = Vec<Distribution>> {
+    let drawn = (1_u64..1000, 0_u32..6, any::<bool>());
+    proptest::collection::vec(drawn, DISTRIBUTIONS).prop_map(|drawn| {
+        let made = |(index, (kilobytes, moves, hot)): (usize, (u64, u32, bool))| Distribution {
+            name: format!("d{}", index.min(DISTRIBUTIONS - 2)),
+            version: index.to_string(),
+            digest: index.to_string(),
+            unzipped: kilobytes * 3000,
+            compressed: kilobytes * 1000,
+            moves: f64::from(moves),
+            hot,
+        };
+        drawn.into_iter().enumerate().map(made).collect()
+    })
+}
+
+/// Functions that never need both versions of one distribution.
+fn functions() -> impl Strategy<Value = Vec<Function>> {
     let subset = || proptest::collection::btree_set(0..DISTRIBUTIONS, 0..=DISTRIBUTIONS);
-    let function = (
-        1_u64..500,
-        0_u32..4,
-        0_u32..3,
-        subset(),
-        subset(),
-        subset(),
-        prop_oneof![4 => Just(0_usize), 1 => 3_usize..6],
-    );
-    let weights = (0_u32..4, 0_u32..4, 0_u32..12, 0_u32..3);
-    (
-        proptest::collection::vec(distribution, DISTRIBUTIONS),
-        proptest::collection::vec(function, 2..5),
-        weights,
-        any::<bool>(),
-        1_usize..4,
-    )
-        .prop_map(|(distributions, functions, weights, unneeded, least_users)| {
-            let distributions: Vec<Distribution> = distributions
-                .into_iter()
-                .enumerate()
-                .map(|(index, (kilobytes, moves, hot))| Distribution {
-                    // The last two are versions of one.
-                    name: format!("d{}", index.min(DISTRIBUTIONS - 2)),
-                    version: index.to_string(),
-                    digest: index.to_string(),
-                    unzipped: kilobytes * 3000,
-                    compressed: kilobytes * 1000,
-                    moves: f64::from(moves),
-                    hot,
-                })
-                .collect();
-            let functions = functions
-                .into_iter()
-                .enumerate()
-                .map(|(at, (own, cold, releases, mut needs, stays, refuses, own_layers))| {
-                    if needs.contains(&(DISTRIBUTIONS - 2)) {
-                        needs.remove(&(DISTRIBUTIONS - 1));
-                    }
-                    Function {
-                        name: format!("f{at}"),
-                        own_unzipped: own * 3000,
-                        own_compressed: own * 1000,
-                        cold_starts: f64::from(cold) / 2.0,
-                        releases: f64::from(releases) / 4.0,
-                        // A fifth of what is drawn stays, so that most can move.
-                        stays: stays.into_iter().filter(|index| index % 5 == at % 5).collect(),
-                        needs,
-                        refuses,
-                        tangles: Vec::new(),
-                        own_layers,
-                    }
-                })
-                .collect();
-            let (stored, downloaded, republished, mixed) = weights;
-            let options = Options {
-                weights: Weights {
-                    stored: f64::from(stored),
-                    downloaded: f64::from(downloaded),
-                    republished: f64::from(republished),
-                    mixed: f64::from(mixed) / 10.0,
-                },
-                most_layers: LAYERS,
-                least_users,
-                unneeded,
-                ..Options::default()
-            };
+    let own_layers = prop_oneof![4 => Just(0_usize), 1 => 3_usize..6];
+    let drawn = (1_u64..500, 0_u32..4, 0_u32..3, subset(), subset(), subset(), own_layers);
+    proptest::collection::vec(drawn, 2..5).prop_map(|drawn| {
+        let numbered = drawn.into_iter().enumerate();
+        let made = numbered.map(|(at, (own, cold, releases, mut needs, stays, refuses, own_layers))| {
+            if needs.contains(&(DISTRIBUTIONS - 2)) {
+                needs.remove(&(DISTRIBUTIONS - 1));
+            }
+            Function {
+                name: format!("f{at}"),
+                own_unzipped: own * 3000,
+                own_compressed: own * 1000,
+                cold_starts: f64::from(cold) / 2.0,
+                releases: f64::from(releases) / 4.0,
+                // A fifth of what is drawn stays, so that most can move.
+                stays: stays.into_iter().filter(|index| index % 5 == at % 5).collect(),
+                needs,
+                refuses,
+                tangles: Vec::new(),
+                own_layers,
+            }
+        });
+        made.collect()
+    })
+}
+
+fn weights() -> impl Strategy<Value = Weights> {
+    (0_u32..4, 0_u32..4, 0_u32..12, 0_u32..3).prop_map(|(stored, downloaded, republished, mixed)| Weights {
+        stored: f64::from(stored),
+        downloaded: f64::from(downloaded),
+        republished: f64::from(republished),
+        mixed: f64::from(mixed) / 10.0,
+    })
+}
+
+fn fleets() -> impl Strategy<Value = (Fleet, Options)> {
+    (distributions(), functions(), weights(), any::<bool>(), 1_usize..4).prop_map(
+        |(distributions, functions, weights, unneeded, least_users)| {
+            let options =
+                Options { weights, most_layers: LAYERS, least_users, unneeded, ..Options::default() };
             (Fleet { distributions, functions }, options)
-        })
+        },
+    )
 }
 
 fn near(one: f64, other: f64) -> bool {

@@ -166,23 +166,9 @@ impl Build {
             },
             options: BuildOptions {
                 out,
-                lazy: match lazy {
-                    LazyLevel::Off => optimize::LazyLevel::Off,
-                    LazyLevel::Safe => optimize::LazyLevel::Safe,
-                    LazyLevel::Balanced => optimize::LazyLevel::Balanced,
-                    LazyLevel::Aggressive => optimize::LazyLevel::Aggressive,
-                },
-                trim: match trim {
-                    TrimLevel::Off => optimize::TrimLevel::Off,
-                    TrimLevel::Safe => optimize::TrimLevel::Safe,
-                    TrimLevel::Reachable => optimize::TrimLevel::Reachable,
-                    TrimLevel::Observed => optimize::TrimLevel::Observed,
-                },
-                objective: match objective {
-                    Objective::Cost => optimize::Objective::Cost,
-                    Objective::Speed => optimize::Objective::Speed,
-                    Objective::Balanced => optimize::Objective::Balanced,
-                },
+                lazy: lazy_level(lazy),
+                trim: trim_level(trim),
+                objective: self::objective(objective),
                 holdout,
                 plan,
                 fresh,
@@ -248,6 +234,32 @@ fn image_options(
         },
         push: push.map(|push| push.parse()).transpose()?,
     })
+}
+
+fn lazy_level(level: LazyLevel) -> optimize::LazyLevel {
+    match level {
+        LazyLevel::Off => optimize::LazyLevel::Off,
+        LazyLevel::Safe => optimize::LazyLevel::Safe,
+        LazyLevel::Balanced => optimize::LazyLevel::Balanced,
+        LazyLevel::Aggressive => optimize::LazyLevel::Aggressive,
+    }
+}
+
+fn trim_level(level: TrimLevel) -> optimize::TrimLevel {
+    match level {
+        TrimLevel::Off => optimize::TrimLevel::Off,
+        TrimLevel::Safe => optimize::TrimLevel::Safe,
+        TrimLevel::Reachable => optimize::TrimLevel::Reachable,
+        TrimLevel::Observed => optimize::TrimLevel::Observed,
+    }
+}
+
+fn objective(objective: Objective) -> optimize::Objective {
+    match objective {
+        Objective::Cost => optimize::Objective::Cost,
+        Objective::Speed => optimize::Objective::Speed,
+        Objective::Balanced => optimize::Objective::Balanced,
+    }
 }
 
 /// Options that are about one function do not go with several, nor those of layers with one.

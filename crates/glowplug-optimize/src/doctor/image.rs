@@ -29,16 +29,7 @@ pub(super) fn prepare(
     };
     let image = read_image(path, None, &wanted, &into, progress)?;
     let config = image.config;
-    let architecture: Architecture = match config.architecture.as_str() {
-        "amd64" => Architecture::X86_64,
-        "arm64" => Architecture::Arm64,
-        other => {
-            return Err(Error::input(format!(
-                "the image is for `{other}`, and Lambda runs x86_64 and arm64"
-            ))
-            .place(path.as_str()));
-        }
-    };
+    let architecture = architecture(&config, path)?;
     not_seen.push("an image is not started, so that nothing is told in ms".to_owned());
     if image.links > 0 {
         not_seen.push(format!("{} links in the image were not followed", image.links));
@@ -51,13 +42,7 @@ pub(super) fn prepare(
     }
     let python = version(options, &folders, not_seen)?;
     let first = &folders[0];
-    let user_files = match first.root.kind {
-        RootKind::Task => {
-            let own = first.tree.files.iter().filter(|file| file.distribution.is_none());
-            own.map(|file| file.path.clone()).collect()
-        }
-        _ => BTreeSet::new(),
-    };
+    let user_files = user_files(first);
     let handler = handler(&config, first);
     if handler.is_empty() {
         not_seen.push(
@@ -77,6 +62,24 @@ pub(super) fn prepare(
         zip: None,
         _workspace: vec![workspace],
     })
+}
+
+fn architecture(config: &ImageConfig, image: &Utf8Path) -> Result<Architecture> {
+    match config.architecture.as_str() {
+        "amd64" => Ok(Architecture::X86_64),
+        "arm64" => Ok(Architecture::Arm64),
+        other => Err(Error::input(format!("the image is for `{other}`, and Lambda runs x86_64 and arm64"))
+            .place(image.as_str())),
+    }
+}
+
+/// What is of no distribution in the function's folder; an image without one has only distributions.
+fn user_files(first: &Folder) -> BTreeSet<Utf8PathBuf> {
+    if first.root.kind != RootKind::Task {
+        return BTreeSet::new();
+    }
+    let own = first.tree.files.iter().filter(|file| file.distribution.is_none());
+    own.map(|file| file.path.clone()).collect()
 }
 
 /// `LAMBDA_TASK_ROOT`, else the working folder, without the leading `/`; `None` for the root itself.

@@ -37,7 +37,7 @@ const LIBRARY: &[(&str, &str)] = &[
          return sorted(json.loads(pkgutil.get_data('plug', 'colours.json')))\n",
     ),
     ("plug/colours.json", r#"{"red": 1, "blue": 2}"#),
-    ("plug/unread.json", r#"{}"#),
+    ("plug/unread.json", "{}"),
     ("plug/hook.py", "HOOK = 1\n"),
     ("plug/rare.py", "VALUE = 'rare'\n"),
     ("plug/nobody.py", "import plug.nobodys_friend\n"),

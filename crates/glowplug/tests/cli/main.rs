@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod asking;
 mod bad_events;
 mod bad_input;
 mod build;
@@ -16,5 +17,6 @@ mod serve;
 mod slow_examples;
 mod support;
 mod surroundings;
+mod targets;
 mod trace;
 mod values;
