@@ -53,12 +53,11 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built> {
     output::check(&options.out)?;
-    if let Some(image) = &options.image {
-        image::check(function, image)?;
-    }
+    let mut ready =
+        options.image.as_ref().map(|asked| image::ready(function, asked, cache, progress)).transpose()?;
     with_finished(function, requested_python, options, cache, progress, |ground, mut finished| {
-        let image = match &options.image {
-            Some(asked) => Some(image::make(ground, asked, options, &mut finished, cache, progress)?),
+        let image = match ready.take() {
+            Some(ready) => Some(image::make(ground, ready, options, &mut finished, cache, progress)?),
             None => None,
         };
         let mut built = publish(function, options, finished, image.as_ref(), progress)?;

@@ -14,7 +14,7 @@ use glowplug_doctor::Selection;
 use glowplug_function::{Emulated, LoadOptions};
 use glowplug_optimize::{
     self as optimize, BuildOptions, DoctorOptions, FleetSettings, ImageBase, ImageOptions, LayerFormat,
-    PlanSource, TraceOptions,
+    PlanSource, Reference, TraceOptions,
 };
 use glowplug_report::TraceOrder;
 
@@ -219,7 +219,7 @@ fn image_options(
             _ => ImageBase::Layout(layout.into(), None),
         }
     } else {
-        ImageBase::Registry(base.parse()?)
+        ImageBase::Registry(reference(&base)?)
     };
     Ok(ImageOptions {
         base,
@@ -232,7 +232,7 @@ fn image_options(
             Entrypoint::Lambda => optimize::Entrypoint::Lambda,
             Entrypoint::Http => optimize::Entrypoint::Http,
         },
-        push: push.map(|push| push.parse()).transpose()?,
+        push: push.as_deref().map(reference).transpose()?,
     })
 }
 
@@ -260,6 +260,14 @@ fn objective(objective: Objective) -> optimize::Objective {
         Objective::Speed => optimize::Objective::Speed,
         Objective::Balanced => optimize::Objective::Balanced,
     }
+}
+
+/// A name on the command line that no registry could have is wrong usage.
+fn reference(text: &str) -> Result<Reference> {
+    text.parse().map_err(|error: Error| {
+        let usage = Error::usage(error.message()).cause(error.causes().join("; "));
+        error.hints().iter().fold(usage, |usage, hint| usage.hint(hint))
+    })
 }
 
 /// Options that are about one function do not go with several, nor those of layers with one.

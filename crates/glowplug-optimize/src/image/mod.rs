@@ -11,7 +11,7 @@ mod touched;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
-use glowplug_core::{Architecture, Cache, Error, Progress, Result};
+use glowplug_core::{Architecture, Cache, Error, Progress, PythonVersion, Result};
 use glowplug_function::Function;
 use glowplug_image::{Base, BaseFiles, ImageSummary, LayerFormat, Ownership, fetched_before, write_image};
 use glowplug_package::{PackageTree, unpack};
@@ -33,31 +33,41 @@ pub(crate) struct Image {
     report: ImageReport,
 }
 
-/// Refuses early what could only fail late.
+/// What an image stands on, looked at before anything is built.
+pub(crate) struct Ready<'a> {
+    asked: &'a ImageOptions,
+    base: Base,
+    files: BaseFiles,
+    interpreter: Interpreter,
+}
+
+/// Fetches and reads the base.
 ///
 /// # Errors
-/// Input: a base that is not there. Usage: a name that cannot be a file's.
-pub(crate) fn check(function: &Function, asked: &ImageOptions) -> Result<()> {
-    let folder = match &asked.base {
-        ImageBase::Registry(_) => return Ok(()),
-        ImageBase::Layout(path, _) | ImageBase::RootFs(path) => path,
-    };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    Err(Error::input(format!("the base of the image of `{}` is not there", function.name))
-        .place(folder.as_str())
-        .hint("name an image in a registry (`python:3.12-slim`), `oci:FOLDER` or `rootfs:FOLDER`"))
+/// Input: a base that is not there, cannot be read, has another machine or no such interpreter. Surroundings: a registry
+/// that does not answer, a full disk. Interrupted.
+pub(crate) fn ready<'a>(
+    function: &Function,
+    asked: &'a ImageOptions,
+    cache: &Cache,
+    progress: &dyn Progress,
+) -> Result<Ready<'a>> {
+    let base = base(asked, function.architecture, cache, progress)?;
+    progress.start("Reading the base", None);
+    let files = BaseFiles::read(&base, function.architecture, progress)?;
+    let interpreter =
+        Interpreter::find(&files, function.python).ok_or_else(|| missing(function.python, asked))?;
+    progress.finish();
+    Ok(Ready { asked, base, files, interpreter })
 }
 
 /// Makes it beside the zip of `finished`, and says in its report what a start fetches.
 ///
 /// # Errors
-/// Input: a base that cannot be read, has another machine or no such interpreter. Surroundings: a registry that does not
-/// answer, a full disk. Interrupted.
+/// Input: a runtime client for another machine would be needed. Surroundings: a full disk. Interrupted.
 pub(crate) fn make(
     ground: &Ground,
-    asked: &ImageOptions,
+    ready: Ready,
     options: &BuildOptions,
     finished: &mut Finished,
     cache: &Cache,
@@ -67,11 +77,7 @@ pub(crate) fn make(
     let tree = ground.work().join("image-tree");
     let unpacked = unpack(&finished.zip, &tree)?;
     let package = PackageTree::scan(&tree)?;
-    let base = base(asked, function.architecture, cache, progress)?;
-    progress.start("Reading the base", None);
-    let files = BaseFiles::read(&base, function.architecture, progress)?;
-    let interpreter = Interpreter::find(&files, function.python).ok_or_else(|| missing(ground, asked))?;
-    progress.finish();
+    let Ready { asked, base, files, interpreter } = ready;
     let parts = Parts::new(ground, &package, &interpreter, asked.entrypoint, cache)?;
     let touched = Touched::of(ground, &tree, &files, &interpreter, progress)?;
     let request = parts.request(ground, &package, base, asked, touched.hot());
@@ -149,6 +155,13 @@ fn base(
 ) -> Result<Base> {
     // A layer that has to be fetched whole would undo what the others gain.
     let convert = asked.format != LayerFormat::Gzip;
+    if let ImageBase::Layout(path, _) | ImageBase::RootFs(path) = &asked.base
+        && !path.is_dir()
+    {
+        return Err(Error::input("the base of the image is not there")
+            .place(path.as_str())
+            .hint("name an image in a registry (`python:3.12-slim`), `oci:FOLDER` or `rootfs:FOLDER`"));
+    }
     match &asked.base {
         ImageBase::RootFs(path) => Ok(Base::RootFs { path: path.clone(), ownership: Ownership::Root }),
         ImageBase::Layout(path, image) => {
@@ -176,8 +189,7 @@ fn base(
     }
 }
 
-fn missing(ground: &Ground, asked: &ImageOptions) -> Error {
-    let version = ground.function.python;
+fn missing(version: PythonVersion, asked: &ImageOptions) -> Error {
     Error::input(format!("the base `{}` has no Python {version}", asked.base))
         .cause(format!("it was looked for as {}", Interpreter::places(version).join(", ")))
         .hint(format!("choose a base with it, for example `python:{version}-slim`"))

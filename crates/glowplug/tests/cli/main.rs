@@ -10,6 +10,7 @@ mod build;
 mod doctor;
 mod fleet;
 mod help;
+mod images;
 mod later;
 mod levels;
 mod remembered;

@@ -1,0 +1,252 @@
+//! `build --kind image`: on a root file system made of this machine's Python, run under `runc`, pushed to a real registry.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command, Stdio};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use serde_json::{Value, json};
+
+use crate::support::Project;
+
+const APP: &str = "\
+import json
+import xml.dom.minidom
+
+def handler(event, context):
+    if event.get('rawPath') == '/cold':
+        return {'statusCode': 200, 'body': json.dumps({'who': 'cold'})}
+    return {'path': event.get('rawPath', 'none'), 'name': context.function_name}
+";
+
+/// A function, and a base for it.
+fn project() -> Project {
+    let project = Project::new(APP);
+    let lib = "function/lib-1.0.dist-info";
+    project.write("function/lib/__init__.py", "VALUE = 1\n");
+    project.write(
+        &format!("{lib}/METADATA"),
+        "Metadata-Version: 2.4\nName: lib\nVersion: 1.0\nLicense-Expression: MIT\n",
+    );
+    project.write(&format!("{lib}/RECORD"), "lib/__init__.py,,\n");
+    project.configure(&project.event("ping", r#"{"rawPath": "/x"}"#));
+    root_file_system(&project.python, &project.root.join("base"));
+    project
+}
+
+/// The interpreter, its library and what both are linked with.
+fn root_file_system(version: &str, root: &Utf8Path) {
+    let ask = "import json, os, sys, sysconfig\n\
+               print(json.dumps([os.path.realpath(sys.executable), sysconfig.get_path('stdlib')]))";
+    let said = Command::new("python3").args(["-I", "-c", ask]).output().unwrap().stdout;
+    let said: [Utf8PathBuf; 2] = serde_json::from_slice(&said).unwrap();
+    let [executable, library] = said;
+    place(&executable, &root.join(format!("usr/local/bin/python{version}")));
+    let home = root.join(format!("usr/local/lib/python{version}"));
+    let left_out = ["test", "site-packages", "dist-packages", "idlelib", "ensurepip", "lib2to3", "tkinter"];
+    let mut linked = vec![executable];
+    for entry in walkdir::WalkDir::new(&library).into_iter().filter_entry(|entry| {
+        let name = entry.file_name().to_string_lossy();
+        !left_out.contains(&name.as_ref()) && !name.starts_with("config-")
+    }) {
+        let entry = entry.unwrap();
+        let path = Utf8Path::from_path(entry.path()).unwrap();
+        if entry.file_type().is_file() {
+            place(path, &home.join(path.strip_prefix(&library).unwrap()));
+            if path.extension() == Some("so") {
+                linked.push(path.to_owned());
+            }
+        }
+    }
+    for binary in linked {
+        let told = Command::new("ldd").arg(&binary).output().unwrap().stdout;
+        let told = String::from_utf8(told).unwrap();
+        let word = |line: &str| line.split_whitespace().find(|w| w.starts_with('/')).map(Utf8PathBuf::from);
+        for library in told.lines().filter_map(word) {
+            place(&library, &root.join(library.strip_prefix("/").unwrap()));
+        }
+    }
+    for folder in ["proc", "sys", "dev", "tmp", "etc"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+}
+
+fn place(from: &Utf8Path, to: &Utf8Path) {
+    if !to.exists() && from.is_file() {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+}
+
+fn has(program: &str) -> bool {
+    let found =
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success();
+    if !found {
+        println!("not covered: no {program}");
+    }
+    found
+}
+
+fn done(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Builds the image and gives the report.
+fn image(project: &Project, more: &[&str]) -> Value {
+    let base = format!("rootfs:{}", project.root.join("base"));
+    let base = ["--base", base.as_str()];
+    project.report(&[&["--kind", "image", "--runs", "1"], &base[..], more].concat())
+}
+
+#[test]
+fn an_image_says_what_a_start_fetches_and_is_compared_with_the_zip() {
+    let project = project();
+    let report = image(&project, &["--kind", "zip"]);
+    let kinds: Vec<&Value> = report["artifacts"].as_array().unwrap().iter().map(|a| &a["kind"]).collect();
+    assert_eq!(kinds, ["zip", "image"]);
+    let image = &report["image"];
+    assert_eq!((&image["format"], &image["entrypoint"]), (&json!("estargz"), &json!("lambda")));
+    let names: Vec<&Value> = image["layers"].as_array().unwrap().iter().map(|l| &l["name"]).collect();
+    assert_eq!(names, ["base", "runtime", "dependencies", "application"]);
+    assert!(
+        image["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|layer| layer["hot"].as_u64() > Some(0) || layer["name"] == "dependencies")
+    );
+    let (fetched, all) = (image["fetched_bytes"]["ping"].as_u64().unwrap(), image["bytes"].as_u64().unwrap());
+    assert!(0 < fetched && fetched < all, "{fetched} of {all}");
+    let delivery = &report["delivery"];
+    assert_eq!(delivery["bandwidth_mbit"], 500.0);
+    let ways = delivery["ways"].as_array().unwrap();
+    assert_eq!(ways.len(), 3);
+    assert_eq!(ways[0]["fetched_bytes"], report["artifacts"][0]["bytes"]);
+    assert_eq!(ways[1]["fetched_bytes"], fetched);
+    assert!(ways[2]["fetched_bytes"].as_u64().unwrap() < fetched);
+    let bill: Value = serde_json::from_slice(&project.made("demo.oci.cdx.json")).unwrap();
+    assert_eq!((&bill["bomFormat"], &bill["components"][0]["name"]), (&json!("CycloneDX"), &json!("lib")));
+    // The same plan gives the same image.
+    let again = self::image(&project, &["--plan", "out/glowplug.lock", "--fresh"]);
+    assert_eq!(again["image"]["digest"], image["digest"]);
+    assert!(!project.root.join("out/demo.zip").exists(), "a zip that nobody asked for");
+}
+
+#[test]
+fn an_image_serves_requests_under_runc() {
+    if !has("umoci") || !has("runc") || fs::metadata("/proc/self").unwrap().uid() != 0 {
+        println!("not covered: runc, which needs root here");
+        return;
+    }
+    let project = project();
+    image(&project, &["--entrypoint", "http"]);
+    let bundle = project.root.join("bundle");
+    let layout = format!("{}:demo", project.root.join("out/demo.oci"));
+    done(Command::new("umoci").args(["unpack", "--image", &layout, bundle.as_str()]));
+    let file = bundle.join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let served = config["process"]["args"].clone();
+    assert_eq!(served, json!([format!("/usr/local/bin/python{}", project.python), "-m", "glowplug_http"]));
+    assert_eq!(config["process"]["cwd"], "/var/task");
+    // The image's own command, and a client beside it in the same container.
+    let client = format!(
+        "import json, subprocess, sys, time, urllib.request as u\n\
+        server = subprocess.Popen({served})\n\
+        for _ in range(600):\n    \
+            try:\n        told = [u.urlopen('http://127.0.0.1:8080' + p).read().decode() for p in ('/hello', '/cold')]\n        break\n    \
+            except OSError: time.sleep(0.05)\n\
+        print(json.dumps(told))\n\
+        server.terminate()\nsys.exit(server.wait())\n"
+    );
+    config["process"]["args"] = json!([served[0], "-c", client]);
+    config["process"]["terminal"] = false.into();
+    fs::write(&file, serde_json::to_vec(&config).unwrap()).unwrap();
+    let name = project.root.file_name().unwrap().trim_start_matches('.');
+    let state = project.root.join("runc");
+    let told =
+        done(Command::new("runc").args(["--root", state.as_str(), "run", "--bundle", bundle.as_str(), name]));
+    let told: [String; 2] = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&told[0]).unwrap()["path"], "/hello");
+    assert_eq!(told[1], r#"{"who": "cold"}"#);
+}
+
+/// `docker-registry` on a port of its own.
+struct Registry(Child, u16);
+
+impl Registry {
+    fn start(folder: &Utf8Path) -> Self {
+        let storage = folder.join("storage");
+        let file = folder.join("registry.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\n\
+             http: {{addr: '127.0.0.1:0', secret: test}}\n"
+        );
+        fs::write(&file, text).unwrap();
+        let mut child = Command::new("docker-registry")
+            .args(["serve", file.as_str()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.by_ref().find_map(|line| {
+            let rest = line.split("listening on 127.0.0.1:").nth(1)?.to_owned();
+            rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child, port.expect("the registry did not start"))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_image_goes_to_a_registry_and_others_stand_on_it() {
+    if !has("docker-registry") || !has("skopeo") {
+        return;
+    }
+    let project = project();
+    let outside = tempfile::tempdir().unwrap();
+    let registry = Registry::start(Utf8Path::from_path(outside.path()).unwrap());
+    let name = format!("127.0.0.1:{}/demo:1", registry.1);
+    let report = image(&project, &["--push", &name]);
+    let digest = report["image"]["digest"].as_str().unwrap();
+    assert_eq!(report["image"]["pushed"], format!("127.0.0.1:{}/demo@{digest}", registry.1));
+    let source = format!("docker://{name}");
+    let told = done(Command::new("skopeo").args(["inspect", "--tls-verify=false", &source]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["Digest"], digest);
+    let stored: Value = serde_json::from_slice(&project.made("report.json")).unwrap();
+    assert_eq!(stored["image"]["pushed"], report["image"]["pushed"]);
+    // An image in a registry is a base like any other.
+    let cache = project.root.join("cache");
+    let on_it = ["--kind", "image", "--base", &name, "--image-format", "zstd-chunked", "--runs", "1"];
+    let again = project.report(&[&on_it[..], &["--cache-dir", cache.as_str()]].concat());
+    assert_eq!(again["image"]["base"], name);
+    assert_eq!(again["image"]["layers"][0]["name"], "base");
+}
+
+#[test]
+fn what_cannot_be_an_image_is_told_before_anything_is_built() {
+    let project = Project::new(APP);
+    fs::create_dir_all(project.root.join("empty")).unwrap();
+    let mut told = String::new();
+    for (code, more) in [
+        (2, &["--kind", "image"][..]),
+        (2, &["--base", "python:3.12"]),
+        (2, &["--kind", "image", "--base", "rootfs:empty", "--push", "UPPER/CASE"]),
+        (1, &["--kind", "image", "--base", "rootfs:nowhere"]),
+        (1, &["--kind", "image", "--base", "rootfs:empty", "--no-verify", "--runs", "1"]),
+    ] {
+        told += &format!("{}\n---\n", project.build_fails(code, more));
+    }
+    insta::assert_snapshot!(told.replace(&project.python, "[VERSION]"));
+}
