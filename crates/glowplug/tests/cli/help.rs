@@ -59,12 +59,21 @@ fn build_explains_its_options() {
           --out <DIR>              Output folder; it is replaced only when the build succeeds, and only
                                    if glowplug made it [default: glowplug-out]
           --kind <KIND>            What to make; may be repeated [default: zip] [possible values: zip,
-                                   layers]
+                                   layers, image]
           --fleet <FILE>           With `--kind layers`: a file that says how often dependencies move
                                    and functions start, and what a byte counts
+          --base <REF>             With `--kind image`: what it stands on, with the function's Python:
+                                   an image in a registry (`python:3.12-slim`), `oci:FOLDER[:TAG]` or
+                                   `rootfs:FOLDER`
+          --image-format <FORMAT>  How an image's layers are packed [default: estargz] [possible values:
+                                   gzip, estargz, zstd-chunked]
+          --entrypoint <WHAT>      What starts in an image [default: lambda] [possible values: lambda,
+                                   http]
+          --push <REF>             Push the image to a registry, under this name
           --lazy <LEVEL>           How far imports are deferred to first use [default: balanced]
                                    [possible values: off, safe, balanced, aggressive]
-          --trim <LEVEL>           Which files are left out [default: safe] [possible values: off, safe]
+          --trim <LEVEL>           Which files are left out [default: safe] [possible values: off, safe,
+                                   reachable, observed]
           --objective <OBJECTIVE>  What the plan optimises where cold time and CPU time disagree
                                    [default: balanced] [possible values: cost, speed, balanced]
           --keep <PATTERN>         Never leave out files that match this pattern; may be repeated
@@ -81,8 +90,8 @@ fn build_explains_its_options() {
           --runs <N>               Interleaved pairs of runs behind each figure [default: 8]
           --html <FILE>            Write the report, with a trace of before and after, as one
                                    self-contained HTML page
-          --bandwidth <MBIT>       For the page: add the time to fetch the package at this bandwidth to
-                                   provisioning, in Mbit/s
+          --bandwidth <MBIT>       For the page, and for `--kind zip --kind image`: the bandwidth at
+                                   which the package is fetched, in Mbit/s
           --diff                   Print the edits as a diff of the sources and build nothing
           --explain <MODULE>       Print what the plan decides about a module, and why, and build
                                    nothing
@@ -118,6 +127,9 @@ fn build_explains_its_options() {
 
       See which imports would be deferred, as the source a person would read, and build nothing:
         glowplug build --diff
+
+      Make an image that loads lazily, push it, and see whether a zip would start sooner:
+        glowplug build --kind zip --kind image --base python:3.12-slim --push registry.example/report:1
 
       Ask why a module is, or is not, deferred:
         glowplug build --explain pandas
