@@ -90,16 +90,9 @@ class Search:
             "targets": candidate["targets"],
             "alone": alone,
             "tests": {test: list(outcomes) for test, outcomes in found.items()},
-            "message": self.message(texts[0] if texts else "" if run.ended else run.output),
+            "message": suite.message(texts[0] if texts else "" if run.ended else run.output, self.setting.work),
             "effects": self.effects(candidate, files),
         }
-
-    def message(self, text):
-        """The line of a traceback that says what went wrong; the last line of anything else."""
-        lines = text.strip().splitlines()
-        marked = [line[1:].strip() for line in lines if line.startswith("E ")]
-        line = marked[0] if marked else lines[-1] if lines else ""
-        return line.replace(self.setting.work, "")[:300]
 
     def effects(self, candidate, files):
         """What the build's comparison of effects says about it, once the tests are collected; None if it was loaded

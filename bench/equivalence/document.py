@@ -6,8 +6,11 @@ import os
 
 from environment import HERE, ROOT
 from packages import PACKAGES
+from suite import file_of
 
 RESULTS = os.path.join(HERE, "results")
+# Where those of trimming are, in the folder of a Python.
+TRIMMED = "trimmed"
 # Import, or test -> why there is a difference, found by a person: `{"class", "why"}`.
 EXPLANATIONS = os.path.join(HERE, "explanations.json")
 # Tests of a difference that the page names.
@@ -18,6 +21,7 @@ CLASSES = {
     "looks": "the test looks at how imports happen, or at what is loaded",
     "outside": "the test reads what it does not import, and is not part of the edited tree",
     "limit": "a limit of deferring itself",
+    "harness": "an artefact of these runs, not of what is left out",
     "defect": "a defect",
     "open": "not explained yet",
 }
@@ -44,19 +48,50 @@ deferred, no test differs unless the page says so below.
 """
 
 
-def keep(result):
-    folder = os.path.join(RESULTS, result["python"])
+TRIMMED_HEAD = """
+## Trimmed
+
+The same tests on a copy of the installed tree without the files that a level of [trimming](build.md#what-it-changes)
+leaves out. Only what reads is asked: no start is traced, so that `reachable` goes by the analysis alone, which is
+stricter than in a build. The test modules and `conftest.py` stand for the user's own code: they stay, and reachability starts
+at them; pytest, what it needs and its plugins stay whole. Native libraries are stripped, copies of them are links, and at
+`reachable` libraries' bytecode knows no columns from Python 3.11 on, as a build ships it. This part is written by
+
+```
+python3 bench/equivalence/run.py --trim safe,reachable
+```
+
+*Files* and *size* are of all distributions but those that stay whole; *out* is what is left out of them.
+"""
+
+
+def keep(result, *below):
+    """Writes a result down; `below` are folders in that of its Python."""
+    folder = os.path.join(RESULTS, result["python"], *below)
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, result["package"] + ".json"), "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1, sort_keys=True)
         file.write("\n")
 
 
-def kept():
+def keep_trimmed(result):
+    keep(result, TRIMMED)
+
+
+def trimmed_of(package, python):
+    """What is known of a package's levels."""
+    path = os.path.join(RESULTS, python, TRIMMED, package + ".json")
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)["levels"]
+
+
+def kept(*below):
     """Python -> results, in the order of the list of packages."""
     order = list(PACKAGES)
     found = {}
-    for path in glob.glob(os.path.join(RESULTS, "*", "*.json")):
+    for path in glob.glob(os.path.join(RESULTS, "*", *below, "*.json")):
         with open(path, encoding="utf-8") as file:
             result = json.load(file)
         if result["package"] in order:
@@ -80,6 +115,7 @@ def write():
             parts.append("\n### What differs, and why\n")
             parts += [part for result in results for part in described(result, explanations)]
         parts += [left_over(result) for result in results if result["rest"] or result["refused_edits"]]
+    parts += trimmed(explanations)
     with open(os.path.join(ROOT, "docs", "equivalence.md"), "w", encoding="utf-8") as file:
         file.write("\n".join(parts).rstrip() + "\n")
 
@@ -128,12 +164,17 @@ def one(result, culprit, tests, many, known):
         lines.append("Other imports do the same, each alone.")
     elif not culprit["alone"]:
         lines.append("It takes other deferred imports for this to be seen.")
-    shown = ["`%s` (%s, then %s)" % (test, *outcomes) for test, outcomes in list(tests.items())[:NAMED]]
-    count = "One test:" if len(tests) == 1 else "%d tests:" % len(tests)
-    lines.append("%s %s%s" % (count, ", ".join(shown), ", …" if len(tests) > NAMED else "."))
+    lines.append(shown(tests))
     if culprit["message"]:
         lines.append("`%s`" % culprit["message"].replace("`", "'"))
     return "\n".join(lines) + "\n"
+
+
+def shown(tests):
+    """The first of some tests, with their outcomes."""
+    named = ["`%s` (%s, then %s)" % (test, *outcomes) for test, outcomes in list(tests.items())[:NAMED]]
+    count = "One test:" if len(tests) == 1 else "%d tests:" % len(tests)
+    return "%s %s%s" % (count, ", ".join(named), ", …" if len(tests) > NAMED else ".")
 
 
 def left_over(result):
@@ -145,3 +186,61 @@ def left_over(result):
     if len(result["rest"]) > 10:
         lines.append("- and %d more" % (len(result["rest"]) - 10))
     return "\n".join(lines) + "\n"
+
+
+def trimmed(explanations):
+    parts = []
+    for python, results in kept(TRIMMED).items():
+        parts.append("\n### Python %s\n" % python)
+        parts += trimmed_table(results)
+        differing = [part for result in results for part in trimmed_differences(result, explanations)]
+        if differing:
+            parts += ["\n#### What differs, and why\n", *differing]
+    return [TRIMMED_HEAD, *parts] if parts else []
+
+
+def trimmed_table(results):
+    rows = [
+        "| package | tests | flaky | files | size | out: `safe` | size | differ | out: `reachable` | size | differ |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        one = next(iter(result["levels"].values()))
+        cells = [result["package"], result["tests"], result["flaky"], one["files"], size(one["bytes"])]
+        for name in ("safe", "reachable"):
+            level = result["levels"].get(name)
+            cells += ["", "", ""] if level is None else [
+                level["dropped"], share(level["dropped_bytes"], level["bytes"]), len(level["differed"])]
+        rows.append("| %s |" % " | ".join(map(str, cells)))
+    levels = [[result["levels"].get(name) for result in results] for name in ("safe", "reachable")]
+    differ = [sum(len(level["differed"]) for level in each if level) for each in levels]
+    sums = [sum(result[name] for result in results) for name in ("tests", "flaky")]
+    rows.append("| **%d packages** | %d | %d | | | | | %d | | | %d |" % (len(results), *sums, *differ))
+    return rows
+
+
+def size(count):
+    return "%.1f MB" % (count / 1e6)
+
+
+def share(part, whole):
+    return "%.0f %%" % (100 * part / whole) if whole else ""
+
+
+def trimmed_differences(result, explanations):
+    parts = []
+    for name, level in result["levels"].items():
+        # Tests with one reason stand together.
+        reasons = {}
+        for test, outcomes in level["differed"].items():
+            known = explanations.get(test) or explanations.get(file_of(test)) or {"class": "open", "why": ""}
+            message = level["messages"].get(test, "")
+            key = (known["class"], known["why"] or message)
+            reasons.setdefault(key, (known, message, {}))[2][test] = outcomes
+        for known, message, tests in reasons.values():
+            lines = ["**%s**, `%s`: %s." % (result["package"], name, CLASSES[known["class"]])]
+            lines += [known["why"]] * bool(known["why"])
+            lines += [shown(tests)]
+            lines += ["`%s`" % message.replace("`", "'")] * bool(message)
+            parts.append("\n".join(lines) + "\n")
+    return parts

@@ -10,10 +10,15 @@ from environment import ROOT, base, plain
 
 def build():
     """The helper that judges imports and compiles edits."""
+    return built("lazy_tree")
+
+
+def built(example):
+    """An example program of `glowplug-optimize`, made now."""
     subprocess.run(
-        ["cargo", "build", "-q", "--release", "-p", "glowplug-optimize", "--example", "lazy_tree"], cwd=ROOT, check=True
+        ["cargo", "build", "-q", "--release", "-p", "glowplug-optimize", "--example", example], cwd=ROOT, check=True
     )
-    return os.path.join(ROOT, "target", "release", "examples", "lazy_tree")
+    return os.path.join(ROOT, "target", "release", "examples", example)
 
 
 class LazyTree:

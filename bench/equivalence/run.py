@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Popular packages' own tests, on their installed tree as it is and with every import deferred that the rules allow.
 
-    python3 bench/equivalence/run.py [--packages a,b] [--python 3.12]
+    python3 bench/equivalence/run.py [--packages a,b] [--python 3.12] [--trim safe,reachable]
 
 For each package: installs it with what it needs, takes the tests from its source distribution, runs them twice on the
 original (tests that differ between these two are left out) and once with everything deferred, dependencies too, but
-not pytest and its plugins. A difference is traced to the import that makes it, by halving. Results are kept in
-`results/`, and `docs/equivalence.md` is written from all of them. Needs cargo, a Python of the version asked for and a
+not pytest and its plugins. A difference is traced to the import that makes it, by halving. With `--trim`, the same is
+done without the files that these levels of trimming leave out, in place of deferring. Results are kept in `results/`,
+and `docs/equivalence.md` is written from all of them. Needs cargo, a Python of the version asked for and a
 package index; takes an hour or so for all.
 """
 
@@ -20,6 +21,7 @@ import document
 import environment
 import lazytree
 import suite
+import trimmed
 from culprits import Search
 from packages import PACKAGES
 
@@ -58,24 +60,13 @@ def examine(package, helper, python, version):
                 flaky, found = flaky | (found.keys() - rest.keys()), rest
     finally:
         tree.close()
-    return result(package, setting, tree, second, flaky, allowed, refused_edits, run, found, search, culprits, rest)
+    return result(setting, tree, second, flaky, allowed, refused_edits, run, found, search, culprits, rest)
 
 
-def result(package, setting, tree, original, flaky, allowed, refused_edits, run, found, search, culprits, rest):
-    outcomes = {}
-    for told in original.outcomes.values():
-        outcomes[suite.told(told)] = outcomes.get(suite.told(told), 0) + 1
+def result(setting, tree, original, flaky, allowed, refused_edits, run, found, search, culprits, rest):
     loaded = {id for id in allowed if (tree.candidates[id]["module"], tree.candidates[id]["name"]) in run.loads}
     return {
-        "package": package.name,
-        "version": setting.versions[environment.plain(package.name)],
-        "python": setting.version,
-        "kind": package.kind,
-        "tests_taken": package.tests,
-        "distributions": len(setting.versions.keys() - setting.left),
-        "tests": len(original.outcomes),
-        "outcomes": outcomes,
-        "flaky": sum(test in flaky or suite.any_value(test) in flaky for test in original.outcomes),
+        **suite.described(setting, original, flaky),
         "deferred": len(allowed),
         "files": len({tree.candidates[id]["path"] for id in allowed}),
         "loaded": len(loaded),
@@ -92,19 +83,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--packages", help="only these, separated by commas")
     parser.add_argument("--python", default="3.12", help="the minor version to run on")
-    parser.add_argument("--helper", help="the example lazy_tree, already built")
+    parser.add_argument("--trim", help="trim instead of deferring, at these levels, separated by commas")
+    parser.add_argument("--helper", help="the example lazy_tree, or trimmed_tree with `--trim`, already built")
     options = parser.parse_args()
     wanted = options.packages.split(",") if options.packages else list(PACKAGES)
     for name in wanted:
         if name not in PACKAGES:
             sys.exit("no package `%s` here; there are %s" % (name, ", ".join(PACKAGES)))
+    levels = options.trim.split(",") if options.trim else []
+    if not set(levels) <= set(trimmed.LEVELS):
+        sys.exit("the levels are %s" % " and ".join(trimmed.LEVELS))
     python = environment.interpreter(options.python)
-    helper = options.helper or lazytree.build()
+    helper = options.helper or (trimmed.build() if levels else lazytree.build())
     failed = False
     for name in wanted:
         print("%s, %s" % (name, time.strftime("%H:%M:%S")), flush=True)
         try:
-            document.keep(examine(PACKAGES[name], helper, python, options.python))
+            if levels:
+                document.keep_trimmed(trimmed.examine(PACKAGES[name], helper, python, options.python, levels, note))
+            else:
+                document.keep(examine(PACKAGES[name], helper, python, options.python))
         except RuntimeError as error:
             failed = True
             note(str(error))

@@ -7,6 +7,8 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+from environment import plain
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 INSIDE = os.path.join(HERE, "inside")
 
@@ -126,3 +128,29 @@ def told(outcomes):
 
 def file_of(test):
     return test.partition("::")[0]
+
+
+def message(text, work):
+    """The line of a traceback that says what went wrong; the last line of anything else. Names nothing of `work`."""
+    lines = text.strip().splitlines()
+    marked = [line[1:].strip() for line in lines if line.startswith("E ")]
+    line = marked[0] if marked else lines[-1] if lines else ""
+    return line.replace(work, "")[:300]
+
+
+def described(setting, original, flaky):
+    """What is kept of the original, whatever it is compared with."""
+    package, outcomes = setting.package, {}
+    for outcome in original.outcomes.values():
+        outcomes[told(outcome)] = outcomes.get(told(outcome), 0) + 1
+    return {
+        "package": package.name,
+        "version": setting.versions[plain(package.name)],
+        "python": setting.version,
+        "kind": package.kind,
+        "tests_taken": package.tests,
+        "distributions": len(setting.versions.keys() - setting.left),
+        "tests": len(original.outcomes),
+        "outcomes": outcomes,
+        "flaky": sum(test in flaky or any_value(test) in flaky for test in original.outcomes),
+    }

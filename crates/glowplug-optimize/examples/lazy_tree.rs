@@ -8,17 +8,19 @@
 //! "own": {source: edits}}`: the bytecode, in CACHE, of every file that deferring those imports changes, the files
 //! whose edits the compiler did not take, and what it would change in OWN.
 
-use std::collections::btree_map::Entry;
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Cache, Error, NoProgress, PythonVersion, Result, SUPPORT_MODULE};
-use glowplug_imports::{ModuleAnalysis, ModuleId};
+use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::{Candidate, Candidates, SUPPORT_SOURCE};
 use glowplug_package::{CompileJob, CompileResult, Compiler, FileKind, ModuleFile, PackageTree};
-use rayon::prelude::*;
 use serde_json::{Value, json};
+
+use reading::{Reading, read, say};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,21 +29,11 @@ fn main() -> Result<()> {
     };
     let version: PythonVersion = version.parse()?;
     let tree = PackageTree::scan(Utf8Path::new(tree))?;
-    let modules = tree.modules();
-    let mut analyses = analyse_all(&tree.root, Utf8Path::new(""), &modules, version);
-    let mut user = BTreeSet::new();
-    if let Some(own) = own.first() {
-        let own = PackageTree::scan(Utf8Path::new(own))?;
-        for (name, analysis) in analyse_all(&own.root, &own.root, &own.modules(), version) {
-            if let Entry::Vacant(place) = analyses.entry(name.clone()) {
-                place.insert(analysis);
-                user.insert(name);
-            }
-        }
-    }
+    let own = own.first().map(|own| PackageTree::scan(Utf8Path::new(own))).transpose()?;
+    let Reading { modules, mut analyses, own: user } = read(&tree, own.as_ref(), version);
     let text = |analysis: &ModuleAnalysis| fs_err::read_to_string(tree.root.join(&analysis.path)).ok();
     glowplug_imports::settle(&mut analyses, version, &text);
-    let candidates = Candidates::find(&analyses, &user, &modules.keys().cloned().collect());
+    let candidates = Candidates::find(&analyses, &user, &tree.modules().into_keys().collect());
     let compiler = Compiler::new(Utf8Path::new(python), version, &Cache::new(cache, false), 1)?;
     let described: Vec<Value> = candidates
         .all()
@@ -55,32 +47,6 @@ fn main() -> Result<()> {
         say(&made(&candidates, &ids, &tree.root, &compiler)?)?;
     }
     Ok(())
-}
-
-fn say(value: &Value) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{value}")?;
-    Ok(out.flush()?)
-}
-
-/// What the static analysis says of every module that parses. `prefix` goes before the paths.
-fn analyse_all(
-    root: &Utf8Path,
-    prefix: &Utf8Path,
-    modules: &BTreeMap<String, ModuleFile>,
-    version: PythonVersion,
-) -> BTreeMap<String, ModuleAnalysis> {
-    modules
-        .par_iter()
-        .filter(|(_, file)| !file.native)
-        .filter_map(|(name, file)| {
-            let id =
-                ModuleId { name: name.clone(), is_package: file.is_package, path: prefix.join(&file.path) };
-            let source = fs_err::read_to_string(root.join(&file.path)).ok()?;
-            let analysis = glowplug_imports::analyse(&source, &id, version).ok()?;
-            Some((name.clone(), analysis))
-        })
-        .collect()
 }
 
 fn describe(candidate: &Candidate, tree: &PackageTree, modules: &BTreeMap<String, ModuleFile>) -> Value {

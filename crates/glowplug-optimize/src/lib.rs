@@ -11,6 +11,7 @@
 //! - [`build_fleet`] makes several, and the layers that they share.
 //! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
 //! - [`trace`] measures the function as the user's own tools ship it.
+//! - [`Code`] is the part that needs no function: what a tree leads to and what its rules may know.
 //! - [`doctor`] gathers what the rules of `glowplug-doctor` look at, and asks them.
 //!
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
@@ -20,6 +21,7 @@ mod absent;
 mod aliases;
 mod bisect;
 mod build;
+mod code;
 mod columns;
 mod compare;
 mod decisions;
@@ -66,6 +68,7 @@ mod shell;
 mod smallest;
 mod subject;
 mod summaries;
+mod touched;
 mod trace;
 mod trial;
 mod variant;
@@ -73,6 +76,7 @@ mod verify;
 mod workspace;
 
 pub use build::{Built, build};
+pub use code::Code;
 pub use doctor::{DoctorOptions, doctor};
 pub use fleet::{FleetBuilt, FleetSettings, build_fleet};
 pub use glowplug_image::LayerFormat;

@@ -1,12 +1,12 @@
 //! What a build wants to do to a tree, before it is proved: from a plan that fits, or from traced starts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Decision, DecisionKind, DecisionState, Plan, Progress, Result};
 use glowplug_engine::Cpu;
-use glowplug_package::{DUPLICATES, Reached, Trim, TrimContext, TrimLevel, imported_by_kept, links, trim};
+use glowplug_package::{DUPLICATES, Reached, Trim, TrimContext, TrimLevel, links, trim};
 
 use crate::columns::{self, COLUMNS};
 use crate::decisions::{Found, pin};
@@ -15,11 +15,11 @@ use crate::folders::materialise;
 use crate::lock;
 use crate::options::{BuildOptions, LazyLevel};
 use crate::profit::Profit;
-use crate::reach::reached;
 use crate::room;
 use crate::search::{Search, search};
 use crate::services::aws_services;
 use crate::subject::Subject;
+use crate::touched::reached;
 use crate::variant::{Recipe, entries};
 use crate::verify::Pinned;
 
@@ -158,7 +158,7 @@ fn choose_files(
             Some(reached(subject, level, explored, &tree, progress)?)
         }
     };
-    let trimmed = trimming(subject, level, &imported(subject, &explored.loaded), reached.as_ref())?;
+    let trimmed = trimming(subject, level, &imported(subject, &explored.loaded)?, reached.as_ref())?;
     recipe.dropped = trimmed
         .decisions
         .iter()
@@ -253,21 +253,11 @@ pub(crate) fn trim_context<'a>(
 }
 
 /// Every module that the handler, a traced run or a module that is kept imports.
-pub(crate) fn imported(subject: &Subject, loaded: &BTreeSet<String>) -> BTreeSet<String> {
-    let edges: BTreeMap<String, BTreeSet<String>> = subject
-        .analyses
-        .iter()
-        .map(|(module, analysis)| {
-            let mut targets = BTreeSet::new();
-            for import in &analysis.imports {
-                targets.insert(import.module.clone());
-                targets.extend(import.names.iter().map(|name| format!("{}.{name}", import.module)));
-            }
-            targets.extend(analysis.dynamic_imports.iter().map(|(_, module)| module.clone()));
-            (module.clone(), targets)
-        })
-        .collect();
+///
+/// # Errors
+/// Input: a pattern that is no glob.
+pub(crate) fn imported(subject: &Subject, loaded: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let mut seeds = loaded.clone();
     seeds.insert(subject.handler_module());
-    imported_by_kept(&subject.ground.package, subject.ground.user_files(), &edges, &seeds)
+    subject.code().imported(&seeds)
 }

@@ -1,7 +1,6 @@
-//! What the levels of trimming beyond `safe` go by: the modules that something leads to which starts at the handler,
-//! and the files that traced starts touched.
+//! What the level `reachable` of trimming goes by: the modules that something leads to which starts at the user's own.
 //!
-//! Reachability errs on the side of keeping. A module leads to what it imports anywhere (for the type checker alone
+//! It reads, and starts nothing; what traced starts add is in `touched`. Reachability errs on the side of keeping. A module leads to what it imports anywhere (for the type checker alone
 //! apart), to every module that one of its texts names, to all of a package where it imports by a name that is put
 //! together, or lists modules. A native module leads to its neighbours and to every name in its bytes.
 
@@ -12,81 +11,64 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use rayon::prelude::*;
 
-use glowplug_core::{Error, Progress, Result};
-use glowplug_engine::InitOutcome;
+use glowplug_core::{Error, Result};
 use glowplug_imports::{ModuleAnalysis, Names};
-use glowplug_package::{Reached, TrimLevel, kept_by_pattern, source_of_bytecode};
-use glowplug_trace::{ObserveOptions, Phase};
+use glowplug_package::Reached;
 
-use crate::explore::{Explored, loaded, observe};
-use crate::subject::Subject;
-use crate::trial::init_failed;
+use crate::code::Code;
 
 /// Groups of entry points that only installers read.
 const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
 /// Modules that the interpreter asks for by itself.
 const ASKED_AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
 
-/// What a level beyond safe keeps. `tree` has everything that the events could touch, with its imports deferred.
-///
-/// # Errors
-/// Input: a pattern that is no glob, a function that does not start. Surroundings: a file that cannot be read.
-pub(crate) fn reached(
-    subject: &Subject,
-    level: TrimLevel,
-    explored: &Explored,
-    tree: &Utf8Path,
-    progress: &dyn Progress,
-) -> Result<Reached> {
-    let mut roots = roots(subject)?;
-    let touched = touched(subject, tree, &mut roots, progress)?;
-    if level == TrimLevel::Observed {
-        let modules = with_packages(subject, roots);
-        let texts = modules.par_iter().filter_map(|name| names_of(subject, name));
-        let names = texts.flat_map_iter(|names| file_names(&names)).collect();
+impl Code<'_> {
+    /// Everything that the `starts`, the user's own modules and kept files lead to; `touched` goes into the answer as it
+    /// is.
+    ///
+    /// # Errors
+    /// Input: a pattern that is no glob. Surroundings: a file that cannot be read.
+    pub fn reachable(&self, starts: BTreeSet<String>, touched: BTreeSet<Utf8PathBuf>) -> Result<Reached> {
+        let mut roots = self.roots()?;
+        roots.extend(starts);
+        let (modules, names) = walk(&World::new(*self)?, roots)?;
         Ok(Reached { modules, names, touched })
-    } else {
-        roots.extend(explored.loaded.iter().cloned());
-        reachable(subject, roots, touched)
+    }
+
+    /// What stays in any case.
+    pub(crate) fn roots(&self) -> Result<BTreeSet<String>> {
+        let mut roots = self.kept()?;
+        roots.extend(ASKED_AT_START.map(str::to_owned));
+        Ok(roots)
+    }
+
+    /// Those that are modules of the tree, and the packages around them.
+    pub(crate) fn with_packages(&self, modules: &BTreeSet<String>) -> BTreeSet<String> {
+        modules
+            .iter()
+            .flat_map(|module| packages_around(module))
+            .filter(|module| self.modules.contains_key(*module))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// What a module's source names, `None` where it has none that parses.
+    pub(crate) fn names_of(&self, module: &str) -> Option<Names> {
+        let file = self.modules.get(module).filter(|file| !file.native)?;
+        let source = fs::read_to_string(self.package.root.join(&file.path)).ok()?;
+        glowplug_imports::names(&source)
     }
 }
 
-/// The files that first requests opened; what they loaded goes to `modules`.
-fn touched(
-    subject: &Subject,
-    tree: &Utf8Path,
-    modules: &mut BTreeSet<String>,
-    progress: &dyn Progress,
-) -> Result<BTreeSet<Utf8PathBuf>> {
-    let mut touched = BTreeSet::new();
-    let in_tree = |path: &Utf8PathBuf| subject.ground.package.file(path).is_some();
-    let options = ObserveOptions { files: true, ..ObserveOptions::default() };
-    for event in &subject.ground.events {
-        if progress.interrupted() {
-            return Err(Error::interrupted());
-        }
-        let observation = observe(subject, tree, Some(event), &options)?;
-        if !matches!(observation.init.outcome, InitOutcome::Ready) {
-            return Err(init_failed(&observation.init.outcome, Some((&subject.ground, tree))));
-        }
-        modules.extend(loaded(&observation, Phase::FirstInvoke));
-        for file in &observation.files {
-            // Bytecode of ours stands for its source.
-            let source = source_of_bytecode(&file.path);
-            touched.extend([Some(file.path.clone()), source].into_iter().flatten().filter(|p| in_tree(p)));
-        }
-    }
-    Ok(touched)
-}
-
-/// Everything that the handler, the user's own modules, traced starts and kept files lead to.
-fn reachable(subject: &Subject, roots: BTreeSet<String>, touched: BTreeSet<Utf8PathBuf>) -> Result<Reached> {
-    let world = World::new(subject)?;
+/// The modules that the roots lead to, and the texts in them that may name files.
+fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let mut found: BTreeSet<String> = BTreeSet::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut queue: Vec<String> = roots.into_iter().collect();
     loop {
-        let new: Vec<String> = with_packages(subject, queue.drain(..).collect())
+        let new: Vec<String> = world
+            .code
+            .with_packages(&queue.drain(..).collect())
             .into_iter()
             .filter(|name| found.insert(name.clone()))
             .collect();
@@ -104,28 +86,7 @@ fn reachable(subject: &Subject, roots: BTreeSet<String>, touched: BTreeSet<Utf8P
             names.extend(lead.names);
         }
     }
-    Ok(Reached { modules: found, names, touched })
-}
-
-/// What stays in any case.
-fn roots(subject: &Subject) -> Result<BTreeSet<String>> {
-    let kept = kept_by_pattern(&subject.ground.package, &subject.ground.function.package.keep)?;
-    let stays = |file: &Utf8PathBuf| kept.contains(file) || subject.ground.user_files().contains(file);
-    let own = subject.modules.iter().filter(|(_, file)| stays(&file.path)).map(|(name, _)| name.clone());
-    let mut roots: BTreeSet<String> = own.collect();
-    roots.insert(subject.handler_module());
-    roots.extend(ASKED_AT_START.map(str::to_owned));
-    Ok(roots)
-}
-
-/// Those that are modules of the tree, and the packages around them.
-fn with_packages(subject: &Subject, modules: BTreeSet<String>) -> BTreeSet<String> {
-    modules
-        .iter()
-        .flat_map(|module| packages_around(module))
-        .filter(|module| subject.modules.contains_key(*module))
-        .map(str::to_owned)
-        .collect()
+    Ok((found, names))
 }
 
 /// `a`, `a.b` and `a.b.c` of `a.b.c`.
@@ -142,7 +103,7 @@ struct Leads {
 
 /// The modules of a tree, by what finds them.
 struct World<'a> {
-    subject: &'a Subject<'a>,
+    code: Code<'a>,
     /// Package → modules directly in it.
     children: BTreeMap<&'a str, Vec<&'a str>>,
     /// Finds the names of modules in bytes, those without a dot apart.
@@ -153,34 +114,34 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(subject: &'a Subject<'a>) -> Result<Self> {
+    fn new(code: Code<'a>) -> Result<Self> {
         let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for name in subject.modules.keys() {
+        for name in code.modules.keys() {
             if let Some((package, _)) = name.rsplit_once('.') {
                 children.entry(package).or_default().push(name);
             }
         }
         let dotted_names: Vec<&str> =
-            subject.modules.keys().filter(|name| name.contains('.')).map(String::as_str).collect();
+            code.modules.keys().filter(|name| name.contains('.')).map(String::as_str).collect();
         let dotted = AhoCorasick::builder()
             .match_kind(aho_corasick::MatchKind::Standard)
             .build(&dotted_names)
             .map_err(|error| Error::defect("the names of modules cannot be searched for").cause(error))?;
-        let entry_points = entry_points(subject)?;
-        Ok(Self { subject, children, dotted, dotted_names, entry_points })
+        let entry_points = entry_points(code)?;
+        Ok(Self { code, children, dotted, dotted_names, entry_points })
     }
 
     fn leads(&self, module: &str) -> Result<Leads> {
-        let Some(file) = self.subject.modules.get(module) else { return Ok(Leads::default()) };
+        let Some(file) = self.code.modules.get(module) else { return Ok(Leads::default()) };
         if file.native {
             return self.native(module, &file.path);
         }
         let mut leads = Leads::default();
-        if let Some(analysis) = self.subject.analyses.get(module) {
+        if let Some(analysis) = self.code.analyses.get(module) {
             self.imports(analysis, &mut leads.modules);
         }
         // A source that does not parse is imported by nobody.
-        if let Some(names) = names_of(self.subject, module) {
+        if let Some(names) = self.code.names_of(module) {
             self.texts(module, file.is_package, &names, &mut leads.modules);
             leads.names = file_names(&names).collect();
         }
@@ -192,7 +153,7 @@ impl<'a> World<'a> {
             found.insert(import.module.clone());
             found.extend(import.names.iter().map(|name| format!("{}.{name}", import.module)));
             if import.star {
-                let exported = self.subject.analyses.get(&import.module).and_then(|m| m.exports.as_ref());
+                let exported = self.code.analyses.get(&import.module).and_then(|m| m.exports.as_ref());
                 found.extend(exported.into_iter().flatten().map(|name| format!("{}.{name}", import.module)));
             }
         }
@@ -244,7 +205,7 @@ impl<'a> World<'a> {
 
     fn native(&self, module: &str, path: &Utf8Path) -> Result<Leads> {
         let mut leads = Leads::default();
-        let bytes = fs::read(self.subject.ground.tree.root.join(path))?;
+        let bytes = fs::read(self.code.package.root.join(path))?;
         let hits = self.dotted.find_overlapping_iter(&bytes);
         leads.modules.extend(hits.map(|hit| self.dotted_names[hit.pattern().as_usize()].to_owned()));
         if let Some((package, _)) = module.rsplit_once('.') {
@@ -281,15 +242,8 @@ fn relative(package: &str, text: &str) -> Option<String> {
     Some(format!("{base}.{rest}"))
 }
 
-/// What a module's source names, `None` where it has none that parses.
-fn names_of(subject: &Subject, module: &str) -> Option<Names> {
-    let file = subject.modules.get(module).filter(|file| !file.native)?;
-    let source = fs::read_to_string(subject.ground.tree.root.join(&file.path)).ok()?;
-    glowplug_imports::names(&source)
-}
-
 /// Texts that could name files: whole, and what stands behind the last slash.
-fn file_names(names: &Names) -> impl Iterator<Item = String> + use<> {
+pub(crate) fn file_names(names: &Names) -> impl Iterator<Item = String> + use<> {
     let last = |text: &String| text.rsplit_once('/').map(|(_, last)| last.to_owned());
     let texts: BTreeSet<String> =
         names.texts.iter().flat_map(|t| [Some(t.clone()), last(t)]).flatten().collect();
@@ -297,10 +251,10 @@ fn file_names(names: &Names) -> impl Iterator<Item = String> + use<> {
 }
 
 /// Modules that distributions offer as plug-ins, by group.
-fn entry_points(subject: &Subject) -> Result<BTreeMap<String, BTreeSet<String>>> {
+fn entry_points(code: Code) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for distribution in &subject.ground.package.distributions {
-        let path = subject.ground.tree.root.join(&distribution.dist_info).join("entry_points.txt");
+    for distribution in &code.package.distributions {
+        let path = code.package.root.join(&distribution.dist_info).join("entry_points.txt");
         if !path.is_file() {
             continue;
         }

@@ -78,7 +78,7 @@ fn weights(
     let package = &subject.ground.package;
     let owners = owners(subject);
     let used = used(&owners, &subject.analyses, loaded);
-    let imported = crate::plan::imported(subject, loaded);
+    let imported = crate::plan::imported(subject, loaded)?;
     let services = crate::services::aws_services(subject, None);
     weigh(package, sizes, &used, &trim_context(subject, level, &imported, services.as_ref()))
 }

@@ -12,6 +12,7 @@ use glowplug_imports::ModuleAnalysis;
 use glowplug_lazy::Candidates;
 use glowplug_package::{CompileJob, CompileResult, Compiler, ModuleFile};
 
+use crate::code::Code;
 use crate::folders::Folders;
 use crate::ground::Ground;
 use crate::summaries::summaries;
@@ -100,6 +101,17 @@ impl<'a> Subject<'a> {
         let compiler = compiler.without_columns();
         let bytecode = compile_all(&compiler, &ground.tree.root, &self.modules, progress)?;
         Ok(self.lean.get_or_init(|| Lean { compiler, bytecode }))
+    }
+
+    /// What of it needs no function.
+    pub(crate) fn code(&self) -> Code<'_> {
+        Code {
+            package: &self.ground.package,
+            modules: &self.modules,
+            analyses: &self.analyses,
+            user_files: self.ground.user_files(),
+            keep: &self.ground.function.package.keep,
+        }
     }
 
     /// The module that holds the handler.
