@@ -144,6 +144,7 @@ mod tests {
             .into_iter()
             .map(Utf8PathBuf::into_string)
             .collect();
-        assert_eq!(found, ["pkg.libs/libblas.so", "pkg.libs/libgfortran.so", "pkg/_core.so"]);
+        // By parts of the path: `pkg` comes before `pkg.libs`.
+        assert_eq!(found, ["pkg/_core.so", "pkg.libs/libblas.so", "pkg.libs/libgfortran.so"]);
     }
 }
