@@ -19,6 +19,9 @@ const BANDWIDTH_MBIT: f64 = 500.0;
 const BYTES_PER_MBIT_MS: f64 = 125.0;
 /// Layers that functions on one base have in common.
 const SHARED: [&str; 2] = ["base", "runtime"];
+/// The model in one line.
+const MODEL: &str = "nothing is cached but what is said to be; fetched before the first response; no round trips; the zip \
+                     unpacked on this machine";
 /// A gain below this share is none.
 const WORTH: f64 = 0.05;
 
@@ -70,10 +73,7 @@ pub(super) fn compare(report: &mut Report, options: &BuildOptions, unpacked: Dur
     let start = report.after.cold_weighted_ms.map(|start| start.median);
     let Some(delivery) = &mut report.delivery else { return };
     delivery.bandwidth_mbit = options.bandwidth_mbit.unwrap_or(BANDWIDTH_MBIT);
-    delivery.model =
-        "nothing is cached but what is said to be; fetched before the first response; no round trips; \
-                      the zip unpacked on this machine"
-            .to_owned();
+    MODEL.clone_into(&mut delivery.model);
     delivery.ways[0].fetched_bytes = zip;
     delivery.ways[0].unpack_ms = unpacked.as_secs_f64() * 1000.0;
     for way in &mut delivery.ways {

@@ -175,11 +175,13 @@ fn base(
             fs::create_dir_all(cache.images())?;
             if cache.offline() {
                 let known = layout.join("index.json").is_file();
-                return known.then(|| Base::Layout { path: layout, image: None, convert }).ok_or_else(|| {
-                    Error::surroundings(format!(
-                        "the base `{reference}` is not in the cache, and `--offline` fetches nothing"
-                    ))
-                });
+                return known.then_some(Base::Layout { path: layout, image: None, convert }).ok_or_else(
+                    || {
+                        Error::surroundings(format!(
+                            "the base `{reference}` is not in the cache, and `--offline` fetches nothing"
+                        ))
+                    },
+                );
             }
             let access = Access::from_environment();
             let pulled =

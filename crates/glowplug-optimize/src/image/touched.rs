@@ -117,7 +117,7 @@ impl Place<'_> {
     fn module(&self, name: &str) -> Option<Utf8PathBuf> {
         let path = Utf8PathBuf::from(name.replace('.', "/"));
         let sources = [path.join("__init__.py"), path.with_extension("py")];
-        let bytecode = sources.iter().map(|source| glowplug_package::bytecode_path(source, self.version));
-        bytecode.filter_map(|path| self.in_library(&path)).next()
+        let mut bytecode = sources.iter().map(|source| glowplug_package::bytecode_path(source, self.version));
+        bytecode.find_map(|path| self.in_library(&path))
     }
 }
