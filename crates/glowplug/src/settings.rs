@@ -266,7 +266,7 @@ fn objective(objective: Objective) -> optimize::Objective {
 fn reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Error| {
         let usage = Error::usage(error.message()).cause(error.causes().join("; "));
-        error.hints().iter().fold(usage, |usage, hint| usage.hint(hint))
+        error.hints().iter().fold(usage, Error::hint)
     })
 }
 

@@ -19,9 +19,9 @@ const BANDWIDTH_MBIT: f64 = 500.0;
 const BYTES_PER_MBIT_MS: f64 = 125.0;
 /// Layers that functions on one base have in common.
 const SHARED: [&str; 2] = ["base", "runtime"];
-/// The model in one line.
-const MODEL: &str = "nothing is cached but what is said to be; fetched before the first response; no round trips; the zip \
-                     unpacked on this machine";
+/// The model, as the report says it.
+const MODEL: &str = "nothing is cached but what is said to be; fetched before the first response; no round trips; \
+                     the zip unpacked on this machine";
 /// A gain below this share is none.
 const WORTH: f64 = 0.05;
 
