@@ -83,7 +83,9 @@ pub(crate) fn with_finished<T>(
     let ground = Ground::prepare(function, requested_python, cache, progress)?;
     let memory = Memory::open(&ground, options, &holdout, cache);
     if let Some(finished) = memory.as_ref().and_then(|memory| memory.find(&ground, options)) {
-        note_limits(&ground, &finished, progress)?;
+        if options.zip {
+            note_limits(&ground, &finished, progress)?;
+        }
         return take(&ground, finished);
     }
     let subject = Subject::of(ground, cache, progress)?;
@@ -259,11 +261,15 @@ fn finish(
     let zip = zip_place(ground);
     let packed = entries(subject, &proof.recipe)?;
     // A replay may have brought files back since the draft was held against the limit.
-    room::require(subject, &packed, options.trim, &loaded)?;
+    if options.zip {
+        room::require(subject, &packed, options.trim, &loaded)?;
+    }
     // Written first: what it has compressed is known when the others are measured.
     let zipper = Zipper::new(Effort::Best);
     let after = zipper.write(&packed, &zip, progress)?;
-    room::note(subject, &packed, options.trim, &loaded, after.bytes, progress)?;
+    if options.zip {
+        room::note(subject, &packed, options.trim, &loaded, after.bytes, progress)?;
+    }
     let sizes = Sizes {
         shipped: zipper.size(&entries(subject, &Recipe::default())?, progress)?,
         before: zipper.size(&entries(subject, &Recipe::before())?, progress)?,

@@ -107,7 +107,7 @@ pub(crate) fn draft(
 ) -> Result<Draft> {
     let profit = profit(subject, options);
     if let Some(plan) = lock::find(subject, &options.plan)? {
-        return from_plan(subject, profit, plan);
+        return from_plan(subject, options, profit, plan);
     }
     // Without events, or without a replay to support them, only what the analysis proves.
     let evidence = replayed && !subject.ground.function.events.is_empty();
@@ -123,13 +123,13 @@ pub(crate) fn draft(
     let mut trimming = Vec::new();
     if trim <= TrimLevel::Safe {
         trimming = choose_files(subject, trim, &explored, &mut recipe, progress)?;
-        room::require(subject, &entries(subject, &recipe)?, trim, &explored.loaded)?;
+        require_room(subject, options, &recipe, trim, &explored.loaded)?;
     }
     let search = search(subject, level, profit, &explored, &Pinned::new(), progress)?;
     recipe.lazy = search.frontier.edges.keys().cloned().collect();
     if trim > TrimLevel::Safe {
         trimming = choose_files(subject, trim, &explored, &mut recipe, progress)?;
-        room::require(subject, &entries(subject, &recipe)?, trim, &explored.loaded)?;
+        require_room(subject, options, &recipe, trim, &explored.loaded)?;
     }
     let mut lowered = Vec::new();
     if level < options.lazy {
@@ -179,7 +179,7 @@ fn profit(subject: &Subject, options: &BuildOptions) -> Profit {
     Profit::new(subject.ground.function.memory_mb, boost, options.objective)
 }
 
-fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
+fn from_plan(subject: &Subject, options: &BuildOptions, profit: Profit, plan: Plan) -> Result<Draft> {
     let mut recipe = lock::recipe(&plan);
     let wanted: BTreeSet<&str> =
         plan.applied().filter(|d| is_stripped(d)).map(|d| d.place.as_str()).collect();
@@ -195,7 +195,7 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
     let mut dropped: BTreeSet<Utf8PathBuf> = recipe.dropped.keys().cloned().collect();
     recipe.linked = links(&subject.ground.package, copies.collect(), &mut dropped)?;
     recipe.dropped.retain(|path, _| dropped.contains(path));
-    room::require(subject, &entries(subject, &recipe)?, TrimLevel::Safe, &BTreeSet::new())?;
+    require_room(subject, options, &recipe, TrimLevel::Safe, &BTreeSet::new())?;
     let trimming = plan
         .decisions
         .iter()
@@ -212,6 +212,17 @@ fn from_plan(subject: &Subject, profit: Profit, plan: Plan) -> Result<Draft> {
         trimming,
         given: Some(plan),
     })
+}
+
+/// Lambda's limit is that of zips: an image may be forty times as large.
+fn require_room(
+    subject: &Subject,
+    options: &BuildOptions,
+    recipe: &Recipe,
+    level: TrimLevel,
+    loaded: &BTreeSet<String>,
+) -> Result<()> {
+    if options.zip { room::require(subject, &entries(subject, recipe)?, level, loaded) } else { Ok(()) }
 }
 
 /// Whether a decision is about a native library.

@@ -1,8 +1,9 @@
 //! What the level `reachable` of trimming goes by: the modules that something leads to which starts at the user's own.
 //!
-//! It reads, and starts nothing; what traced starts add is in `touched`. Reachability errs on the side of keeping. A module leads to what it imports anywhere (for the type checker alone
-//! apart), to every module that one of its texts names, to all of a package where it imports by a name that is put
-//! together, or lists modules. A native module leads to its neighbours and to every name in its bytes.
+//! It reads, and starts nothing; what traced starts add is in `touched`. Reachability errs on the side of keeping. A
+//! module leads to what it imports anywhere (for the type checker alone apart), to every module that one of its texts
+//! names, to all of a package where it imports by a name that is put together, or lists modules. A native module leads
+//! to its neighbours and to every name in its bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -176,7 +176,7 @@ impl Build {
                 runs,
                 cpu: common.cpu,
                 traces: html.is_some(),
-                zip: kind.contains(&Kind::Zip),
+                zip: kind.iter().any(|kind| *kind != Kind::Image),
                 image: if kind.contains(&Kind::Image) {
                     Some(image_options(base, image_format, entrypoint, push)?)
                 } else {
