@@ -323,7 +323,7 @@ impl<'a> World<'a> {
 }
 
 /// Settings and pickles of distributions, by the package that they lie in.
-fn naming_data<'a>(code: Code<'a>) -> BTreeMap<&'a str, Vec<&'a Utf8Path>> {
+fn naming_data(code: Code<'_>) -> BTreeMap<&str, Vec<&Utf8Path>> {
     let packages: BTreeMap<&Utf8Path, &str> = code
         .modules
         .iter()

@@ -3,6 +3,7 @@
 use fs_err as fs;
 use glowplug_core::PythonVersion;
 use glowplug_imports::ModuleId;
+use glowplug_package::TrimLevel;
 
 use super::*;
 
@@ -37,8 +38,8 @@ fn sample(files: &[(&str, &str)]) -> Sample {
     Sample { _folder: folder, package }
 }
 
-/// The modules of the distributions that are reachable from the user's files.
-fn reached(files: &[(&str, &str)]) -> Vec<String> {
+/// Asks about the code of a tree in which the patterns keep something.
+fn ask<T>(files: &[(&str, &str)], keep: &[&str], question: impl FnOnce(&Code) -> T) -> T {
     let sample = sample(files);
     let package = &sample.package;
     let modules = package.modules();
@@ -54,10 +55,17 @@ fn reached(files: &[(&str, &str)]) -> Vec<String> {
         .collect();
     let own = package.files.iter().filter(|file| file.distribution.is_none());
     let user_files = own.map(|file| file.path.clone()).collect();
-    let code = Code { package, modules: &modules, analyses: &analyses, user_files: &user_files, keep: &[] };
-    let found = code.reachable(BTreeSet::new(), BTreeSet::new()).unwrap();
-    let of_distribution = |name: &String| !user_files.contains(&modules[name].path);
-    found.modules.into_iter().filter(of_distribution).collect()
+    let keep: Vec<String> = keep.iter().map(|pattern| (*pattern).to_owned()).collect();
+    question(&Code { package, modules: &modules, analyses: &analyses, user_files: &user_files, keep: &keep })
+}
+
+/// The modules of the distributions that are reachable from the user's files.
+fn reached(files: &[(&str, &str)]) -> Vec<String> {
+    ask(files, &[], |code| {
+        let found = code.reachable(BTreeSet::new(), BTreeSet::new()).unwrap();
+        let of_distribution = |name: &String| !code.user_files.contains(&code.modules[name].path);
+        found.modules.into_iter().filter(of_distribution).collect()
+    })
 }
 
 /// The same where `app.py` is `app`; `lib` has these files and, beside them, modules that nothing names.
@@ -96,6 +104,31 @@ fn tests_are_known_by_their_names() {
 fn what_nothing_names_is_not_reached() {
     assert_eq!(from_app("import lib", &[("lib/tests/__init__.py", "")]), ["lib"]);
     assert!(from_app("import json", &[]).is_empty());
+}
+
+#[test]
+fn what_a_pattern_keeps_needs_what_it_imports() {
+    let files = [
+        ("lib/__init__.py", ""),
+        ("lib/tests/__init__.py", ""),
+        ("lib/tests/test_one.py", "from lib.tests import helper"),
+        ("lib/tests/helper.py", ""),
+        ("lib/tests/test_two.py", "from lib.tests import other"),
+        ("lib/tests/other.py", ""),
+    ];
+    let (imported, reachable) = ask(&files, &["lib/tests/test_one.py"], |code| {
+        let imported = code.imported(&BTreeSet::new()).unwrap();
+        (imported, code.reachable(BTreeSet::new(), BTreeSet::new()).unwrap().modules)
+    });
+    assert!(imported.contains("lib.tests.helper") && reachable.contains("lib.tests.helper"));
+    assert!(!reachable.contains("lib.tests.other"), "{reachable:?}");
+    let (imported, columns) = ask(&files, &[], |code| {
+        let columns =
+            |minor| code.without_columns(TrimLevel::Reachable, PythonVersion::new(3, minor)).unwrap();
+        (code.imported(&BTreeSet::new()).unwrap(), (columns(10).len(), columns(11).len()))
+    });
+    assert!(imported.is_empty());
+    assert_eq!(columns, (0, files.len()));
 }
 
 #[test]
