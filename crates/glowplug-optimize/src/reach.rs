@@ -2,8 +2,10 @@
 //!
 //! It reads, and starts nothing; what traced starts add is in `touched`. Reachability errs on the side of keeping. A
 //! module leads to what it imports anywhere (for the type checker alone apart), to every module that one of its texts
-//! names, to all of a package where it imports by a name that is put together, or lists modules. A native module leads
-//! to its neighbours and to every name in its bytes.
+//! names, to all of a package where it imports by a name that is put together, or lists modules, and to those of a
+//! package that loads its modules on request which have the name of an attribute that it reads. A native module leads to
+//! its neighbours, to every name in its bytes, and to what its distribution requires. The user's other files, pickles
+//! and settings, lead to what they name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +16,20 @@ use rayon::prelude::*;
 
 use glowplug_core::{Error, Result};
 use glowplug_imports::{ModuleAnalysis, Names};
-use glowplug_package::Reached;
+use glowplug_package::{Distribution, FileEntry, FileKind, PackageTree, Reached, normalise_name};
 
 use crate::code::Code;
+use crate::doctor::metadata;
 
 /// Groups of entry points that only installers read.
 const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
 /// Modules that the interpreter asks for by itself.
 const ASKED_AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
+
+/// Files beyond this many bytes are not looked into for names of modules.
+const LARGEST: u64 = 64 << 20;
+/// Endings of settings and pickles, which may name modules.
+const NAMING: [&str; 9] = ["cfg", "conf", "ini", "json", "pickle", "pkl", "toml", "yaml", "yml"];
 
 impl Code<'_> {
     /// Everything that the `starts`, the user's own modules and kept files lead to; `touched` goes into the answer as it
@@ -53,6 +61,14 @@ impl Code<'_> {
             .collect()
     }
 
+    /// Whether a package's own `__getattr__` imports.
+    fn imports_on_request(&self, package: &str) -> bool {
+        let Some(file) = self.modules.get(package).filter(|file| !file.native) else { return false };
+        let source = fs::read_to_string(self.package.root.join(&file.path)).unwrap_or_default();
+        source.contains("__getattr__")
+            && glowplug_imports::names(&source).is_some_and(|names| names.imports_on_request)
+    }
+
     /// What a module's source names, `None` where it has none that parses.
     pub(crate) fn names_of(&self, module: &str) -> Option<Names> {
         let file = self.modules.get(module).filter(|file| !file.native)?;
@@ -65,7 +81,9 @@ impl Code<'_> {
 fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let mut found: BTreeSet<String> = BTreeSet::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut any_group = false;
     let mut queue: Vec<String> = roots.into_iter().collect();
+    queue.extend(world.user_data()?);
     loop {
         let new: Vec<String> = world
             .code
@@ -74,8 +92,9 @@ fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTr
             .filter(|name| found.insert(name.clone()))
             .collect();
         if new.is_empty() {
-            let hooked = world.entry_points(&names);
-            queue.extend(hooked.into_iter().filter(|module| !found.contains(module)));
+            let is_new =
+                |module: &&String| world.code.modules.contains_key(*module) && !found.contains(*module);
+            queue.extend(world.entry_points(&names, any_group).filter(is_new).cloned());
             if queue.is_empty() {
                 break;
             }
@@ -85,6 +104,7 @@ fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTr
         for lead in leads {
             queue.extend(lead.modules.into_iter().filter(|module| !found.contains(module)));
             names.extend(lead.names);
+            any_group |= lead.any_group;
         }
     }
     Ok((found, names))
@@ -100,6 +120,8 @@ fn packages_around(module: &str) -> impl Iterator<Item = &str> {
 struct Leads {
     modules: BTreeSet<String>,
     names: BTreeSet<String>,
+    /// Whether it looks for plug-ins of a group that no text is.
+    any_group: bool,
 }
 
 /// The modules of a tree, by what finds them.
@@ -110,8 +132,14 @@ struct World<'a> {
     /// Finds the names of modules in bytes, those without a dot apart.
     dotted: AhoCorasick,
     dotted_names: Vec<&'a str>,
+    /// Packages that import what is asked of them, in their own `__getattr__`.
+    on_request: BTreeSet<&'a str>,
     /// Group of entry points → modules.
     entry_points: BTreeMap<String, BTreeSet<String>>,
+    /// Package → files in it that may name modules.
+    data: BTreeMap<&'a str, Vec<&'a Utf8Path>>,
+    /// By distribution, what those that it requires have at the root.
+    required: Vec<BTreeSet<&'a str>>,
 }
 
 impl<'a> World<'a> {
@@ -129,7 +157,11 @@ impl<'a> World<'a> {
             .build(&dotted_names)
             .map_err(|error| Error::defect("the names of modules cannot be searched for").cause(error))?;
         let entry_points = entry_points(code)?;
-        Ok(Self { code, children, dotted, dotted_names, entry_points })
+        let packages: Vec<&str> = children.keys().copied().collect();
+        let on_request = packages.into_par_iter().filter(|name| code.imports_on_request(name)).collect();
+        let data = naming_data(code);
+        let required = required(code.package);
+        Ok(Self { code, children, dotted, dotted_names, on_request, entry_points, data, required })
     }
 
     fn leads(&self, module: &str) -> Result<Leads> {
@@ -138,13 +170,26 @@ impl<'a> World<'a> {
             return self.native(module, &file.path);
         }
         let mut leads = Leads::default();
+        let mut imported = BTreeSet::new();
         if let Some(analysis) = self.code.analyses.get(module) {
-            self.imports(analysis, &mut leads.modules);
+            self.imports(analysis, &mut imported);
         }
         // A source that does not parse is imported by nobody.
         if let Some(names) = self.code.names_of(module) {
             self.texts(module, file.is_package, &names, &mut leads.modules);
+            self.requests(&imported, &names, &mut leads.modules);
+            if names.lists_modules {
+                imported
+                    .iter()
+                    .chain(&names.texts)
+                    .for_each(|package| self.all_below(package, &mut leads.modules));
+            }
+            leads.any_group = names.asks_any_group;
             leads.names = file_names(&names).collect();
+        }
+        leads.modules.extend(imported);
+        for path in self.data.get(module).into_iter().flatten() {
+            leads.modules.extend(self.named_in(&fs::read(self.code.package.root.join(path))?));
         }
         Ok(leads)
     }
@@ -170,12 +215,19 @@ impl<'a> World<'a> {
         for text in &names.texts {
             // `pkg.module:function` and `pkg.module.Class` name modules too.
             found.extend(packages_around(text).map(str::to_owned));
+            if names.runs_modules {
+                found.insert(format!("{text}.__main__"));
+            }
             if let Some(relative) = relative(package, text) {
                 found.insert(relative);
             }
             if names.imports_by_text && !package.is_empty() {
                 found.insert(format!("{package}.{text}"));
             }
+        }
+        // `_where = {"Name": "module"}`, in a package or given to whoever makes its `__getattr__`.
+        if (is_package || names.imports_on_request) && !package.is_empty() {
+            found.extend(names.mapped.iter().map(|text| format!("{package}.{text}")));
         }
         let stems: Vec<&str> = names
             .stems
@@ -185,42 +237,124 @@ impl<'a> World<'a> {
             .collect();
         if names.imports_by_text {
             for stem in &stems {
-                found.extend(self.children[stem].iter().map(|name| (*name).to_owned()));
+                let children = self.children[stem].iter().filter(|name| !is_test(name));
+                found.extend(children.map(|name| (*name).to_owned()));
             }
         }
-        if names.lists_modules || (names.imports_by_text && stems.is_empty()) {
+        if names.lists_modules || names.imports_anything || (names.imports_by_text && stems.is_empty()) {
             self.all_below(package, found);
+        }
+    }
+
+    /// What the packages among `imported` that import on request may be asked for.
+    fn requests(&self, imported: &BTreeSet<String>, names: &Names, found: &mut BTreeSet<String>) {
+        let mut queue: Vec<&str> = imported
+            .iter()
+            .flat_map(|name| packages_around(name))
+            .filter(|name| self.on_request.contains(name))
+            .collect();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        while let Some(package) = queue.pop() {
+            if !seen.insert(package) {
+                continue;
+            }
+            for child in &self.children[package] {
+                let last = child.rsplit('.').next().unwrap_or_default();
+                if names.attributes.contains(last) || names.texts.contains(last) {
+                    found.insert((*child).to_owned());
+                    queue.extend(self.on_request.get(child));
+                }
+            }
         }
     }
 
     fn all_below(&self, package: &str, found: &mut BTreeSet<String>) {
         let mut queue: Vec<&str> = vec![package];
         while let Some(next) = queue.pop() {
-            for child in self.children.get(next).into_iter().flatten() {
-                if !is_test(child) && found.insert((*child).to_owned()) {
-                    queue.push(child);
-                }
+            let children = self.children.get(next).into_iter().flatten().filter(|child| !is_test(child));
+            for child in children {
+                // What was found by another way may still hide more.
+                found.insert((*child).to_owned());
+                queue.push(child);
             }
         }
     }
 
     fn native(&self, module: &str, path: &Utf8Path) -> Result<Leads> {
-        let mut leads = Leads::default();
-        let bytes = fs::read(self.code.package.root.join(path))?;
-        let hits = self.dotted.find_overlapping_iter(&bytes);
-        leads.modules.extend(hits.map(|hit| self.dotted_names[hit.pattern().as_usize()].to_owned()));
+        let mut modules = self.named_in(&fs::read(self.code.package.root.join(path))?);
         if let Some((package, _)) = module.rsplit_once('.') {
             let neighbours = self.children.get(package).into_iter().flatten();
-            leads.modules.extend(neighbours.filter(|name| !is_test(name)).map(|name| (*name).to_owned()));
+            modules.extend(neighbours.filter(|name| !is_test(name)).map(|name| (*name).to_owned()));
         }
-        Ok(leads)
+        // A name without a dot could be anything in the bytes, and Cython may compress its texts.
+        let distribution = self.code.package.file(path).and_then(|file| file.distribution);
+        let required = distribution.into_iter().flat_map(|index| &self.required[index]);
+        modules.extend(required.map(|name| (*name).to_owned()));
+        Ok(Leads { modules, ..Leads::default() })
     }
 
-    /// Modules of entry points whose groups are among the texts.
-    fn entry_points(&self, texts: &BTreeSet<String>) -> BTreeSet<String> {
-        let asked = self.entry_points.iter().filter(|(group, _)| texts.contains(*group));
-        asked.flat_map(|(_, modules)| modules).cloned().collect()
+    /// The modules whose names are among the bytes, those without a dot apart.
+    fn named_in(&self, bytes: &[u8]) -> BTreeSet<String> {
+        let hits = self.dotted.find_overlapping_iter(bytes);
+        hits.map(|hit| self.dotted_names[hit.pattern().as_usize()].to_owned()).collect()
     }
+
+    /// What the user's files that are no modules name: pickles, settings of loggers, lists of plug-ins.
+    fn user_data(&self) -> Result<BTreeSet<String>> {
+        let is_data = |path: &&Utf8PathBuf| !matches!(path.extension(), Some("py" | "pyc" | "so"));
+        let files: Vec<&Utf8PathBuf> = self.code.user_files.iter().filter(is_data).collect();
+        let named: Vec<BTreeSet<String>> = files
+            .into_par_iter()
+            .map(|path| {
+                let path = self.code.package.root.join(path);
+                let small =
+                    fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= LARGEST);
+                Ok(if small { self.named_in(&fs::read(&path)?) } else { BTreeSet::new() })
+            })
+            .collect::<Result<_>>()?;
+        Ok(named.into_iter().flatten().collect())
+    }
+
+    /// Modules of entry points whose groups are among the texts, or of all groups.
+    fn entry_points(&self, texts: &BTreeSet<String>, all: bool) -> impl Iterator<Item = &String> {
+        let asked = self.entry_points.iter().filter(move |(group, _)| all || texts.contains(*group));
+        asked.flat_map(|(_, modules)| modules)
+    }
+}
+
+/// Settings and pickles of distributions, by the package that they lie in.
+fn naming_data(code: Code<'_>) -> BTreeMap<&str, Vec<&Utf8Path>> {
+    let packages: BTreeMap<&Utf8Path, &str> = code
+        .modules
+        .iter()
+        .filter(|(_, file)| file.is_package)
+        .filter_map(|(name, file)| Some((file.path.parent()?, name.as_str())))
+        .collect();
+    let mut found: BTreeMap<&str, Vec<&Utf8Path>> = BTreeMap::new();
+    let naming = |file: &&FileEntry| {
+        let settings = file.path.extension().is_some_and(|ending| NAMING.contains(&ending));
+        settings && file.kind == FileKind::Data && file.symlink.is_none() && file.bytes <= LARGEST
+    };
+    for file in code.package.files.iter().filter(naming) {
+        if let Some(package) = file.path.ancestors().skip(1).find_map(|folder| packages.get(folder)) {
+            found.entry(package).or_default().push(&file.path);
+        }
+    }
+    found
+}
+
+/// By distribution, the names at the root of those that it requires.
+fn required(package: &PackageTree) -> Vec<BTreeSet<&str>> {
+    let mut by_name: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for distribution in &package.distributions {
+        let names = distribution.top_level.iter().map(String::as_str);
+        by_name.entry(normalise_name(&distribution.name)).or_default().extend(names);
+    }
+    let required = |distribution: &Distribution| {
+        let (required, _) = metadata::read(&package.root.join(&distribution.dist_info));
+        required.iter().filter_map(|name| by_name.get(name)).flatten().copied().collect()
+    };
+    package.distributions.iter().map(required).collect()
 }
 
 /// Modules that only a test runner looks for.
@@ -276,27 +410,4 @@ fn entry_points(code: Code) -> Result<BTreeMap<String, BTreeSet<String>>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn relative_names_are_resolved_as_import_module_does() {
-        assert_eq!(relative("a.b", ".c").as_deref(), Some("a.b.c"));
-        assert_eq!(relative("a.b", "..c.d").as_deref(), Some("a.c.d"));
-        assert_eq!(relative("a", "..c"), None);
-        assert_eq!(relative("a", "c"), None);
-        assert_eq!(relative("a", "..."), None);
-    }
-
-    #[test]
-    fn packages_stand_before_what_is_in_them() {
-        assert_eq!(packages_around("a.b.c").collect::<Vec<_>>(), ["a", "a.b", "a.b.c"]);
-        assert_eq!(packages_around("a").collect::<Vec<_>>(), ["a"]);
-    }
-
-    #[test]
-    fn tests_are_known_by_their_names() {
-        assert!(is_test("a.tests") && is_test("a.test_b") && is_test("conftest"));
-        assert!(!is_test("a.testing") && !is_test("a.latest"));
-    }
-}
+mod tests;

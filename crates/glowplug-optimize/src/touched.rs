@@ -38,8 +38,20 @@ pub(crate) fn reached(
         Ok(Reached { modules, names, touched })
     } else {
         starts.extend(explored.loaded.iter().cloned());
+        starts.extend(named(subject)?);
         code.reachable(starts, touched)
     }
+}
+
+/// What the function's variables and events name, as far as that could be modules.
+fn named(subject: &Subject) -> Result<BTreeSet<String>> {
+    let variables = serde_json::to_string(&subject.ground.function.environment)
+        .map_err(|error| Error::defect("the variables have no JSON").cause(error))?;
+    let events =
+        subject.ground.events.iter().map(|event| String::from_utf8_lossy(&event.payload).into_owned());
+    // JSON is read as the expressions of Python that it is, too.
+    let texts = events.chain([variables]).filter_map(|text| glowplug_imports::names(&text));
+    Ok(texts.flat_map(|names| names.texts).collect())
 }
 
 /// The files that first requests opened; what they loaded goes to `modules`.

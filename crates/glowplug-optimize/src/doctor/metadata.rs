@@ -13,7 +13,7 @@ const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
 
 /// Normalised names of what it requires without any extra, and whether it has entry points for other programs. `folder`
 /// is its metadata folder. What cannot be read says nothing.
-pub(super) fn read(folder: &Utf8Path) -> (BTreeSet<String>, bool) {
+pub(crate) fn read(folder: &Utf8Path) -> (BTreeSet<String>, bool) {
     let text = |name: &str| {
         fs::read(folder.join(name))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

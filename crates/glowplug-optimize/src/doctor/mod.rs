@@ -10,7 +10,7 @@ mod distributions;
 mod files;
 mod gather;
 mod image;
-mod metadata;
+pub(crate) mod metadata;
 mod modules;
 mod prepare;
 mod requirements;

@@ -28,7 +28,7 @@ fn unreachable(view: &View, file: &FileEntry) -> Result<Option<String>> {
     };
     Ok(match about(view, file) {
         _ if reached.touched.contains(&file.path) => None,
-        About::Module(name) => (!reached.modules.contains(&name))
+        About::Module(name) => (!reached.modules.contains(&name) && !is_read(view, reached, file))
             .then(|| format!("no import, no text and no traced run leads to `{name}`")),
         About::Library => {
             let distribution = view.is_reached(file);
@@ -54,6 +54,15 @@ fn untouched(view: &View, file: &FileEntry) -> Result<Option<String>> {
         About::Library | About::Data(_) => (!named)
             .then(|| "no event's first request opened it, and no module that was loaded names it".to_owned()),
     })
+}
+
+/// Whether a module may be read as a file: needed code names it, or it lies in a folder of a needed package that is none
+/// itself, as templates of projects do.
+fn is_read(view: &View, reached: &Reached, file: &FileEntry) -> bool {
+    let source = source_of_bytecode(&file.path).unwrap_or_else(|| file.path.clone());
+    let name = source.file_name().unwrap_or_default();
+    let named = name != "__init__.py" && reached.names.contains(name) && view.is_reached(file);
+    named || view.package_holding(&source).is_some_and(|package| reached.modules.contains(package))
 }
 
 /// A data file that belongs to a package which is not needed.
@@ -106,16 +115,26 @@ fn about(view: &View, file: &FileEntry) -> About {
     }
 }
 
-/// Folders that hold modules, with their dotted names: the packages to which other files may belong.
-pub(super) fn packages(tree: &PackageTree) -> BTreeMap<Utf8PathBuf, String> {
-    let code = tree
-        .files
-        .iter()
-        .filter(|file| matches!(file.kind, FileKind::Code | FileKind::Native | FileKind::Test));
-    code.filter_map(|file| {
-        let folder = file.path.parent().filter(|folder| !folder.as_str().is_empty())?;
-        let name = folder_dotted(folder)?;
-        dotted(&file.path).map(|_| (folder.to_owned(), name))
-    })
-    .collect()
+/// A folder that holds modules.
+#[derive(Debug)]
+pub(super) struct Package {
+    /// Its dotted name.
+    pub(super) name: String,
+    /// Whether it has an `__init__`; else it is a namespace, or no package at all.
+    pub(super) regular: bool,
+}
+
+/// Folders that hold modules: the packages to which other files may belong.
+pub(super) fn packages(tree: &PackageTree) -> BTreeMap<Utf8PathBuf, Package> {
+    let mut found: BTreeMap<Utf8PathBuf, Package> = BTreeMap::new();
+    let holds = |file: &&FileEntry| matches!(file.kind, FileKind::Code | FileKind::Native | FileKind::Test);
+    for file in tree.files.iter().filter(holds) {
+        let Some(folder) = file.path.parent().filter(|folder| !folder.as_str().is_empty()) else { continue };
+        if let (Some(name), Some(_)) = (folder_dotted(folder), dotted(&file.path)) {
+            let regular = file.name().starts_with("__init__.");
+            let package = found.entry(folder.to_owned()).or_insert(Package { name, regular });
+            package.regular |= regular;
+        }
+    }
+    found
 }

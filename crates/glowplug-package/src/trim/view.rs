@@ -67,7 +67,7 @@ struct Levels {
     /// Distributions of which some module is needed.
     distributions: BTreeSet<usize>,
     /// Folders of packages, with their dotted names.
-    packages: BTreeMap<Utf8PathBuf, String>,
+    packages: BTreeMap<Utf8PathBuf, levels::Package>,
 }
 
 impl Levels {
@@ -199,10 +199,28 @@ impl<'a> View<'a> {
         self.levels.as_ref().is_none_or(|levels| levels.natives.is_extension(&file.path))
     }
 
-    /// The innermost package that a file lies in.
+    /// The package that a file belongs to: the one that [holds](Self::package_holding) it, or the innermost around it.
     pub(super) fn package_around(&self, file: &FileEntry) -> Option<String> {
         let levels = self.levels.as_ref()?;
-        file.path.ancestors().skip(1).find_map(|folder| levels.packages.get(folder)).cloned()
+        let holding = self.package_holding(&file.path).map(str::to_owned);
+        let innermost = || file.path.ancestors().skip(1).find_map(|folder| levels.packages.get(folder));
+        holding.or_else(|| innermost().map(|package| package.name.clone()))
+    }
+
+    /// The package that is the last before a folder which is none, on the way from the root to a file.
+    pub(super) fn package_holding(&self, path: &Utf8Path) -> Option<&str> {
+        let packages = &self.levels.as_ref()?.packages;
+        let mut folders: Vec<&Utf8Path> = path.ancestors().skip(1).collect();
+        folders.reverse();
+        let regular = |folder: &Utf8Path| packages.get(folder).filter(|package| package.regular);
+        // Namespaces stand before packages, not in them.
+        let folders = folders.into_iter().skip_while(|folder| regular(folder).is_none());
+        let mut last = None;
+        for folder in folders {
+            let Some(package) = regular(folder) else { return last };
+            last = Some(package.name.as_str());
+        }
+        None
     }
 
     /// Whether a file is in the tree and of use to the target.

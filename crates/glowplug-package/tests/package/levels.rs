@@ -72,6 +72,43 @@ fn what_nothing_leads_to_goes_with_its_data() {
 }
 
 #[test]
+fn modules_that_are_read_as_files_stay() {
+    let tree = Tree::new().file("app.py", "").distribution(
+        "lib",
+        &[
+            ("lib/__init__.py", b""),
+            // A program that is started by its path.
+            ("lib/worker.py", b""),
+            ("lib/extra/__init__.py", b""),
+            ("lib/extra/worker_of_idle.py", b""),
+            // A project's template: no packages, and one in it.
+            ("lib/templates/async/env.py", b""),
+            ("lib/templates/async/app/__init__.py", b""),
+            ("lib/templates/async/app/models.py", b""),
+            ("lib/templates/async/script.mako", b"x"),
+            // A namespace stands before its packages, and is none of these.
+            ("ns/one/__init__.py", b""),
+            ("ns/one/part.py", b""),
+            ("ns/loose.py", b""),
+        ],
+    );
+    let reached = Reached {
+        modules: set(&["app", "lib"]),
+        names: set(&["worker.py", "__init__.py"]),
+        touched: BTreeSet::new(),
+    };
+    let found = gone(&tree, TrimLevel::Reachable, &reached, &[]);
+    let idle = [
+        "lib/extra/__init__.py",
+        "lib/extra/worker_of_idle.py",
+        "ns/loose.py",
+        "ns/one/__init__.py",
+        "ns/one/part.py",
+    ];
+    assert_eq!(found, idle);
+}
+
+#[test]
 fn observed_keeps_what_was_opened_loaded_or_named() {
     let reached = Reached {
         modules: set(&["app", "lib", "lib.core"]),
