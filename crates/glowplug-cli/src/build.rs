@@ -67,6 +67,10 @@ pub struct BuildArgs {
     #[arg(long, value_name = "REF")]
     pub push: Option<String>,
 
+    /// Speak plain HTTP to registries; with one on this machine that is the default
+    #[arg(long)]
+    pub plain_http: bool,
+
     /// How far imports are deferred to first use
     #[arg(long, value_enum, default_value_t = LazyLevel::Balanced, value_name = "LEVEL")]
     pub lazy: LazyLevel,

@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use glowplug_engine::Cpu;
 use glowplug_image::LayerFormat;
 use glowplug_package::TrimLevel;
-use glowplug_registry::Reference;
+use glowplug_registry::{Access, Reference};
 
 /// How much evidence the rule on import effects asks for before an import is deferred.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,16 @@ pub struct ImageOptions {
     pub entrypoint: Entrypoint,
     /// Where it is pushed to.
     pub push: Option<Reference>,
+    /// Whether every registry is spoken to in plain HTTP, and not only one on this machine.
+    pub plain_http: bool,
+}
+
+impl ImageOptions {
+    /// How registries are spoken to.
+    pub(crate) fn access(&self) -> Access {
+        let access = Access::from_environment();
+        if self.plain_http { Access { plain_http: Some(true), ..access } } else { access }
+    }
 }
 
 /// What an image stands on.

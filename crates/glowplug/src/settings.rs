@@ -127,6 +127,7 @@ impl Build {
             image_format,
             entrypoint,
             push,
+            plain_http,
             lazy,
             trim,
             objective,
@@ -178,7 +179,7 @@ impl Build {
                 traces: html.is_some(),
                 zip: kind.iter().any(|kind| *kind != Kind::Image),
                 image: if kind.contains(&Kind::Image) {
-                    Some(image_options(base, image_format, entrypoint, push)?)
+                    Some(ImageOptions { plain_http, ..image_options(base, image_format, entrypoint, push)? })
                 } else {
                     None
                 },
@@ -233,6 +234,7 @@ fn image_options(
             Entrypoint::Http => optimize::Entrypoint::Http,
         },
         push: push.as_deref().map(reference).transpose()?,
+        plain_http: false,
     })
 }
 

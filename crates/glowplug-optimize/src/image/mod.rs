@@ -15,7 +15,7 @@ use glowplug_core::{Architecture, Cache, Error, Progress, PythonVersion, Result}
 use glowplug_function::Function;
 use glowplug_image::{Base, BaseFiles, ImageSummary, LayerFormat, Ownership, fetched_before, write_image};
 use glowplug_package::{PackageTree, unpack};
-use glowplug_registry::{Access, Platforms};
+use glowplug_registry::Platforms;
 use glowplug_report::{Artifact, ArtifactKind, ImageLayer, ImageReport, Report};
 
 use crate::build::Finished;
@@ -134,7 +134,7 @@ impl Image {
         };
         let image = glowplug_registry::Image::Digest(self.report.digest.clone());
         let layout = options.out.join(format!("{}.oci", self.name));
-        let access = Access::from_environment();
+        let access = self.asked.access();
         let pushed = glowplug_registry::push(&layout, &image, reference, &mounts, &access, progress)
             .map_err(|error| {
                 error.hint(format!("the image is in {layout}: push it again when that is mended"))
@@ -183,7 +183,7 @@ fn base(
                     },
                 );
             }
-            let access = Access::from_environment();
+            let access = asked.access();
             let pulled =
                 glowplug_registry::pull(reference, Platforms::One(architecture), &layout, &access, progress)?;
             Ok(Base::Layout { path: layout, image: Some(pulled.digest), convert })
