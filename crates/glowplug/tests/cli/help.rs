@@ -70,6 +70,8 @@ fn build_explains_its_options() {
           --entrypoint <WHAT>      What starts in an image [default: lambda] [possible values: lambda,
                                    http]
           --push <REF>             Push the image to a registry, under this name
+          --plain-http             Speak plain HTTP to registries; with one on this machine that is the
+                                   default
           --lazy <LEVEL>           How far imports are deferred to first use [default: balanced]
                                    [possible values: off, safe, balanced, aggressive]
           --trim <LEVEL>           Which files are left out [default: safe] [possible values: off, safe,
