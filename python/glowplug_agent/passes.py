@@ -29,12 +29,12 @@ def _hook_files(tracer):
     collect = tracer._collect
 
     def _collect():
-        # Native libraries are mapped by the linker, which tells nobody.
+        # Native libraries are mapped by the linker, which tells nobody; where it puts them differs from start to start.
         with open("/proc/self/maps", "rb") as maps:
-            for line in maps.read().split(b"\n"):
-                fields = line.split(None, 5)
-                if len(fields) == 6 and fields[5].startswith(b"/") and b".so" in fields[5]:
-                    audit("open", (fields[5],))
+            lines = [line.split(None, 5) for line in maps.read().split(b"\n")]
+        mapped = {fields[5] for fields in lines if len(fields) == 6}
+        for path in sorted(path for path in mapped if path.startswith(b"/") and b".so" in path):
+            audit("open", (path,))
         return collect()
 
     tracer.phases._collect = _collect

@@ -64,6 +64,11 @@ impl BaseFiles {
         self.root.find(path.as_str()).is_some()
     }
 
+    /// Whether anything lies below the folder at an absolute path.
+    pub fn has_below(&self, folder: &Utf8Path) -> bool {
+        self.root.view.below(folder.as_str().trim_matches('/')).next().is_some()
+    }
+
     /// What every start of the interpreter at an absolute path reads.
     ///
     /// Errors (input): no such file, no ELF file, one for another machine.

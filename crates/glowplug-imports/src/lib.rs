@@ -26,7 +26,7 @@ pub use facts::{
     Aim, Binding, Called, Change, Changed, Effect, EffectKind, Global, Hang, Hindrance, HindranceKind,
     Import, ImportStatement, ModuleAnalysis, ModuleId, Place, Signature, Source, Use, UseKind, Way,
 };
-pub use names::{Names, names};
+pub use names::{Names, decoded, names};
 pub use services::{ServiceCalls, service_calls};
 pub use sites::{Site, sites};
 pub use tree::settle;

@@ -57,6 +57,11 @@ pub struct Names {
     pub asks_any_group: bool,
 }
 
+/// The text of a source file: UTF-8, or else, as every cookie that is in use agrees on what is read here, Latin-1.
+pub fn decoded(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect())
+}
+
 /// Reads the source of a module; `None` where it does not parse.
 pub fn names(source: &str) -> Option<Names> {
     let parsed = ruff_python_parser::parse_module(source).ok()?;
@@ -368,6 +373,12 @@ mod tests {
         assert!(of_a_class.imports_by_text);
         let made = names("__getattr__, __dir__, _ = attach(__name__, ['io'])\n").unwrap();
         assert!(made.imports_by_text && made.texts.contains("io"));
+    }
+
+    #[test]
+    fn sources_of_other_encodings_are_read() {
+        assert_eq!(decoded(b"# \xe9\nimport a".to_vec()), "# \u{e9}\nimport a");
+        assert_eq!(decoded("# \u{65e5}".as_bytes().to_vec()), "# \u{65e5}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ruff_python_ast::visitor::{Visitor, walk_expr};
-use ruff_python_ast::{Expr, ExprCall};
+use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
+use ruff_python_ast::{Expr, ExprCall, Stmt};
 
 /// Methods of boto3 and its sessions whose first argument is a service's name.
 const MAKERS: [&str; 3] = ["client", "resource", "create_client"];
@@ -47,6 +47,19 @@ impl Search {
 }
 
 impl<'a> Visitor<'a> for Search {
+    /// `from boto3 import client`: whatever it is called then.
+    fn visit_stmt(&mut self, statement: &'a Stmt) {
+        if let Stmt::ImportFrom(import) = statement
+            && import.module.as_deref() == Some("boto3")
+        {
+            self.0.others |= import.names.iter().any(|alias| {
+                let name = alias.name.as_str();
+                MAKERS.contains(&name) || name == "*"
+            });
+        }
+        walk_stmt(self, statement);
+    }
+
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
             Expr::Call(call) => {
@@ -98,6 +111,7 @@ mod tests {
             "import boto3\nmake = boto3.client\n",
             "import boto3\nmake = getattr(boto3, 'resource')\n",
             "boto3.client(",
+            "from boto3 import client as make\nmake('s3')\n",
         ] {
             assert!(service_calls(source).others, "{source}");
         }

@@ -145,6 +145,10 @@ impl Fleet {
                     .hint("weights are numbers from 0 on"));
             }
         }
+        if options.most_layers == 0 {
+            return Err(Error::input("`most_layers` is 0, so that nothing can be shared")
+                .hint("give a number from 1 to 5, or leave `--kind layers` out"));
+        }
         for distribution in &self.distributions {
             rate(&distribution.name, "moves", distribution.moves)?;
         }

@@ -14,15 +14,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use rayon::prelude::*;
 
-use glowplug_core::{Error, Result};
-use glowplug_imports::{ModuleAnalysis, Names};
+use glowplug_core::{Error, PythonVersion, Result};
+use glowplug_imports::{ModuleAnalysis, ModuleId, Names};
 use glowplug_package::{Distribution, FileEntry, FileKind, PackageTree, Reached, normalise_name};
 
 use crate::code::Code;
 use crate::doctor::metadata;
 
-/// Groups of entry points that only installers read.
-const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
 /// Modules that the interpreter asks for by itself.
 const ASKED_AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
 
@@ -64,16 +62,26 @@ impl Code<'_> {
     /// Whether a package's own `__getattr__` imports.
     fn imports_on_request(&self, package: &str) -> bool {
         let Some(file) = self.modules.get(package).filter(|file| !file.native) else { return false };
-        let source = fs::read_to_string(self.package.root.join(&file.path)).unwrap_or_default();
+        let source = fs::read(self.package.root.join(&file.path)).unwrap_or_default();
+        let source = glowplug_imports::decoded(source);
         source.contains("__getattr__")
             && glowplug_imports::names(&source).is_some_and(|names| names.imports_on_request)
+    }
+
+    /// The imports of a module that the analysis has left out.
+    fn analysed(&self, module: &str) -> Option<ModuleAnalysis> {
+        let file = self.modules.get(module).filter(|file| !file.native)?;
+        let source = glowplug_imports::decoded(fs::read(self.package.root.join(&file.path)).ok()?);
+        let id = ModuleId { name: module.to_owned(), is_package: file.is_package, path: file.path.clone() };
+        // Which names are imported does not depend on the version.
+        glowplug_imports::analyse(&source, &id, PythonVersion::new(3, 12)).ok()
     }
 
     /// What a module's source names, `None` where it has none that parses.
     pub(crate) fn names_of(&self, module: &str) -> Option<Names> {
         let file = self.modules.get(module).filter(|file| !file.native)?;
-        let source = fs::read_to_string(self.package.root.join(&file.path)).ok()?;
-        glowplug_imports::names(&source)
+        let source = fs::read(self.package.root.join(&file.path)).ok()?;
+        glowplug_imports::names(&glowplug_imports::decoded(source))
     }
 }
 
@@ -171,12 +179,23 @@ impl<'a> World<'a> {
         }
         let mut leads = Leads::default();
         let mut imported = BTreeSet::new();
-        if let Some(analysis) = self.code.analyses.get(module) {
-            self.imports(analysis, &mut imported);
+        match self.code.analyses.get(module) {
+            Some(analysis) => self.imports(analysis, &mut imported),
+            // What is in another encoding is edited nowhere, but it imports.
+            None => {
+                if let Some(analysis) = self.code.analysed(module) {
+                    self.imports(&analysis, &mut imported);
+                }
+            }
         }
         // A source that does not parse is imported by nobody.
         if let Some(names) = self.code.names_of(module) {
             self.texts(module, file.is_package, &names, &mut leads.modules);
+            // `__import__("pkg", fromlist=["name"])`
+            let literal = self.code.analyses.get(module).map(|analysis| &analysis.dynamic_imports);
+            for (_, target) in literal.into_iter().flatten() {
+                leads.modules.extend(names.texts.iter().map(|text| format!("{target}.{text}")));
+            }
             self.requests(&imported, &names, &mut leads.modules);
             if names.lists_modules {
                 imported
@@ -199,8 +218,13 @@ impl<'a> World<'a> {
             found.insert(import.module.clone());
             found.extend(import.names.iter().map(|name| format!("{}.{name}", import.module)));
             if import.star {
-                let exported = self.code.analyses.get(&import.module).and_then(|m| m.exports.as_ref());
+                let target = self.code.analyses.get(&import.module);
+                let exported = target.and_then(|m| m.exports.as_ref());
                 found.extend(exported.into_iter().flatten().map(|name| format!("{}.{name}", import.module)));
+                if target.is_some_and(|m| m.dynamic_exports) {
+                    let children = self.children.get(import.module.as_str()).into_iter().flatten();
+                    found.extend(children.map(|name| (*name).to_owned()));
+                }
             }
         }
         found.extend(analysis.dynamic_imports.iter().map(|(_, module)| module.clone()));
@@ -398,9 +422,7 @@ fn entry_points(code: Code) -> Result<BTreeMap<String, BTreeSet<String>>> {
         for line in text.lines().map(str::trim) {
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 name.trim().clone_into(&mut group);
-            } else if let Some((_, target)) = line.split_once('=')
-                && !SCRIPTS.contains(&group.as_str())
-            {
+            } else if let Some((_, target)) = line.split_once('=') {
                 let module = target.split([':', '[']).next().unwrap_or_default().trim();
                 found.entry(group.clone()).or_default().insert(module.to_owned());
             }

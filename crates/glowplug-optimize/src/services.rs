@@ -12,6 +12,8 @@ use crate::subject::Subject;
 
 /// Distributions that make clients for whatever name they are given.
 const SDK: [&str; 3] = ["boto3", "botocore", "s3transfer"];
+/// What a source that makes clients holds.
+const MENTIONS: [&str; 2] = ["client", "resource"];
 
 /// The services whose clients the function can make; `None` where that is not known, or where the tree has no boto3.
 ///
@@ -64,17 +66,23 @@ fn calls(
         return None;
     }
     let of_sdk = |module: &str| SDK.contains(&module.split('.').next().unwrap_or_default());
-    let calls = analyses
+    let calls = modules
         .par_iter()
-        .filter_map(|(module, analysis)| {
-            let file = modules.get(module)?;
+        .filter_map(|(module, file)| {
             let owner = package.distribution_of(&file.path).map(|d| d.name.as_str());
-            if owner.is_some_and(|name| SDK.contains(&name)) {
+            if file.native || owner.is_some_and(|name| SDK.contains(&name)) {
                 return None;
             }
-            let near = is_user(module) || analysis.imports.iter().any(|i| of_sdk(&i.module));
-            near.then(|| fs::read_to_string(package.root.join(&file.path)).ok())?
-                .map(|source| glowplug_imports::service_calls(&source))
+            let source = fs::read(package.root.join(&file.path)).ok()?;
+            let source = glowplug_imports::decoded(source);
+            if !MENTIONS.iter().any(|text| source.contains(text)) {
+                return None;
+            }
+            let imports = analyses.get(module).map(|analysis| &analysis.imports);
+            let near = is_user(module) || imports.is_none_or(|all| all.iter().any(|i| of_sdk(&i.module)));
+            let calls = glowplug_imports::service_calls(&source);
+            // A library that is handed a session says which service it wants; what else it calls `client` is its own.
+            Some(ServiceCalls { others: calls.others && near, ..calls })
         })
         .collect();
     Some(calls)

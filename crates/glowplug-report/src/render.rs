@@ -57,8 +57,8 @@ fn push_command(report: &Report, path: &str) -> String {
             report.function.name
         ),
         None => format!(
-            "skopeo copy oci:{path} docker://REGISTRY/{}  # or build with --push",
-            report.function.name
+            "skopeo copy oci:{path}:{name} docker://REGISTRY/{name}  # or build with --push",
+            name = report.function.name
         ),
     }
 }

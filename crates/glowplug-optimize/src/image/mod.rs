@@ -11,7 +11,7 @@ mod touched;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
-use glowplug_core::{Architecture, Cache, Error, Progress, PythonVersion, Result};
+use glowplug_core::{Architecture, Cache, Error, Progress, PythonVersion, Result, TASK_ROOT};
 use glowplug_function::Function;
 use glowplug_image::{Base, BaseFiles, ImageSummary, LayerFormat, Ownership, fetched_before, write_image};
 use glowplug_package::{PackageTree, unpack};
@@ -58,6 +58,11 @@ pub(crate) fn ready<'a>(
     let interpreter =
         Interpreter::find(&files, function.python).ok_or_else(|| missing(function.python, asked))?;
     progress.finish();
+    if files.has_below(TASK_ROOT.into()) {
+        return Err(Error::input(format!("the base `{}` holds a function already", asked.base))
+            .cause(format!("there are files below {TASK_ROOT}, and they would be part of this one"))
+            .hint("use the base that it was made on"));
+    }
     Ok(Ready { asked, base, files, interpreter })
 }
 

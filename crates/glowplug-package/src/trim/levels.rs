@@ -69,7 +69,9 @@ fn is_read(view: &View, reached: &Reached, file: &FileEntry) -> bool {
 fn unneeded_data(view: &View, reached: &Reached, file: &FileEntry, package: Option<&str>) -> Option<String> {
     match package {
         Some(package) if !reached.modules.contains(package) => {
-            let named = view.is_reached(file) && names(reached, file);
+            let folder = file.path.parent().and_then(Utf8Path::file_name);
+            let in_named = folder.is_some_and(|folder| reached.names.contains(folder));
+            let named = view.is_reached(file) && (in_named || names(reached, file));
             (!named).then(|| format!("it belongs to `{package}`, which is not reachable"))
         }
         Some(_) => None,
