@@ -21,6 +21,8 @@ use glowplug_package::{Distribution, FileEntry, FileKind, PackageTree, Reached, 
 use crate::code::Code;
 use crate::doctor::metadata;
 
+/// Groups of entry points that installers make programs of.
+const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
 /// Modules that the interpreter asks for by itself.
 const ASKED_AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
 
@@ -341,7 +343,10 @@ impl<'a> World<'a> {
 
     /// Modules of entry points whose groups are among the texts, or of all groups.
     fn entry_points(&self, texts: &BTreeSet<String>, all: bool) -> impl Iterator<Item = &String> {
-        let asked = self.entry_points.iter().filter(move |(group, _)| all || texts.contains(*group));
+        let asked = self.entry_points.iter().filter(move |(group, _)| {
+            // Who asks for any group wants plug-ins; for scripts, who names theirs.
+            texts.contains(*group) || (all && !SCRIPTS.contains(&group.as_str()))
+        });
         asked.flat_map(|(_, modules)| modules)
     }
 }

@@ -261,4 +261,21 @@ fn plug_ins_are_found_by_their_group() {
         assert!(found.ends_with(&["other".to_owned(), "other.one".to_owned()]), "{app}: {found:?}");
     }
     assert!(!from_app("entry_points(group='lib.writers')", &plugin).contains(&"other".to_owned()));
+    let scripts = from_app("entry_points(group='console_scripts')", &plugin);
+    assert!(scripts.contains(&"other.two".to_owned()), "{scripts:?}");
+}
+
+#[test]
+fn names_in_a_literal_import_and_in_an_unknown_list_are_reached() {
+    let library = [
+        ("pack/__init__.py", "__all__ = [n for n in ('one', 'two')]"),
+        ("pack/one.py", ""),
+        ("pack/two.py", ""),
+    ];
+    let all = ["pack", "pack.one", "pack.two"];
+    assert_eq!(from_app("from pack import *", &library), all);
+    assert_eq!(
+        from_app("__import__('pack', fromlist=['two']).two", &library)[..],
+        ["pack".to_owned(), "pack.two".to_owned()]
+    );
 }

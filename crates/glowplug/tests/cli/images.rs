@@ -226,11 +226,24 @@ fn an_image_goes_to_a_registry_and_others_stand_on_it() {
     assert_eq!(told["Digest"], digest);
     let stored: Value = serde_json::from_slice(&project.made("report.json")).unwrap();
     assert_eq!(stored["image"]["pushed"], report["image"]["pushed"]);
-    // An image in a registry is a base like any other.
-    let cache = project.root.join("cache");
-    let on_it = ["--kind", "image", "--base", &name, "--image-format", "zstd-chunked", "--runs", "1"];
-    let again = project.report(&[&on_it[..], &["--cache-dir", cache.as_str()]].concat());
-    assert_eq!(again["image"]["base"], name);
+    // It holds a function, and that would be in whatever stands on it.
+    let refused = project.build(&["--kind", "image", "--base", &name]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("holds a function already"), "{refused:?}");
+    if !has("umoci") {
+        return;
+    }
+    let layout = project.root.join("plain");
+    let plain = format!("{layout}:base");
+    done(Command::new("umoci").args(["init", "--layout", layout.as_str()]));
+    done(Command::new("umoci").args(["new", "--image", &plain]));
+    done(Command::new("umoci").args(["insert", "--image", &plain, project.root.join("base").as_str(), "/"]));
+    let base = format!("127.0.0.1:{}/base:1", registry.1);
+    let (from, to) = (format!("oci:{plain}"), format!("docker://{base}"));
+    done(Command::new("skopeo").args(["copy", "--quiet", "--dest-tls-verify=false", &from, &to]));
+    let on_it = ["--kind", "image", "--base", &base, "--image-format", "zstd-chunked", "--runs", "1"];
+    let again = project.report(&on_it);
+    assert_eq!(again["image"]["base"], base);
     assert_eq!(again["image"]["layers"][0]["name"], "base");
 }
 
