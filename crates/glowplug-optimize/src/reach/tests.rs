@@ -268,14 +268,14 @@ fn plug_ins_are_found_by_their_group() {
 #[test]
 fn names_in_a_literal_import_and_in_an_unknown_list_are_reached() {
     let library = [
-        ("pack/__init__.py", "__all__ = [n for n in ('one', 'two')]"),
-        ("pack/one.py", ""),
-        ("pack/two.py", ""),
+        ("other/__init__.py", "__all__ = [n for n in ('one', 'two')]"),
+        ("other/one.py", ""),
+        ("other/two.py", ""),
     ];
-    let all = ["pack", "pack.one", "pack.two"];
-    assert_eq!(from_app("from pack import *", &library), all);
+    let all = ["other", "other.one", "other.two"];
+    assert_eq!(from_app("from other import *", &library), all);
     assert_eq!(
-        from_app("__import__('pack', fromlist=['two']).two", &library)[..],
-        ["pack".to_owned(), "pack.two".to_owned()]
+        from_app("__import__('other', fromlist=['two']).two", &library)[..],
+        ["other".to_owned(), "other.two".to_owned()]
     );
 }
