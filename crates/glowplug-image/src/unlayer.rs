@@ -270,7 +270,8 @@ impl LayerReader<'_> {
             return Err(self.refused("a name that is no UTF-8", raw));
         };
         let trimmed = name.strip_prefix("./").unwrap_or(name).trim_end_matches('/');
-        if matches!(trimmed, "" | ".") && !name.starts_with('/') {
+        // Some tools write the root as `/`.
+        if matches!(trimmed, "" | ".") {
             return Ok(None);
         }
         if trimmed.len() > PATH_LIMIT {

@@ -245,6 +245,11 @@ fn an_image_goes_to_a_registry_and_others_stand_on_it() {
     let again = project.report(&on_it);
     assert_eq!(again["image"]["base"], base);
     assert_eq!(again["image"]["layers"][0]["name"], "base");
+    for fetched in crate::remembered::cache().join("images").read_dir_utf8().unwrap().flatten() {
+        if fetched.file_name().contains(&format!("_{}_", registry.1)) {
+            fs::remove_dir_all(fetched.path()).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -20,11 +20,16 @@ fn with_event() -> Project {
 
 /// The folder of remembered builds in the cache that the tests share.
 fn builds() -> Utf8PathBuf {
+    cache().join("builds")
+}
+
+/// The cache that the tests share.
+pub(crate) fn cache() -> Utf8PathBuf {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let cache = variable("GLOWPLUG_CACHE_DIR")
         .or_else(|| Some(variable("XDG_CACHE_HOME")? + "/glowplug"))
         .or_else(|| Some(variable("HOME")? + "/.cache/glowplug"));
-    Utf8PathBuf::from(cache.expect("the program needs one of them, too")).join("builds")
+    Utf8PathBuf::from(cache.expect("the program needs one of them, too"))
 }
 
 #[test]
