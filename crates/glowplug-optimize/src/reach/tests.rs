@@ -279,3 +279,25 @@ fn names_in_a_literal_import_and_in_an_unknown_list_are_reached() {
         ["other".to_owned(), "other.two".to_owned()]
     );
 }
+
+#[test]
+fn services_are_named_by_whoever_makes_a_client() {
+    let asked = |app: &str, lib: &str| {
+        let files = [
+            ("app.py", app),
+            ("lib/__init__.py", lib),
+            ("boto3/__init__.py", "def client(name): pass\nclient(anything)"),
+            ("boto3-1.dist-info/METADATA", "Name: boto3\nVersion: 1\n"),
+            ("boto3-1.dist-info/RECORD", "boto3/__init__.py,,\n"),
+        ];
+        ask(&files, &[], |code| code.services().map(|found| found.into_iter().collect::<Vec<_>>()))
+    };
+    // A library that is handed a session, and does not import the SDK.
+    let handed =
+        asked("import boto3, lib\nboto3.client('s3')", "def get(session): return session.client('sqs')");
+    assert_eq!(handed, Some(vec!["s3".to_owned(), "sqs".to_owned()]));
+    // What such a library calls `client` may be anything else.
+    let other = asked("import boto3\nboto3.client('s3')", "def get(pool, name): return pool.client(name)");
+    assert_eq!(other, Some(vec!["s3".to_owned()]));
+    assert_eq!(asked("from boto3 import client as make\nmake('s3')", ""), None);
+}
