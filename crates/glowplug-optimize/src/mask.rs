@@ -153,7 +153,7 @@ mod tests {
     fn where_a_file_of_a_layer_lies_counts_in_answers_and_not_in_messages() {
         let traced = br#"{"stackTrace":["  File \"/opt/python/lib/a.py\""]}"#;
         let answered = br#"{"place":"/opt/python/lib/a.py"}"#;
-        let mask = Mask { tree: "/work/tree", ignore: &[], layered: true };
+        let mask = Mask { tree: "/build/tree", ignore: &[], layered: true };
         assert_eq!(mask.error(traced, ""), json!({"stackTrace": ["  File \"/var/task/lib/a.py\""]}));
         assert_eq!(mask.log(b"/opt/python/lib/a.py:3: Warning"), ["/var/task/lib/a.py:3: Warning"]);
         assert_eq!(mask.payload(answered, ""), json!({"place": "/opt/python/lib/a.py"}));

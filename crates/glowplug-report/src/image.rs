@@ -21,11 +21,11 @@ pub struct ImageReport {
     pub entrypoint: String,
     /// From the lowest up.
     pub layers: Vec<ImageLayer>,
-    /// Compressed bytes of layers, configuration and manifest.
+    /// Compressed bytes of all layers.
     pub bytes: u64,
     /// Uncompressed bytes of all layers.
     pub uncompressed_bytes: u64,
-    /// What a start fetches before the first response, by event, in bytes.
+    /// What a start fetches before the first response, by event, in bytes; of every event that could be traced here.
     pub fetched_bytes: IndexMap<String, u64>,
     /// The same for a snapshotter that fetches what is before the prefetch landmark in any case.
     pub prefetching_bytes: IndexMap<String, u64>,
@@ -87,16 +87,16 @@ pub struct DeliveryWay {
 /// What the text report says of an image.
 pub(crate) fn render_image(image: &ImageReport, view: &View) -> String {
     let mut out = String::new();
-    let most = image.fetched_bytes.values().max().copied().unwrap_or(0);
-    let share = if image.bytes == 0 { 0.0 } else { most as f64 / image.bytes as f64 };
-    let text = format!(
-        "image: {} in {} layers ({}) on {}, of which a start fetches {} before its first response ({share:.2})",
-        format_bytes(image.bytes),
-        image.layers.len(),
-        image.format,
-        image.base,
-        format_bytes(most),
-    );
+    let bytes = format_bytes(image.bytes);
+    let mut text =
+        format!("image: {bytes} in {} layers ({}) on {}", image.layers.len(), image.format, image.base);
+    if let Some(most) = image.fetched_bytes.values().max().filter(|_| image.bytes > 0) {
+        let share = *most as f64 / image.bytes as f64;
+        text += &format!(
+            ", of which a start fetches {} before its first response ({share:.2})",
+            format_bytes(*most)
+        );
+    }
     out += &wrap(&text, view.width, 2);
     out.push('\n');
     for layer in &image.layers {

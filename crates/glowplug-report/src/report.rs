@@ -154,7 +154,7 @@ pub struct Ratio {
 pub enum ArtifactKind {
     /// A deployment package.
     Zip,
-    /// A container image in an OCI layout folder; its bytes are what a registry stores of it, its hash is its digest's.
+    /// A container image in an OCI layout folder; its bytes are its layers', its hash is its digest's.
     Image,
 }
 

@@ -89,9 +89,9 @@ pub(crate) fn make(
     let layout = ground.work().join(format!("{}.oci", function.name));
     let summary = write_image(&request, &layout, progress)?;
     let mut report = described(&layout, &summary, asked);
-    for (event, paths) in touched.by_event() {
+    // What no start has shown is not told: of a function for another machine only the loader's files are known.
+    for (event, paths) in touched.by_event().iter().filter(|_| ground.runs_here()) {
         let fetched = fetched_before(&layout, None, function.architecture, paths)?;
-        report.bytes = fetched.total_bytes;
         report.fetched_bytes.insert(event.clone(), fetched.fetched_bytes);
         report.prefetching_bytes.insert(event.clone(), fetched.prefetching_bytes);
         if options.zip {
