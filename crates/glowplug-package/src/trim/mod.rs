@@ -8,6 +8,7 @@ mod elf;
 mod folders;
 mod keep;
 mod levels;
+mod library;
 mod mentions;
 mod native;
 mod needed;

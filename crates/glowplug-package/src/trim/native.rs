@@ -12,12 +12,9 @@ use std::io::Read;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Decision, DecisionKind, DecisionState, Libc, Result, format_hex};
-use object::LittleEndian;
-use object::elf::{self, FileHeader64};
-use object::read::ReadCache;
-use object::read::elf::{Dyn, FileHeader};
 use sha2::{Digest, Sha256};
 
+use super::library::Library;
 use super::rules::{Rule, rule};
 use super::view::View;
 use crate::modules::dotted;
@@ -39,51 +36,6 @@ const FOREIGN: [(&[u8], &str); 5] = [
 /// The rule behind links and refusals of them.
 pub(super) const DUPLICATES: Rule =
     rule("duplicates", "the same library is there a second time, and a link leads to it", |_, _| Ok(None));
-
-/// What the loader knows of a library.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Library {
-    soname: Option<String>,
-    needed: BTreeSet<String>,
-    /// `DT_RPATH` and `DT_RUNPATH`, as they are written.
-    paths: Vec<String>,
-}
-
-impl Library {
-    /// `None` for what is no 64-bit shared library of a Lambda machine, or is damaged.
-    fn read(path: &Utf8Path) -> Result<Option<Self>> {
-        let file = std::io::BufReader::new(fs::File::open(path)?);
-        Ok(Self::parse(&ReadCache::new(file)).ok().flatten())
-    }
-
-    fn parse<R: std::io::Read + std::io::Seek>(data: &ReadCache<R>) -> object::read::Result<Option<Self>> {
-        let endian = LittleEndian;
-        let header = FileHeader64::<LittleEndian>::parse(data)?;
-        if !header.is_little_endian() || header.e_type(endian) != elf::ET_DYN {
-            return Ok(None);
-        }
-        let sections = header.sections(endian, data)?;
-        let Some((dynamic, strings)) = sections.dynamic(endian, data)? else { return Ok(None) };
-        let strings = sections.strings(endian, data, strings)?;
-        let mut library = Self::default();
-        for entry in dynamic {
-            let tag = entry.d_tag(endian);
-            let known = [elf::DT_SONAME, elf::DT_NEEDED, elf::DT_RPATH, elf::DT_RUNPATH];
-            if !known.contains(&tag) {
-                continue;
-            }
-            let Ok(text) = std::str::from_utf8(entry.string(endian, strings)?) else { return Ok(None) };
-            if tag == elf::DT_SONAME {
-                library.soname = Some(text.to_owned());
-            } else if tag == elf::DT_NEEDED {
-                library.needed.insert(text.to_owned());
-            } else {
-                library.paths.extend(text.split(':').map(str::to_owned));
-            }
-        }
-        Ok(Some(library))
-    }
-}
 
 /// Whether a library is linked with a C library that the target does not have.
 pub(super) fn other_libc(view: &View, file: &FileEntry) -> Result<Option<String>> {

@@ -3,29 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use fs_err as fs;
 use glowplug_core::Result;
-use object::read::{Object, ObjectSymbol};
-use object::{Endianness, ReadCache, elf};
 use rayon::prelude::*;
 
+use super::library::{Library, is_extension};
 use crate::tree::{FileKind, PackageTree};
-
-/// What one library says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Library {
-    /// `DT_SONAME`.
-    name: Option<String>,
-    /// `DT_NEEDED`, in order.
-    needed: Vec<String>,
-    /// Whether it has a function `PyInit_…`.
-    extension: bool,
-}
 
 /// The native files of a tree and how they hang together.
 #[derive(Debug, Clone, Default)]
 pub struct NativeNeeds {
     libraries: BTreeMap<Utf8PathBuf, Library>,
+    /// Those that an import can load.
+    extensions: BTreeSet<Utf8PathBuf>,
     by_name: BTreeMap<String, BTreeSet<Utf8PathBuf>>,
 }
 
@@ -43,12 +32,18 @@ impl NativeNeeds {
             .collect();
         let libraries: BTreeMap<Utf8PathBuf, Library> = natives
             .par_iter()
-            .map(|path| Ok(((*path).clone(), read(&tree.root.join(path))?)))
+            .map(|path| Ok(((*path).clone(), Library::read(&tree.root.join(path))?.unwrap_or_default())))
             .collect::<Result<_>>()?;
+        let mut extensions = BTreeSet::new();
+        for path in libraries.keys() {
+            if is_extension(&tree.root.join(path))? {
+                extensions.insert(path.clone());
+            }
+        }
         let mut by_name: BTreeMap<String, BTreeSet<Utf8PathBuf>> = BTreeMap::new();
         for (path, library) in &libraries {
             let own = path.file_name().map(str::to_owned);
-            for name in own.into_iter().chain(library.name.clone()) {
+            for name in own.into_iter().chain(library.soname.clone()) {
                 by_name.entry(name).or_default().insert(path.clone());
             }
         }
@@ -59,12 +54,12 @@ impl NativeNeeds {
                 by_name.entry(link.name().to_owned()).or_default().extend(paths);
             }
         }
-        Ok(Self { libraries, by_name })
+        Ok(Self { libraries, extensions, by_name })
     }
 
     /// Whether an import can load the file.
     pub fn is_extension(&self, path: &Utf8Path) -> bool {
-        self.libraries.get(path).is_none_or(|library| library.extension)
+        self.extensions.contains(path) || !self.libraries.contains_key(path)
     }
 
     /// Everything that the libraries at `roots` are linked with, they themselves included. Where several files have a
@@ -82,40 +77,6 @@ impl NativeNeeds {
     }
 }
 
-/// Layout: System V ABI, chapter 5, "Dynamic section".
-fn read(path: &Utf8Path) -> Result<Library> {
-    let cache = ReadCache::new(fs::File::open(path)?.into_file());
-    Ok(parse(&cache).unwrap_or_default())
-}
-
-fn parse<'a, R: object::ReadRef<'a>>(data: R) -> Option<Library> {
-    let file = object::read::elf::ElfFile64::<Endianness, R>::parse(data).ok()?;
-    let endian = file.endian();
-    let table = file.elf_section_table();
-    let mut library = Library::default();
-    if let Some((entries, link)) = table.dynamic(endian, data).ok()? {
-        let strings = table.strings(endian, data, link).ok()?;
-        for entry in entries {
-            use object::read::elf::Dyn;
-            let tag = entry.tag(endian);
-            if !matches!(tag, elf::DT_NEEDED | elf::DT_SONAME) {
-                continue;
-            }
-            let name = entry.string(endian, strings).ok()?;
-            let name = std::str::from_utf8(name).ok()?.to_owned();
-            if tag == elf::DT_NEEDED {
-                library.needed.push(name);
-            } else {
-                library.name = Some(name);
-            }
-        }
-    }
-    library.extension = file
-        .dynamic_symbols()
-        .any(|symbol| symbol.is_definition() && symbol.name().is_ok_and(|name| name.starts_with("PyInit_")));
-    Some(library)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,9 +84,8 @@ mod tests {
     #[test]
     fn a_closure_follows_names_and_stops_at_what_is_not_there() {
         let library = |needed: &[&str]| Library {
-            name: None,
             needed: needed.iter().map(|n| (*n).to_owned()).collect(),
-            extension: false,
+            ..Library::default()
         };
         let libraries: BTreeMap<Utf8PathBuf, Library> = [
             ("pkg/_core.so".into(), library(&["libblas.so", "libc.so.6"])),
@@ -138,7 +98,7 @@ mod tests {
             .keys()
             .map(|path: &Utf8PathBuf| (path.file_name().unwrap().to_owned(), [path.clone()].into()))
             .collect();
-        let needs = NativeNeeds { libraries, by_name };
+        let needs = NativeNeeds { libraries, by_name, ..NativeNeeds::default() };
         let found: Vec<String> = needs
             .closure([Utf8Path::new("pkg/_core.so")])
             .into_iter()
