@@ -199,8 +199,8 @@ fn check_bytecode(subject: &Subject, proof: &Proof) -> Result<()> {
     if !proof.recipe.bytecode {
         return Ok(());
     }
-    let mut sources: Vec<Utf8PathBuf> =
-        subject.plain.keys().filter(|path| !proof.recipe.dropped.contains_key(*path)).cloned().collect();
+    let ships = |path: &&Utf8PathBuf| proof.recipe.ships_bytecode(path, subject.ground.function.python);
+    let mut sources: Vec<Utf8PathBuf> = subject.plain.keys().filter(ships).cloned().collect();
     sources.extend(private_sources(subject, &proof.recipe));
     let faults = verify_bytecode(&subject.ground.runtime.python, &proof.tree, TASK_ROOT, &sources)?;
     match faults.first() {

@@ -75,6 +75,14 @@ impl Code<'_> {
         if level <= TrimLevel::Safe || python < PythonVersion::new(3, 11) || read {
             return Ok(BTreeSet::new());
         }
+        self.library_sources()
+    }
+
+    /// The sources of distributions, without those that a pattern keeps as they are.
+    ///
+    /// # Errors
+    /// Input: a pattern that is no glob.
+    pub(crate) fn library_sources(&self) -> Result<BTreeSet<Utf8PathBuf>> {
         let spared = kept_by_pattern(self.package, self.keep)?;
         let can = |path: &Utf8Path| {
             !self.user_files.contains(path)

@@ -27,7 +27,8 @@ pub(crate) fn decisions(
         return Ok(Vec::new());
     }
     let lean = &subject.lean(progress)?.bytecode;
-    let ships = |path: &Utf8PathBuf| can.contains(path) && !recipe.dropped.contains_key(path);
+    let python = subject.ground.function.python;
+    let ships = |path: &Utf8PathBuf| can.contains(path) && recipe.ships_bytecode(path, python);
     let mut decisions = Vec::new();
     for (path, plain) in subject.plain.iter().filter(|(path, _)| ships(path)) {
         let Some(lean) = lean.get(path) else { continue };

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Decision, DecisionKind, DecisionState, Stat};
 use glowplug_imports::Source;
 use glowplug_lazy::Candidate;
-use glowplug_package::goes_by_evidence;
+use glowplug_package::{goes_by_evidence, source_of_bytecode};
 
 use crate::columns::COLUMNS;
 use crate::explore::{Explored, node};
@@ -201,7 +201,9 @@ pub(crate) fn pin(decisions: &mut [Decision], pinned: &Pinned) {
 pub(crate) fn units(subject: &Subject, lazy: &BTreeSet<String>, trimming: &[Decision]) -> Vec<Unit> {
     let mut units = vec![Unit::Bytecode];
     let owner_of = |path: &Utf8Path| {
-        let owner = subject.ground.package.distribution_of(path);
+        let package = &subject.ground.package;
+        let source = || source_of_bytecode(path).and_then(|source| package.distribution_of(&source));
+        let owner = package.distribution_of(path).or_else(source);
         owner.map_or_else(String::new, |distribution| distribution.name.clone())
     };
     let mut columns: BTreeMap<String, Vec<Utf8PathBuf>> = BTreeMap::new();

@@ -71,6 +71,7 @@ mod summaries;
 mod touched;
 mod trace;
 mod trial;
+mod unloaded;
 mod variant;
 mod verify;
 mod workspace;

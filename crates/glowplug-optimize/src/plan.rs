@@ -20,6 +20,7 @@ use crate::search::{Search, search};
 use crate::services::aws_services;
 use crate::subject::Subject;
 use crate::touched::reached;
+use crate::unloaded;
 use crate::variant::{Recipe, entries};
 use crate::verify::Pinned;
 
@@ -167,10 +168,12 @@ fn choose_files(
         .collect();
     recipe.stripped = trimmed.stripped;
     recipe.linked = trimmed.linked;
+    let unloaded = unloaded::decisions(subject, level, recipe, &explored.loaded)?;
+    recipe.dropped.extend(unloaded.iter().map(|d| (Utf8PathBuf::from(&d.place), d.subject.clone())));
     let columns = columns::decisions(subject, level, recipe, progress)?;
     recipe.lean = columns.iter().map(|d| Utf8PathBuf::from(&d.place)).collect();
     progress.finish();
-    Ok(trimmed.decisions.into_iter().chain(columns).collect())
+    Ok(trimmed.decisions.into_iter().chain(unloaded).chain(columns).collect())
 }
 
 /// The rule on profit on Lambda. Unless the boost is turned off, init has it there, whatever CPU is measured with.

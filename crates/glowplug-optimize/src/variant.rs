@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
-use glowplug_core::{Error, NoProgress, Result, TASK_ROOT};
+use glowplug_core::{Error, NoProgress, PythonVersion, Result, TASK_ROOT};
 use glowplug_lazy::FileEdits;
 use glowplug_package::{ArchiveEntry, CompileJob, CompileResult, Compiler, Contents, bytecode_path};
 
@@ -33,6 +33,11 @@ impl Recipe {
     /// The original with valid bytecode.
     pub(crate) fn before() -> Self {
         Self { bytecode: true, ..Self::default() }
+    }
+
+    /// Whether a source stays, and its bytecode too.
+    pub(crate) fn ships_bytecode(&self, source: &Utf8Path, python: PythonVersion) -> bool {
+        !self.dropped.contains_key(source) && !self.dropped.contains_key(&bytecode_path(source, python))
     }
 
     /// Links in the place of copies that are left out.
@@ -74,7 +79,10 @@ pub(crate) fn entries(subject: &Subject, recipe: &Recipe) -> Result<Vec<ArchiveE
         let edited = compile_edits(subject, recipe, absent.as_ref())?;
         let lean = if recipe.lean.is_empty() { None } else { Some(&subject.lean(&NoProgress)?.bytecode) };
         for (path, plain) in &subject.plain {
-            if !recipe.dropped.contains_key(path) {
+            // Edits live in bytecode, which has to stay for them.
+            let ships = recipe.ships_bytecode(path, subject.ground.function.python)
+                || (edited.contains_key(path) && !recipe.dropped.contains_key(path));
+            if ships {
                 let lean = lean.filter(|_| recipe.lean.contains(path)).and_then(|lean| lean.get(path));
                 let bytecode = edited.get(path).or(lean).unwrap_or(plain);
                 entries.push(bytecode_entry(subject, path, bytecode.clone()));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_lazy::FileEdits;
+use glowplug_package::bytecode_path;
 
 use crate::fleet::member::{Member, Named};
 use crate::variant::Recipe;
@@ -91,6 +92,12 @@ impl Common {
             users.iter().map(|at| &members[*at]).filter(|member| member.has.contains_key(named)).collect();
         let Some(first) = holders.first() else { return Self::default() };
         let mut common = Self::default();
+        for path in bytecode(first, named) {
+            if holders.iter().all(|member| member.recipe.dropped.contains_key(&path)) {
+                let rule = first.recipe.dropped.get(&path).cloned().unwrap_or_default();
+                common.dropped.insert(path, rule);
+            }
+        }
         for path in paths(first, named) {
             if holders.iter().all(|member| member.recipe.lean.contains(path)) {
                 common.lean.insert(path.to_owned());
@@ -119,12 +126,24 @@ fn paths<'m>(member: &'m Member, named: &Named) -> impl Iterator<Item = &'m Utf8
     index.into_iter().flat_map(|index| member.files_of(index)).map(|file| file.path.as_path())
 }
 
+/// Paths of the bytecode that builds make for a distribution.
+fn bytecode(member: &Member, named: &Named) -> impl Iterator<Item = Utf8PathBuf> {
+    let python = member.subject.ground.function.python;
+    let sources = paths(member, named).filter(|path| path.extension() == Some("py"));
+    sources.map(move |path| bytecode_path(path, python))
+}
+
 /// Files that are left out or stripped.
 fn agree_on_files(members: &[Member], layer: &Chosen, agreed: &mut [Agreed]) {
     for named in &layer.members {
         let common = Common::of(members, named, &layer.users);
         for at in &layer.users {
             let Agreed { recipe, undone } = &mut agreed[*at];
+            for path in bytecode(&members[*at], named) {
+                if !common.dropped.contains_key(&path) && recipe.dropped.remove(&path).is_some() {
+                    undone.insert(format!("drop:{path}"), ALONE.to_owned());
+                }
+            }
             for path in paths(&members[*at], named) {
                 if !common.dropped.contains_key(path) && recipe.dropped.remove(path).is_some() {
                     undone.insert(format!("drop:{path}"), ALONE.to_owned());

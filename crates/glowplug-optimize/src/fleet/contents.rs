@@ -65,8 +65,12 @@ pub(crate) fn sources(
     distributions: &BTreeSet<usize>,
 ) -> Vec<Utf8PathBuf> {
     let paths = distributions.iter().flat_map(|index| member.files_of(*index)).map(|file| &file.path);
-    let compiled =
-        paths.filter(|path| member.subject.plain.contains_key(*path) && !dropped.contains_key(*path));
+    let python = member.subject.ground.function.python;
+    let compiled = paths.filter(|path| {
+        member.subject.plain.contains_key(*path)
+            && !dropped.contains_key(*path)
+            && !dropped.contains_key(&bytecode_path(path, python))
+    });
     compiled.cloned().collect()
 }
 

@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{clean_python, output_of};
+use super::asked;
 
 /// The questions, asked inside the interpreter with its own `importlib`.
 const CHECKER: &str = include_str!("../../../../python/glowplug_agent/verify_bytecode.py");
@@ -37,12 +37,7 @@ pub fn verify_bytecode(
     task_root: &str,
     sources: &[Utf8PathBuf],
 ) -> Result<Vec<BytecodeFault>> {
-    let question = serde_json::to_vec(&Question { root, task_root, sources })
-        .map_err(|error| Error::defect("cannot write the list of sources").cause(error))?;
-    let mut input = tempfile::tempfile()?;
-    std::io::Write::write_all(&mut input, &question)?;
-    std::io::Seek::rewind(&mut input)?;
-    let answer = output_of(python, clean_python(python).args(["-c", CHECKER]).stdin(input))?;
+    let answer = asked(python, CHECKER, &Question { root, task_root, sources })?;
     serde_json::from_str(&answer)
         .map_err(|error| Error::defect("the bytecode checker's answer is not understood").cause(error))
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod settle;
+mod silent;
 mod worker;
 
 use std::process::{Command, Stdio};
@@ -14,9 +15,11 @@ use std::sync::{Mutex, PoisonError};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Cache, Error, Progress, PythonVersion, Result, format_hex};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use check::{BytecodeFault, verify_bytecode};
+pub use silent::silent_sources;
 
 use worker::{Answer, Worker};
 
@@ -267,6 +270,16 @@ pub(crate) fn clean_python(python: &Utf8Path) -> Command {
         .current_dir("/")
         .stdin(Stdio::null());
     command
+}
+
+/// What `script` answers inside the interpreter `python` when it is given `question` as JSON.
+fn asked(python: &Utf8Path, script: &str, question: &impl Serialize) -> Result<String> {
+    let question = serde_json::to_vec(question)
+        .map_err(|error| Error::defect("cannot write a question to the interpreter").cause(error))?;
+    let mut input = tempfile::tempfile()?;
+    std::io::Write::write_all(&mut input, &question)?;
+    std::io::Seek::rewind(&mut input)?;
+    output_of(python, clean_python(python).args(["-c", script]).stdin(input))
 }
 
 /// Runs `command` of the interpreter `python` to its end and gives its output.

@@ -62,11 +62,18 @@ fn is_read(view: &View, reached: &Reached, file: &FileEntry) -> bool {
     let source = source_of_bytecode(&file.path).unwrap_or_else(|| file.path.clone());
     let name = source.file_name().unwrap_or_default();
     let named = name != "__init__.py" && reached.names.contains(name) && view.is_reached(file);
-    named || view.package_holding(&source).is_some_and(|package| reached.modules.contains(package))
+    // Tests lie in such folders, too.
+    let test = view.tree.file(&source).is_some_and(|file| file.kind == FileKind::Test);
+    named || !test && view.package_holding(&source).is_some_and(|package| reached.modules.contains(package))
 }
 
-/// A data file that belongs to a package which is not needed.
+/// A data file that belongs to a package which is not needed, or that only tests could open.
 fn unneeded_data(view: &View, reached: &Reached, file: &FileEntry, package: Option<&str>) -> Option<String> {
+    if file.kind == FileKind::Test {
+        // By its whole name: the stems of test data are words of every kind.
+        let named = view.is_reached(file) && reached.names.contains(file.name());
+        return (!named).then(|| "it lies among tests, and no code that is needed names it".to_owned());
+    }
     match package {
         Some(package) if !reached.modules.contains(package) => {
             let folder = file.path.parent().and_then(Utf8Path::file_name);

@@ -3,7 +3,9 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Cache, NoProgress, PythonVersion};
-use glowplug_package::{CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, verify_bytecode};
+use glowplug_package::{
+    CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, silent_sources, verify_bytecode,
+};
 
 use crate::support::{Tree, python, pythons};
 
@@ -85,6 +87,20 @@ fn every_interpreter_loads_what_was_made_for_it() {
         }
         let script = "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1]); import app, lib.latin, lib.bytes_with_cr as b; print(app.__doc__, lib.latin.NAME, repr(b.y))";
         assert_eq!(python(&interpreter, script, &[tree.root.as_str()]), "Doc. é '\\n'", "{version}");
+    }
+}
+
+#[test]
+fn sources_that_warn_when_they_are_compiled_are_told_from_the_silent_ones() {
+    let tree = sources()
+        .file("lib/escape.py", "PATTERN = '\\d'\n")
+        .file("lib/identity.py", "def f(x):\n    return x is 'literal'\n")
+        .file("lib/broken.py", "def f(:\n");
+    for (version, interpreter) in pythons() {
+        let silent = silent_sources(&interpreter, &tree.root, &paths(&tree)).unwrap();
+        let silent: Vec<&str> = silent.iter().map(|path| path.as_str()).collect();
+        let expected = ["app.py", "lib/__init__.py", "lib/bytes_with_cr.py", "lib/core.py", "lib/latin.py"];
+        assert_eq!(silent, expected, "{version}");
     }
 }
 

@@ -24,7 +24,7 @@ fn gone(tree: &Tree, level: TrimLevel, reached: &Reached, keep: &[&str]) -> Vec<
         user_files: &user,
         keep: &keep,
         runtime_provided: &[],
-        imported: &BTreeSet::new(),
+        imported: &reached.modules,
         aws_services: None,
         reached: Some(reached),
     };
@@ -106,6 +106,31 @@ fn modules_that_are_read_as_files_stay() {
         "ns/one/part.py",
     ];
     assert_eq!(found, idle);
+}
+
+#[test]
+fn tests_that_code_imports_keep_only_the_data_that_it_names() {
+    let tree = Tree::new().file("app.py", "").distribution(
+        "lib",
+        &[
+            ("lib/__init__.py", b""),
+            // No `__init__`: by this alone its modules could be read as files.
+            ("lib/tests/_types.py", b""),
+            ("lib/tests/test_core.py", b""),
+            ("lib/tests/data/boost.npz", b"x"),
+            ("lib/tests/data/named.npz", b"x"),
+            ("lib/tests/data/opened.npz", b"x"),
+        ],
+    );
+    let reached = Reached {
+        modules: set(&["app", "lib", "lib.tests", "lib.tests._types"]),
+        names: set(&["boost", "named.npz"]),
+        touched: set(&["lib/tests/data/opened.npz"]),
+    };
+    let found = gone(&tree, TrimLevel::Reachable, &reached, &[]);
+    assert_eq!(found, ["lib/tests/data/boost.npz", "lib/tests/test_core.py"]);
+    let kept = gone(&tree, TrimLevel::Reachable, &reached, &["lib/tests/**"]);
+    assert!(kept.is_empty(), "{kept:?}");
 }
 
 #[test]

@@ -101,6 +101,34 @@ fn reachable_keeps_what_texts_stems_and_entry_points_lead_to() {
     }
 }
 
+/// Bytecode that is in the package, by module.
+fn compiled(project: &Project) -> BTreeSet<String> {
+    let archive = zip::ZipArchive::new(std::io::Cursor::new(project.made("demo.zip"))).unwrap();
+    let names = archive.file_names().map(|name| name.unwrap().to_string());
+    let paths = names.filter(|name| name.ends_with(".pyc")).map(|name| name.replace("__pycache__/", ""));
+    paths.map(|name| name.split('.').next().unwrap_or_default().replace('/', ".")).collect()
+}
+
+#[test]
+fn reachable_ships_bytecode_of_what_the_original_loads_for_some_event() {
+    let project = project();
+    // Compiled where it is imported, this one would add a line to the log.
+    project.write("function/plug/rare.py", "VALUE = 'rare'\nPATTERN = '\\d'\n");
+    project.report(&["--trim", "reachable", "--runs", "1"]);
+    let compiled = compiled(&project);
+    for there in ["app", "plug.__init__", "plug.colours", "plug.backends.png", "plug.rare"] {
+        assert!(compiled.contains(there), "{there} has none: {compiled:?}");
+    }
+    assert!(!compiled.contains("plug.backends.pdf") && !compiled.contains("plug.hook"), "{compiled:?}");
+    assert!(packed(&project).contains("plug/backends/pdf.py"));
+    assert_eq!(import(&project, "plug.backends.pdf"), (true, String::new()));
+    // A plan says so, and gives the same bytes.
+    let first = project.made("demo.zip");
+    project.write("plan.lock", project.made("glowplug.lock"));
+    project.report(&["--plan", "plan.lock", "--runs", "1", "--fresh"]);
+    assert_eq!(project.made("demo.zip"), first);
+}
+
 #[test]
 fn observed_keeps_what_events_touch_and_an_absent_module_says_why() {
     let project = project();
