@@ -1,7 +1,23 @@
-//! What memory costs and what it gains: runs at memory tiers in, the best tier out.
+//! What memory costs and what it gains: runs at memory sizes in, the best size out.
 //!
-//! Nothing here starts a function: whoever can ([`Probe`]) is asked for runs, one tier at a time.
+//! ```text
+//!  Probe ──► Round ──► Model ──► what to run next ──► Tiers ──► choice
+//!  a run     times     time by   until the choice     measured   best, Pareto front
+//!                      share     is measured          or modelled
+//! ```
+//!
+//! Nothing here starts a function: whoever can ([`Probe`]) is asked for runs, one at a time.
 
+mod choice;
+mod figures;
+mod model;
+mod prices;
 mod probe;
+mod tune;
 
+pub use choice::{Best, Objective};
+pub use figures::{EventTimes, Percentiles, Tier};
+pub use model::{FULL_CPU_MB, MOST_CPUS, Model, PERIOD_MS, Phase, Point, share};
+pub use prices::{FREE_EPHEMERAL_MB, Free, Place, Prices, Provisioned, SnapStart};
 pub use probe::{Ask, ColdStart, Invoke, Outcome, Probe, Round, Variant};
+pub use tune::{Settings, TIERS, Tuning, Watcher, tune};

@@ -64,8 +64,11 @@ impl Stat {
     }
 }
 
-/// Linear interpolation between closest ranks (type 7 of Hyndman and Fan, 1996).
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+/// The value below which a share `q` of the sorted samples lies: linear interpolation between closest ranks (type 7 of Hyndman and Fan, 1996).
+///
+/// # Panics
+/// Where there are no samples.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let rank = q * (sorted.len() - 1) as f64;
     let below = rank.floor() as usize;
     let above = rank.ceil() as usize;

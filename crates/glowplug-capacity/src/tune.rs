@@ -1,0 +1,478 @@
+//! Which memory sizes are run, and what comes of it.
+//!
+//! A few sizes are measured: one near a full vCPU, the least that does not run out of memory, the largest that this machine
+//! has processors for. A model of each phase says what the others would be; what would be chosen is measured in turn, until
+//! the choice rests on measured sizes or the runs are spent.
+
+use std::collections::BTreeMap;
+
+use glowplug_core::{Error, ErrorClass, Result};
+
+use crate::choice::{Best, Objective, advice, best, pareto};
+use crate::figures::{Tier, between, measured, modelled, point};
+use crate::model::{FULL_CPU_MB, Model, Phase, Point, median};
+use crate::prices::{Place, Prices};
+use crate::probe::{Ask, Outcome, Probe, Round, Variant};
+
+/// The sizes that are chosen among unless others are given, in MB.
+pub const TIERS: [u32; 15] =
+    [128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 1769, 2048, 2560, 3008];
+/// The part of a whole grid's runs that is enough.
+const BUDGET: f64 = 0.4;
+/// With so few sizes all are measured.
+const FEW: usize = 5;
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// What is tuned, and for what.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Sizes to choose among, in MB.
+    pub tiers: Vec<u32>,
+    /// The size that the function has now: always among the measured ones.
+    pub current_mb: u32,
+    /// Whether every size is measured.
+    pub grid: bool,
+    pub objective: Objective,
+    /// What cost counts where the objective is balanced, from 0 to 1.
+    pub balanced_weight: f64,
+    /// Share of invocations that start cold, from 0 to 1.
+    pub cold_rate: f64,
+    /// Shares of the events; they need not add up to 1.
+    pub weights: Vec<f64>,
+    /// The forms of the function; the last one is chosen for.
+    pub variants: Vec<Variant>,
+    /// Environments for each size, event and form.
+    pub rounds: u32,
+    /// Warm invokes in each environment.
+    pub warm: u32,
+    /// The largest size whose share of processors can be given, in MB.
+    pub most_mb: u32,
+    /// Whether init has one vCPU at least.
+    pub boost: bool,
+    pub prices: Prices,
+    pub place: Place,
+}
+
+impl Settings {
+    /// The events' shares, which add up to 1.
+    pub(crate) fn shares(&self) -> Vec<f64> {
+        let all: f64 = self.weights.iter().sum();
+        let equal = 1.0 / self.weights.len().max(1) as f64;
+        self.weights.iter().map(|weight| if all > 0.0 { weight / all } else { equal }).collect()
+    }
+
+    pub(crate) fn usd(&self, memory_mb: u32, billed_cold: f64, billed_warm: f64) -> f64 {
+        self.prices.per_million(&self.place, memory_mb, billed_cold, billed_warm, self.cold_rate)
+    }
+
+    /// The sizes, each once, the smallest first.
+    fn sizes(&self) -> Result<Vec<u32>> {
+        let mut sizes: Vec<u32> = self.tiers.iter().copied().chain([self.current_mb]).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        match sizes.iter().find(|size| !(128..=10_240).contains(*size)) {
+            Some(size) => Err(Error::usage(format!("{size} MB is no memory size of Lambda's"))
+                .hint("Lambda has 128 to 10240 MB")),
+            None => Ok(sizes),
+        }
+    }
+}
+
+/// What is told while sizes are measured.
+pub trait Watcher {
+    /// One more run has ended; so many are expected in all.
+    fn ran(&mut self, runs: usize, expected: usize);
+}
+
+/// What tuning has found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuning {
+    /// For each form its sizes, the smallest first.
+    pub forms: Vec<(Variant, Vec<Tier>)>,
+    /// Among the measured sizes of the last form.
+    pub best: Best,
+    /// By the objective that was asked for.
+    pub chosen: Option<u32>,
+    pub pareto: Vec<u32>,
+    /// The smallest size that did not run out of memory, in MB.
+    pub lowest_mb: Option<u32>,
+    /// Environments that were started.
+    pub runs: usize,
+    /// Environments that measuring every size would start.
+    pub grid_runs: usize,
+    /// Median and worst relative error of the model at sizes that it had not seen; nothing with fewer than three sizes.
+    pub model_error: Option<(f64, f64)>,
+    pub advice: Option<String>,
+    /// Whether it came to its end.
+    pub complete: bool,
+    pub notes: Vec<String>,
+}
+
+/// Measures and chooses.
+///
+/// # Errors
+/// Usage: a size that Lambda does not have. Input: the function works at no size. Surroundings: those of the probe. An
+/// interruption is one only where nothing was measured.
+pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watcher) -> Result<Tuning> {
+    let sizes = settings.sizes()?;
+    let mut session =
+        Session { settings, probe, watcher, sizes, seen: BTreeMap::new(), runs: 0, lowest: None };
+    let ended = session.measure_all();
+    let complete = match ended {
+        Ok(()) => true,
+        Err(error) if error.class() == ErrorClass::Interrupted && session.any() => false,
+        Err(error) => return Err(error),
+    };
+    session.conclude(complete)
+}
+
+/// What was seen at a size: rounds by form and event, and what ended a form's runs.
+#[derive(Default)]
+struct Seen {
+    rounds: BTreeMap<(Variant, usize), Vec<Round>>,
+    failed: BTreeMap<Variant, Outcome>,
+}
+
+struct Session<'a> {
+    settings: &'a Settings,
+    probe: &'a mut dyn Probe,
+    watcher: &'a mut dyn Watcher,
+    sizes: Vec<u32>,
+    seen: BTreeMap<u32, Seen>,
+    runs: usize,
+    /// The place of the smallest size that does not run out of memory.
+    lowest: Option<usize>,
+}
+
+impl Session<'_> {
+    /// The form that is chosen for.
+    fn form(&self) -> Variant {
+        self.settings.variants.last().copied().unwrap_or(Variant::Before)
+    }
+
+    fn runs_of_a_size(&self) -> usize {
+        self.settings.variants.len() * self.settings.weights.len() * self.settings.rounds as usize
+    }
+
+    fn grid_runs(&self) -> usize {
+        self.measurable().len() * self.runs_of_a_size()
+    }
+
+    fn measurable(&self) -> Vec<u32> {
+        let least = self.sizes.first().copied();
+        self.sizes
+            .iter()
+            .copied()
+            .filter(|size| *size <= self.settings.most_mb || Some(*size) == least)
+            .collect()
+    }
+
+    fn whole(&self) -> bool {
+        self.settings.grid || self.measurable().len() <= FEW
+    }
+
+    fn expected(&self) -> usize {
+        let all = self.grid_runs();
+        let part = if self.whole() { all } else { (all as f64 * BUDGET) as usize };
+        part.max(self.runs)
+    }
+
+    fn any(&self) -> bool {
+        self.seen.keys().any(|size| self.figures(*size, self.form()).is_some_and(|tier| tier.measured))
+    }
+
+    fn measure_all(&mut self) -> Result<()> {
+        let sizes = self.measurable();
+        let anchor = nearest(&sizes, FULL_CPU_MB as u32);
+        self.measure(anchor)?;
+        if !self.works(anchor) {
+            return self.measure_each(&sizes);
+        }
+        self.find_lowest(&sizes, anchor)?;
+        if self.whole() {
+            return self.measure_each(&sizes);
+        }
+        let lowest = self.lowest.map_or(anchor, |at| sizes[at]);
+        for size in [lowest, self.settings.current_mb, sizes.last().copied().unwrap_or(anchor)] {
+            if sizes.contains(&size) && size >= lowest && self.affords() {
+                self.measure(size)?;
+            }
+        }
+        while let Some(size) = self.wanted().filter(|_| self.affords()) {
+            self.measure(size)?;
+        }
+        Ok(())
+    }
+
+    fn measure_each(&mut self, sizes: &[u32]) -> Result<()> {
+        for size in sizes {
+            let hopeless = self.lowest.is_some_and(|at| *size < sizes[at]);
+            if !hopeless {
+                self.measure(*size)?;
+            }
+        }
+        if self.sizes.iter().any(|size| self.works(*size)) { Ok(()) } else { Err(self.nowhere()) }
+    }
+
+    /// Whether one more size may be measured.
+    fn affords(&self) -> bool {
+        self.runs + self.runs_of_a_size() <= (self.grid_runs() as f64 * BUDGET) as usize
+    }
+
+    /// Whether the form that is chosen for is answered at a size.
+    fn works(&self, size: u32) -> bool {
+        self.seen.get(&size).is_some_and(|seen| !seen.failed.contains_key(&self.form()))
+    }
+
+    fn nowhere(&self) -> Error {
+        let form = self.form();
+        let last = self.seen.iter().rev().find_map(|(size, seen)| Some((size, seen.failed.get(&form)?)));
+        let error = Error::input("the function works at none of the memory sizes");
+        match last {
+            Some((size, outcome)) => error.cause(format!("at {size} MB {}", reason(outcome))),
+            None => error,
+        }
+    }
+
+    /// Has a size run as often as the settings say, its forms and events in turns.
+    fn measure(&mut self, size: u32) -> Result<()> {
+        for round in 0..self.settings.rounds {
+            self.round(size, round)?;
+        }
+        Ok(())
+    }
+
+    /// The round of that number, where it has not been run yet.
+    fn round(&mut self, size: u32, round: u32) -> Result<()> {
+        for event in 0..self.settings.weights.len() {
+            for variant in self.settings.variants.clone() {
+                let seen = self.seen.entry(size).or_default();
+                let done = seen.rounds.get(&(variant, event)).map_or(0, Vec::len);
+                if seen.failed.contains_key(&variant) || done > round as usize {
+                    continue;
+                }
+                let ask = Ask { variant, memory_mb: size, event, warm: self.settings.warm };
+                let made = self.probe.run(ask)?;
+                self.runs += 1;
+                let seen = self.seen.entry(size).or_default();
+                if made.outcome == Outcome::Answered {
+                    seen.rounds.entry((variant, event)).or_default().push(made);
+                } else {
+                    seen.failed.insert(variant, made.outcome);
+                }
+                let expected = self.expected();
+                self.watcher.ran(self.runs, expected);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes down, or up, from where the memory that was in use would just fit.
+    fn find_lowest(&mut self, sizes: &[u32], anchor: u32) -> Result<()> {
+        let form = self.form();
+        let peaks = self.seen.get(&anchor).into_iter().flat_map(|seen| &seen.rounds);
+        let peak = peaks.filter(|((of, _), _)| *of == form).flat_map(|(_, rounds)| rounds);
+        let peak_mb = peak.filter_map(|round| round.peak_bytes).max().unwrap_or_default() as f64 / MIB;
+        let top = sizes.iter().position(|size| *size == anchor).unwrap_or_default();
+        let mut at = sizes.iter().position(|size| f64::from(*size) >= peak_mb).unwrap_or(top).min(top);
+        self.round(sizes[at], 0)?;
+        while self.is_out_of_memory(sizes[at]) && at < top {
+            at += 1;
+            self.round(sizes[at], 0)?;
+        }
+        while at > 0 && !self.is_out_of_memory(sizes[at]) {
+            self.round(sizes[at - 1], 0)?;
+            if self.is_out_of_memory(sizes[at - 1]) {
+                break;
+            }
+            at -= 1;
+        }
+        self.lowest = Some(at);
+        Ok(())
+    }
+
+    fn is_out_of_memory(&self, size: u32) -> bool {
+        let failed = self.seen.get(&size).and_then(|seen| seen.failed.get(&self.form()));
+        failed == Some(&Outcome::OutOfMemory)
+    }
+
+    /// A size that would be chosen by some objective, and is not measured; by the one that was asked for first.
+    fn wanted(&self) -> Option<u32> {
+        let sizes = self.measurable();
+        let tiers: Vec<Tier> =
+            self.tiers(self.form()).into_iter().filter(|tier| sizes.contains(&tier.memory_mb)).collect();
+        let best = best(&tiers, self.settings.balanced_weight);
+        let all = [self.settings.objective, Objective::Balanced, Objective::Cost, Objective::Speed];
+        let wanted = all.iter().filter_map(|objective| best.by(*objective));
+        wanted.into_iter().find(|size| tiers.iter().any(|tier| tier.memory_mb == *size && !tier.measured))
+    }
+
+    /// What was measured of a form at a size; nothing where not all of it was.
+    fn figures(&self, size: u32, variant: Variant) -> Option<Tier> {
+        let seen = self.seen.get(&size)?;
+        if let Some(outcome) = seen.failed.get(&variant) {
+            return Some(Tier::without(size, Some(outcome.clone()), reason(outcome)));
+        }
+        let events = 0..self.settings.weights.len();
+        let rounds: Vec<Vec<Round>> =
+            events.map(|event| seen.rounds.get(&(variant, event)).cloned().unwrap_or_default()).collect();
+        let whole = rounds.iter().all(|rounds| rounds.len() >= self.settings.rounds as usize);
+        if whole { measured(size, &rounds, self.settings) } else { None }
+    }
+
+    /// Points of a phase of an event, by size.
+    fn points(&self, variant: Variant, event: usize, phase: Phase) -> Vec<Point> {
+        let rounds = self.seen.iter().filter(|(_, seen)| !seen.failed.contains_key(&variant));
+        rounds.filter_map(|(size, seen)| point(*size, seen.rounds.get(&(variant, event))?, phase)).collect()
+    }
+
+    fn boosted(&self, phase: Phase) -> bool {
+        phase == Phase::Init && self.settings.boost
+    }
+
+    /// All sizes of a form: measured ones as they are, others by the model.
+    fn tiers(&self, variant: Variant) -> Vec<Tier> {
+        let models: Vec<[Option<Model>; 3]> = (0..self.settings.weights.len())
+            .map(|event| {
+                [Phase::Init, Phase::First, Phase::Warm]
+                    .map(|phase| Model::fit(&self.points(variant, event, phase), self.boosted(phase)))
+            })
+            .collect();
+        let known: Vec<Tier> = self.sizes.iter().filter_map(|size| self.figures(*size, variant)).collect();
+        let lowest = self.lowest.map_or(0, |at| self.sizes[at]);
+        let tier = |size: &u32| {
+            if let Some(tier) = known.iter().find(|tier| tier.memory_mb == *size) {
+                return tier.clone();
+            }
+            if *size < lowest {
+                let why = format!("less memory than {lowest} MB, the least that was enough");
+                return Tier::without(*size, None, why);
+            }
+            let right = correction(*size, &known, &models, self.settings);
+            let near = right.as_ref().map(|(tier, by)| (*tier, *by));
+            let modelled = modelled(*size, &models, near, self.settings);
+            modelled.unwrap_or_else(|| Tier::without(*size, None, "it was not measured".to_owned()))
+        };
+        self.sizes.iter().map(tier).collect()
+    }
+
+    /// Median and worst of the errors at sizes that a model had not seen, of the form that is chosen for.
+    fn model_error(&self) -> Option<(f64, f64)> {
+        let mut errors = Vec::new();
+        for event in 0..self.settings.weights.len() {
+            for phase in [Phase::Init, Phase::First, Phase::Warm] {
+                let points = self.points(self.form(), event, phase);
+                errors.extend(Model::held_out_errors(&points, self.boosted(phase)));
+            }
+        }
+        Some((median(&errors)?, errors.iter().copied().fold(0.0, f64::max)))
+    }
+
+    fn conclude(self, complete: bool) -> Result<Tuning> {
+        let forms: Vec<(Variant, Vec<Tier>)> =
+            self.settings.variants.iter().map(|variant| (*variant, self.tiers(*variant))).collect();
+        let tiers = forms.last().map(|(_, tiers)| tiers.clone()).unwrap_or_default();
+        let seen: Vec<Tier> = tiers.iter().filter(|tier| tier.measured).cloned().collect();
+        let best = best(&seen, self.settings.balanced_weight);
+        if complete && best == Best::default() {
+            return Err(self.nowhere());
+        }
+        let chosen = best.by(self.settings.objective);
+        let by_size = |size: u32| tiers.iter().find(|tier| tier.memory_mb == size);
+        let from = by_size(self.settings.current_mb).filter(|tier| tier.works().is_some());
+        let least = seen.iter().find(|tier| tier.works().is_some());
+        let to = chosen.and_then(by_size);
+        let said = from.or(least).zip(to).and_then(|(from, to)| advice(from, to));
+        Ok(Tuning {
+            best,
+            chosen,
+            pareto: pareto(&seen),
+            lowest_mb: self.lowest.map(|at| self.sizes[at]),
+            runs: self.runs,
+            grid_runs: self.grid_runs(),
+            model_error: self.model_error(),
+            advice: said,
+            complete,
+            notes: self.notes(&seen),
+            forms,
+        })
+    }
+
+    fn notes(&self, seen: &[Tier]) -> Vec<String> {
+        let mut notes = Vec::new();
+        let works: Vec<&Tier> = seen.iter().filter(|tier| tier.works().is_some()).collect();
+        for pair in works.windows(2) {
+            if let (Some(low), Some(high)) = (pair[0].latency, pair[1].latency)
+                && high.low > low.high * 1.05
+            {
+                notes.push(format!(
+                    "{} MB is slower than {} MB: {:.1} against {:.1} ms",
+                    pair[1].memory_mb, pair[0].memory_mb, high.median, low.median
+                ));
+            }
+        }
+        if let Some(tier) = works.first()
+            && let Some(peak) = tier.peak_bytes
+        {
+            let used = peak as f64 / MIB;
+            let left = 100.0 * (1.0 - used / f64::from(tier.memory_mb));
+            notes.push(format!(
+                "at {} MB {used:.0} MB were in use, which leaves {:.0} % of it",
+                tier.memory_mb,
+                left.max(0.0)
+            ));
+        }
+        let beyond = self.sizes.iter().filter(|size| **size > self.settings.most_mb).count();
+        if beyond > 0 {
+            notes.push(format!(
+                "{beyond} sizes above {} MB have more processors than there are here: what is said of them is modelled",
+                self.settings.most_mb
+            ));
+        }
+        notes
+    }
+}
+
+/// Why a size cannot be chosen.
+fn reason(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Answered => "it was answered".to_owned(),
+        Outcome::OutOfMemory => "it ran out of memory".to_owned(),
+        Outcome::TimedOut => "it took longer than it may".to_owned(),
+        Outcome::Failed { kind, message } => format!("it failed with {kind}: {message}"),
+    }
+}
+
+/// The size nearest to a wanted one.
+fn nearest(sizes: &[u32], wanted: u32) -> u32 {
+    sizes.iter().copied().min_by_key(|size| size.abs_diff(wanted)).unwrap_or(wanted)
+}
+
+/// What a modelled size has to be multiplied by, from what its measured neighbours are over what the model says of them;
+/// and the nearer of them.
+fn correction<'a>(
+    size: u32,
+    known: &'a [Tier],
+    models: &[[Option<Model>; 3]],
+    settings: &Settings,
+) -> Option<(&'a Tier, f64)> {
+    let ratio = |tier: &Tier| {
+        let says = modelled(tier.memory_mb, models, None, settings)?.latency?.median;
+        Some(tier.latency?.median / says.max(1e-6))
+    };
+    let place = |size: u32| f64::from(size).ln();
+    let usable = || known.iter().filter(|tier| tier.works().is_some());
+    let below = usable().rfind(|tier| tier.memory_mb < size);
+    let above = usable().find(|tier| tier.memory_mb > size);
+    match (below, above) {
+        (Some(below), Some(above)) => {
+            let low = (place(below.memory_mb), ratio(below)?);
+            let high = (place(above.memory_mb), ratio(above)?);
+            let by = between(low, high, place(size));
+            let nearer = if size - below.memory_mb <= above.memory_mb - size { below } else { above };
+            Some((nearer, by))
+        }
+        (Some(one), None) | (None, Some(one)) => Some((one, ratio(one)?)),
+        (None, None) => None,
+    }
+}

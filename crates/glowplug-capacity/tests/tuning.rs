@@ -1,0 +1,267 @@
+//! Tuning against simulated functions, whose every size is known.
+
+use glowplug_capacity::{
+    Ask, ColdStart, Invoke, Model, Objective, Outcome, Place, Prices, Probe, Round, Settings, TIERS, Tuning,
+    Variant, Watcher, tune,
+};
+use glowplug_core::{Architecture, Error, ErrorClass, Result};
+use proptest::prelude::*;
+
+/// A function as a formula.
+#[derive(Clone, Debug)]
+struct Simulated {
+    init: Model,
+    first: Model,
+    warm: Model,
+    /// MB without which it does not run.
+    needs_mb: u32,
+    /// Relative, of each run.
+    noise: f64,
+    random: u64,
+    runs: usize,
+    /// After so many runs the user interrupts.
+    patience: usize,
+    /// What is wrong at a size.
+    fault: fn(u32) -> Option<Outcome>,
+    /// What a size makes slower.
+    drag: fn(u32) -> f64,
+}
+
+fn phase(cpu_ms: f64, waits_ms: f64, parallel: f64) -> Model {
+    Model { waits_ms, cpu_ms, parallel, boosted: false }
+}
+
+fn plain() -> Simulated {
+    Simulated {
+        init: Model { boosted: true, ..phase(300.0, 5.0, 0.0) },
+        first: phase(60.0, 10.0, 0.0),
+        warm: phase(30.0, 10.0, 0.0),
+        needs_mb: 100,
+        noise: 0.0,
+        random: 88,
+        runs: 0,
+        patience: usize::MAX,
+        fault: |_| None,
+        drag: |_| 1.0,
+    }
+}
+
+impl Simulated {
+    fn noisy(&mut self, ms: f64) -> f64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let part = (self.random >> 40) as f64 / (1_u64 << 24) as f64;
+        ms * (1.0 + self.noise * (2.0 * part - 1.0))
+    }
+
+    fn invoke(&mut self, model: Model, memory_mb: u32, init_ms: f64) -> Invoke {
+        let ms = self.noisy(model.at(memory_mb) * (self.drag)(memory_mb));
+        Invoke {
+            wall_us: (ms * 1000.0) as u64,
+            cpu_us: Some((model.cpu_ms * 1000.0) as u64),
+            billed_ms: (ms + init_ms).ceil() as u64,
+        }
+    }
+}
+
+impl Probe for Simulated {
+    fn run(&mut self, ask: Ask) -> Result<Round> {
+        if self.runs == self.patience {
+            return Err(Error::interrupted());
+        }
+        self.runs += 1;
+        let fault = (self.fault)(ask.memory_mb);
+        let short = (ask.memory_mb < self.needs_mb).then_some(Outcome::OutOfMemory);
+        if let Some(outcome) = short.or(fault) {
+            return Ok(Round { cold: None, warm: Vec::new(), peak_bytes: None, outcome });
+        }
+        let before = if ask.variant == Variant::Before { 2.0 } else { 1.0 };
+        let init = Model { cpu_ms: self.init.cpu_ms * before, ..self.init };
+        let init_ms = self.noisy(init.at(ask.memory_mb));
+        let first = self.invoke(self.first, ask.memory_mb, init_ms);
+        let cold = ColdStart {
+            init_us: (init_ms * 1000.0) as u64,
+            init_cpu_us: Some((init.cpu_ms * 1000.0) as u64),
+            first,
+        };
+        let warm = (0..ask.warm).map(|_| self.invoke(self.warm, ask.memory_mb, 0.0)).collect();
+        let peak_bytes = Some(u64::from(self.needs_mb) * 1024 * 1024);
+        Ok(Round { cold: Some(cold), warm, peak_bytes, outcome: Outcome::Answered })
+    }
+}
+
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn ran(&mut self, runs: usize, expected: usize) {
+        assert!(runs <= expected, "{runs} of {expected}");
+    }
+}
+
+fn settings(objective: Objective, grid: bool) -> Settings {
+    Settings {
+        tiers: TIERS.to_vec(),
+        current_mb: 128,
+        grid,
+        objective,
+        balanced_weight: 0.5,
+        cold_rate: 0.05,
+        weights: vec![1.0],
+        variants: vec![Variant::Before, Variant::After],
+        rounds: 3,
+        warm: 3,
+        most_mb: 3538,
+        boost: true,
+        prices: Prices::built_in().unwrap(),
+        place: Place { architecture: Architecture::X86_64, region: "us-east-1".into(), ephemeral_mb: 512 },
+    }
+}
+
+fn tuned(function: &Simulated, settings: &Settings) -> Tuning {
+    tune(settings, &mut function.clone(), &mut Nobody).unwrap()
+}
+
+/// Latency and cost at a size of the form that is chosen for.
+fn figures(tuning: &Tuning, size: u32) -> (f64, f64) {
+    let tiers = &tuning.forms.last().unwrap().1;
+    tiers.iter().find(|tier| tier.memory_mb == size).unwrap().works().unwrap()
+}
+
+/// What an objective makes small, with the greatest figures of the grid.
+fn value(objective: Objective, grid: &Tuning, size: u32) -> f64 {
+    let (latency, usd) = figures(grid, size);
+    let works: Vec<(f64, f64)> =
+        grid.forms.last().unwrap().1.iter().filter_map(|tier| tier.works()).collect();
+    let most = |part: fn(&(f64, f64)) -> f64| works.iter().map(part).fold(0.0, f64::max);
+    match objective {
+        Objective::Speed => latency,
+        Objective::Cost => usd,
+        Objective::Balanced => 0.5 * latency / most(|w| w.0) + 0.5 * usd / most(|w| w.1),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #[test]
+    fn a_few_runs_choose_as_well_as_all_of_them(
+        init in 20.0..3000.0_f64,
+        first in 1.0..800.0_f64,
+        warm in 0.2..400.0_f64,
+        waits in 0.0..300.0_f64,
+        parallel in 0.0..0.6_f64,
+        needs_mb in 40_u32..600,
+        boosted in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let function = Simulated {
+            init: Model { boosted, ..phase(init, 0.0, 0.0) },
+            first: phase(first, waits, parallel),
+            warm: phase(warm, waits, parallel),
+            needs_mb,
+            noise: 0.01,
+            random: seed,
+            ..plain()
+        };
+        for objective in [Objective::Speed, Objective::Cost, Objective::Balanced] {
+            let mut settings = settings(objective, true);
+            settings.boost = boosted;
+            let grid = tuned(&function, &settings);
+            settings.grid = false;
+            let few = tuned(&function, &settings);
+            prop_assert!(few.runs * 10 <= grid.grid_runs * 4, "{} of {}", few.runs, grid.grid_runs);
+            let best = value(objective, &grid, grid.chosen.unwrap());
+            let found = value(objective, &grid, few.chosen.unwrap());
+            // 3 %, and the noise of both measurements.
+            prop_assert!(found <= best * 1.05, "{objective:?}: {:?} {found}, not {:?} {best}", few.chosen, grid.chosen);
+        }
+    }
+}
+
+#[test]
+fn the_smallest_size_that_is_enough_is_found_and_smaller_ones_are_told() {
+    let function = Simulated { needs_mb: 300, ..plain() };
+    let tuning = tuned(&function, &settings(Objective::Cost, false));
+    assert_eq!(tuning.lowest_mb, Some(320));
+    let tiers = &tuning.forms[1].1;
+    let small: Vec<(u32, bool)> = tiers
+        .iter()
+        .filter(|tier| tier.reason.is_some())
+        .map(|tier| (tier.memory_mb, tier.measured))
+        .collect();
+    assert_eq!(small, [(128, false), (192, false), (256, true)]);
+    assert!(tuning.notes.iter().any(|note| note == "at 320 MB 300 MB were in use, which leaves 6 % of it"));
+}
+
+#[test]
+fn an_init_that_is_slow_at_a_small_share_is_told_in_a_sentence() {
+    let init = phase(400.0, 0.0, 0.0);
+    let function = Simulated { init, ..plain() };
+    let settings = Settings { boost: false, ..settings(Objective::Speed, false) };
+    let tuning = tuned(&function, &settings);
+    let advice = tuning.advice.unwrap();
+    assert!(
+        advice.starts_with("1769 MB starts 13.") && advice.contains("times faster than 128 MB"),
+        "{advice}"
+    );
+    assert!(advice.ends_with("% more money") || advice.ends_with("the same money"), "{advice}");
+}
+
+#[test]
+fn a_size_at_which_the_function_fails_or_is_late_is_not_chosen() {
+    let late = |size| (size < 1024).then_some(Outcome::TimedOut);
+    let tuning = tuned(&Simulated { fault: late, ..plain() }, &settings(Objective::Cost, true));
+    assert_eq!(tuning.chosen, Some(1024));
+    let broken = |size| {
+        (size == 512).then(|| Outcome::Failed { kind: "ValueError".into(), message: "no order".into() })
+    };
+    let tuning = tuned(&Simulated { fault: broken, ..plain() }, &settings(Objective::Balanced, true));
+    let tier = tuning.forms[1].1.iter().find(|tier| tier.memory_mb == 512).unwrap();
+    assert_eq!(tier.reason.as_deref(), Some("it failed with ValueError: no order"));
+    assert_ne!(tuning.chosen, Some(512));
+}
+
+#[test]
+fn a_function_that_works_nowhere_is_an_error_with_its_cause() {
+    let broken = |_| Some(Outcome::Failed { kind: "KeyError".into(), message: "'table'".into() });
+    let mut function = Simulated { fault: broken, ..plain() };
+    let error = tune(&settings(Objective::Cost, false), &mut function, &mut Nobody).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Input);
+    assert!(error.causes().join(" ").contains("it failed with KeyError: 'table'"), "{error:?}");
+}
+
+#[test]
+fn more_memory_that_is_slower_is_told() {
+    let drag = |size| if size >= 1536 { 1.6 } else { 1.0 };
+    let tuning = tuned(&Simulated { drag, ..plain() }, &settings(Objective::Speed, true));
+    assert!(tuning.chosen.unwrap() < 1536);
+    assert!(
+        tuning.notes.iter().any(|note| note.starts_with("1536 MB is slower than 1280 MB")),
+        "{:?}",
+        tuning.notes
+    );
+}
+
+#[test]
+fn an_interruption_keeps_what_was_measured() {
+    let function = Simulated { patience: 20, ..plain() };
+    let tuning = tuned(&function, &settings(Objective::Cost, true));
+    assert!(!tuning.complete && tuning.chosen.is_some() && tuning.runs == 20, "{tuning:?}");
+    let none = tune(&settings(Objective::Cost, true), &mut Simulated { patience: 0, ..plain() }, &mut Nobody);
+    assert_eq!(none.unwrap_err().class(), ErrorClass::Interrupted);
+}
+
+#[test]
+fn sizes_beyond_the_machine_are_modelled_and_never_chosen() {
+    let parallel = Simulated { first: phase(60.0, 0.0, 0.9), warm: phase(300.0, 0.0, 0.9), ..plain() };
+    let settings = Settings { most_mb: 1769, ..settings(Objective::Speed, false) };
+    let tuning = tuned(&parallel, &settings);
+    assert_eq!(tuning.chosen, Some(1769));
+    assert!(tuning.forms[1].1.iter().filter(|tier| tier.memory_mb > 1769).all(|tier| !tier.measured));
+    assert!(tuning.notes.iter().any(|note| note.starts_with("3 sizes above 1769 MB")), "{:?}", tuning.notes);
+}
+
+#[test]
+fn a_size_that_lambda_does_not_have_is_refused() {
+    let settings = Settings { tiers: vec![64, 128], ..settings(Objective::Cost, false) };
+    let error = tune(&settings, &mut plain(), &mut Nobody).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage);
+}
