@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Builds the function families at each level of trimming, and sets the zips and the images against what is promised.
 
-    python3 bench/sizes.py [--only s3,api] [--levels safe,reachable,observed] [--base rootfs:DIR] [--out DIR]
+    python3 bench/sizes.py [--only s3,api] [--levels safe,reachable,observed] [--all-events]
+                            [--base rootfs:DIR] [--out DIR]
 
-What no event touches is gone at level `observed`, by what the level is: there the held-out events are events.
+What no event touches is gone at level `observed`, by what the level is: there the held-out events are left alone, or
+events like the others with `--all-events`.
 
 With `--base`, an image of each family is made as well (its Python has to be the base's: `--python 3.11`).
 """
@@ -50,10 +52,11 @@ def with_all_events(family, copy):
 def build(options, glowplug, name, level):
     """One report, or nothing where the build failed; what it said is told."""
     path = os.path.join(HERE, "families", name)
-    if level == "observed":
+    if options.all_events:
         path = with_all_events(path, os.path.join(options.out, name))
     command = [glowplug, "build", "--fresh", path, "--runs", "1", "--format", "json", "--quiet", "--trim", level]
-    command += ["--out", os.path.join(options.out, name + "-" + level), "--kind", "zip"] + held_out(path)
+    command += ["--out", os.path.join(options.out, name + "-" + level), "--kind", "zip"]
+    command += [] if level == "observed" else held_out(path)
     if options.base:
         command += ["--kind", "image", "--base", options.base]
     if options.python:
@@ -80,6 +83,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", type=lambda text: text.split(","), default=FAMILIES)
     parser.add_argument("--levels", type=lambda text: text.split(","), default=list(LIMITS))
+    parser.add_argument("--all-events", action="store_true")
     parser.add_argument("--base")
     parser.add_argument("--python")
     parser.add_argument("--out", default=None)

@@ -1,5 +1,7 @@
 //! Tuning against simulated functions, whose every size is known.
 
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
 use glowplug_capacity::{
     Ask, ColdStart, Invoke, Model, Objective, Outcome, Place, Prices, Probe, Round, Settings, TIERS, Tuning,
     Variant, Watcher, tune,
