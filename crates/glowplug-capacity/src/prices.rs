@@ -250,7 +250,7 @@ mod tests {
         let arm = Place { architecture: Architecture::Arm64, ..here() };
         close(prices.per_million(&arm, 512, 200.0, 100.0, 0.25), 0.20 + 62_500.0 * 0.000_013_333_4);
         let dear = Place { region: "ap-east-1".to_owned(), ..here() };
-        close(prices.per_million(&dear, 1024, 100.0, 100.0, 0.0), 0.20 + 1.66667 * 1.38);
+        close(prices.per_million(&dear, 1024, 100.0, 100.0, 0.0), 0.20 + 1.66667 * 1.3752);
         let roomy = Place { ephemeral_mb: 512 + 1024, ..here() };
         close(prices.per_million(&roomy, 1024, 100.0, 100.0, 0.0), 0.20 + 1.66667 + 0.00309);
     }
