@@ -12,7 +12,8 @@
 //! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
 //! - [`trace`] measures the function as the user's own tools ship it.
 //! - [`Code`] is the part that needs no function: what a tree leads to and what its rules may know.
-//! - [`tune`] runs the function at memory sizes, before and after a build, for whoever chooses one.
+//! - [`tune()`] runs the function at memory sizes, before and after a build, for whoever chooses one;
+//!   [`tune_report`] measures them all and chooses.
 //! - [`doctor`] gathers what the rules of `glowplug-doctor` look at, and asks them.
 //!
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
@@ -88,4 +89,4 @@ pub use options::{BuildOptions, Entrypoint, ImageBase, ImageOptions, LazyLevel, 
 pub use preview::{Preview, preview};
 pub use ready::{Ready, ready};
 pub use trace::{TraceOptions, trace};
-pub use tune::{Bench, Local, TuneOptions, tune};
+pub use tune::{Bench, ChoiceOptions, Local, TuneOptions, tune, tune_report};
