@@ -6,12 +6,14 @@ mod common;
 mod doctor;
 mod serve;
 mod trace;
+mod tune;
 
 pub use build::{BuildArgs, Entrypoint, ImageFormat, Kind, LazyLevel, Objective, TrimLevel};
 pub use common::{CommonArgs, Cpu, Format, Toggle, When};
 pub use doctor::DoctorArgs;
 pub use serve::{ServeArgs, Start};
 pub use trace::{SortKey, TraceArgs};
+pub use tune::{Target, TuneArgs};
 
 use std::ffi::OsString;
 
@@ -29,6 +31,9 @@ Examples:
 
   Find what is in its package for nothing:
     glowplug doctor path/to/function
+
+  Find the memory size that suits it:
+    glowplug tune path/to/function
 
   Run it here as Lambda would, for boto3 and the AWS CLI:
     glowplug serve path/to/function
@@ -65,6 +70,8 @@ impl Cli {
         let lists = EnumValueParser::<Format>::new();
         command = command
             .mut_subcommand("doctor", |sub| sub.mut_arg("format", |format| format.value_parser(lists)));
+        // A memory size without its processor share is not worth a choice.
+        command = command.mut_subcommand("tune", |sub| sub.mut_arg("cpu", |cpu| cpu.default_value("share")));
         Self::from_arg_matches(&command.try_get_matches_from(line)?)
     }
 }
@@ -80,6 +87,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show where the cold start of a function goes, import by import
     Trace(TraceArgs),
+    /// Find the memory size that suits a function: latency and cost by size, before and after
+    Tune(Box<TuneArgs>),
 }
 
 #[cfg(test)]
@@ -109,10 +118,20 @@ mod tests {
         let cli = Cli::read(["glowplug", "doctor", "--format", "sarif"]).unwrap();
         let Command::Doctor(args) = cli.command else { panic!("no doctor") };
         assert_eq!((args.common.format, args.runs), (Format::Sarif, 2));
-        for command in ["build", "trace", "serve"] {
+        for command in ["build", "trace", "tune", "serve"] {
             assert!(Cli::read(["glowplug", command, "--format", "sarif"]).is_err(), "{command}");
             assert!(Cli::read(["glowplug", command, "--format", "json"]).is_ok(), "{command}");
         }
+    }
+
+    #[test]
+    fn memory_sizes_come_with_their_processor_share() {
+        let cpu = |line: &[&str]| match Cli::read(line).unwrap().command {
+            Command::Tune(args) => args.common.cpu,
+            _ => panic!("no tune"),
+        };
+        assert_eq!(cpu(&["glowplug", "tune"]), Cpu::Share);
+        assert_eq!(cpu(&["glowplug", "tune", "--cpu", "unlimited"]), Cpu::Unlimited);
     }
 
     #[test]
@@ -123,6 +142,8 @@ mod tests {
             &["glowplug", "build", "--diff", "--explain", "pandas"],
             &["glowplug", "build", "--quiet", "--verbose"],
             &["glowplug", "trace", "--runs", "0"],
+            &["glowplug", "tune", "--tiers", "128,64"],
+            &["glowplug", "tune", "--cold-rate", "2"],
         ] {
             assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
         }

@@ -7,6 +7,7 @@ mod cache;
 mod decision;
 mod error;
 mod names;
+mod price;
 mod progress;
 mod python;
 mod stat;
@@ -18,8 +19,9 @@ pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
 pub use error::{Error, ErrorClass, Result};
 pub use names::{
     ABSENT_MODULE, LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_LAYERS, SCHEMA_PLAN, SCHEMA_REPORT,
-    SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT,
+    SCHEMA_TRACE, SCHEMA_TUNE, SUPPORT_MODULE, TASK_ROOT,
 };
+pub use price::{PRICES_DATE, PRICES_REGION, USD_PER_REQUEST, usd_of_invoke, usd_per_gb_second};
 pub use progress::{NoProgress, Progress};
 pub use python::{Architecture, Libc, PythonVersion};
 pub use stat::{Stat, quantile};

@@ -2,6 +2,8 @@
 
 /// Schema of `glowplug trace --format json`.
 pub const SCHEMA_TRACE: &str = "glowplug.trace/1";
+/// Schema of a choice of memory.
+pub const SCHEMA_TUNE: &str = "glowplug.tune/1";
 /// Schema of `glowplug.lock`.
 pub const SCHEMA_PLAN: &str = "glowplug.plan/1";
 /// Schema of `glowplug build --format json`.

@@ -271,6 +271,16 @@ impl Group {
         Ok(())
     }
 
+    /// Whether the kernel has ended one of its processes for want of memory; `None` where it does not say.
+    pub(crate) fn ran_out_of_memory(&self) -> Option<bool> {
+        let (folder, version) = self.memory.as_ref()?;
+        let file = match version {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        };
+        kills(&fs::read_to_string(folder.join(file)).ok()?).map(|count| count > 0)
+    }
+
     /// Has the processes stand still, or go on.
     pub(crate) fn freeze(&self, still: bool) -> Result<()> {
         let Some((folder, version)) = &self.freezer else { return Ok(()) };
@@ -304,6 +314,11 @@ impl Group {
         }
         Ok(())
     }
+}
+
+/// How many processes were ended for want of memory: the line `oom_kill N`, in version 1 since Linux 4.13.
+fn kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|count| count.trim().parse().ok())
 }
 
 impl Drop for Group {
@@ -382,6 +397,13 @@ mod tests {
                 "/sys/fs/cgroup",
             ]
         );
+    }
+
+    #[test]
+    fn kills_are_counted_in_both_versions() {
+        assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"), Some(2));
+        assert_eq!(kills("low 0\nhigh 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n"), Some(0));
+        assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\n"), None);
     }
 
     #[test]

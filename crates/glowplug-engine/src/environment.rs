@@ -198,6 +198,11 @@ impl Environment {
         Ok(run)
     }
 
+    /// Whether one of its processes was ended because the memory was not enough; `None` where the host does not say.
+    pub fn ran_out_of_memory(&self) -> Option<bool> {
+        self.group.ran_out_of_memory()
+    }
+
     /// All output so far, of all processes.
     pub fn log(&self) -> Vec<u8> {
         if let Some(process) = &self.process {

@@ -27,6 +27,13 @@ pub struct Init {
     pub ready_ns: u64,
 }
 
+impl Init {
+    /// Init Duration as Lambda's log lines tell it: both phases, in ms.
+    pub fn duration_ms(&self) -> f64 {
+        self.runtime_ms + self.init_ms
+    }
+}
+
 /// The four ways an init ends. Payloads are what a client of Lambda would be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InitOutcome {
@@ -85,6 +92,14 @@ pub struct Invocation {
     pub start_ns: u64,
     /// `CLOCK_MONOTONIC` at its end.
     pub end_ns: u64,
+}
+
+impl Invocation {
+    /// What Lambda bills for it, in whole ms. Init that came to its end is billed as the invoke is (since 2025-08-01 for
+    /// zip packages with a managed runtime too): `before_ms` is the time of it that belongs to this invoke.
+    pub fn billed_ms(&self, before_ms: f64) -> u64 {
+        (self.duration_ms + before_ms).ceil() as u64
+    }
 }
 
 /// The four ways an invoke ends, each with its payload byte for byte.

@@ -3,7 +3,7 @@
 //!
 //! [`load`] reads what the user has into a [`Function`]; [`runtime`] finds the interpreter and fetches the runtime
 //! client for it; [`assemble`] makes the [`Tree`]. What is fetched goes by name through pip and uv into the cache, whole
-//! or not at all; what the user has is only read.
+//! or not at all; what the user has is only read. [`memory_edits`] says what would change in it for another memory size.
 
 mod assemble;
 mod dependencies;
@@ -12,6 +12,7 @@ mod emulated;
 mod interpreter;
 mod listing;
 mod load;
+mod memory;
 mod model;
 mod natives;
 mod needs;
@@ -27,6 +28,7 @@ mod uv;
 pub use assemble::{assemble, collect};
 pub use emulated::Emulated;
 pub use load::load;
+pub use memory::{FileEdit, memory_edits};
 pub use model::{
     Event, Function, Interpreter, LoadOptions, Network, PackageConfig, Runtime, Tree, VerifyConfig,
 };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 
-use glowplug_core::Architecture;
+use glowplug_core::{Architecture, usd_of_invoke};
 use glowplug_engine::{Init, Invocation, Outcome};
 
 use crate::model::Configuration;
@@ -12,12 +12,6 @@ use crate::time;
 
 /// Invokes that are known one by one.
 const LAST: usize = 50;
-
-/// Prices in US dollars in us-east-1, of the first tier ("AWS Lambda Pricing", as of 2026-11): a request, and a second
-/// of a GB on x86_64 and on arm64.
-const USD_PER_REQUEST: f64 = 0.20 / 1e6;
-const USD_PER_GB_SECOND: f64 = 0.000_016_666_7;
-const USD_PER_GB_SECOND_ARM: f64 = 0.000_013_333_4;
 
 /// What the invokes of a function would be billed, provisioned concurrency and free tier apart.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -125,8 +119,8 @@ impl Service {
         billed_ms: u64,
     ) {
         let arm = configuration.architecture == Architecture::Arm64.to_string();
-        let price = if arm { USD_PER_GB_SECOND_ARM } else { USD_PER_GB_SECOND };
-        let gb_seconds = f64::from(configuration.memory_mb) / 1024.0 * billed_ms as f64 / 1000.0;
+        let architecture = if arm { Architecture::Arm64 } else { Architecture::X86_64 };
+        let usd = usd_of_invoke(architecture, configuration.memory_mb, billed_ms as f64);
         let run = Run {
             function: configuration.function_name.clone(),
             version: configuration.version.clone(),
@@ -142,7 +136,7 @@ impl Service {
             init_ms: init.map(|init| init.runtime_ms + init.init_ms),
             memory_mb: invocation.peak_memory_kib.div_ceil(1024),
         };
-        self.history().add(run, place, USD_PER_REQUEST + gb_seconds * price, billed_ms);
+        self.history().add(run, place, usd, billed_ms);
     }
 
     /// There was no room for an invoke.

@@ -78,7 +78,7 @@ impl Told<'_> {
             });
             let mut ending = json!({
                 "status": cold.init.outcome.status(),
-                "metrics": {"durationMs": rounded(whole_ms(&cold.init))},
+                "metrics": {"durationMs": rounded(cold.init.duration_ms())},
             });
             if !cold.restored {
                 for record in [&mut record, &mut ending] {
@@ -130,24 +130,23 @@ impl Told<'_> {
         record
     }
 
-    /// Init is billed as the invoke is (since 2025-08-01 for zip packages with a managed runtime), and so is the billed part
-    /// of a restore.
+    /// Init is billed as the invoke is, and so is the billed part of a restore.
     fn billed_ms(&self) -> u64 {
         let restored = self.restore_ms().map_or(0, |(_, billed)| billed);
-        (self.invocation.duration_ms + self.init_ms().unwrap_or(0.0) + restored as f64).ceil() as u64
+        self.invocation.billed_ms(self.init_ms().unwrap_or(0.0) + restored as f64)
     }
 
     /// Init Duration, where init succeeded and the invoke waited for it.
     fn init_ms(&self) -> Option<f64> {
         let cold = self.cold.filter(|cold| !cold.restored && cold.init.outcome == InitOutcome::Ready)?;
-        Some(whole_ms(&cold.init))
+        Some(cold.init.duration_ms())
     }
 
     /// Restore Duration, and what of it is billed: the runtime's start and the hooks ("Lambda SnapStart" in the developer
     /// guide).
     fn restore_ms(&self) -> Option<(f64, u64)> {
         let cold = self.cold.filter(|cold| cold.restored && cold.init.outcome == InitOutcome::Ready)?;
-        Some((whole_ms(&cold.init), cold.init.init_ms.ceil() as u64))
+        Some((cold.init.duration_ms(), cold.init.init_ms.ceil() as u64))
     }
 
     /// What the service itself writes where the function did not come to its end.
@@ -219,10 +218,10 @@ fn start_line(kind: &str, runtime: &str) -> String {
 fn start_report(cold: &Cold) -> Option<String> {
     let init = &cold.init;
     match (cold.restored, init.outcome == InitOutcome::Ready) {
-        (true, true) => Some(format!("RESTORE_REPORT Restore Duration: {:.2} ms\n", whole_ms(init))),
+        (true, true) => Some(format!("RESTORE_REPORT Restore Duration: {:.2} ms\n", init.duration_ms())),
         (true, false) => {
             let status = failure(&init.outcome);
-            Some(format!("RESTORE_REPORT Restore Duration: {:.2} ms\tStatus: {status}\n", whole_ms(init)))
+            Some(format!("RESTORE_REPORT Restore Duration: {:.2} ms\tStatus: {status}\n", init.duration_ms()))
         }
         (false, true) => None,
         (false, false) => Some(failed_init(init)),
@@ -231,12 +230,7 @@ fn start_report(cold: &Cold) -> Option<String> {
 
 fn failed_init(init: &Init) -> String {
     let status = failure(&init.outcome);
-    format!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: {status}\n", whole_ms(init))
-}
-
-/// Both phases, in ms.
-fn whole_ms(init: &Init) -> f64 {
-    init.runtime_ms + init.init_ms
+    format!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: {status}\n", init.duration_ms())
 }
 
 /// How a line tells an init that failed.

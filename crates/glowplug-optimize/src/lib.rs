@@ -12,6 +12,8 @@
 //! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
 //! - [`trace`] measures the function as the user's own tools ship it.
 //! - [`Code`] is the part that needs no function: what a tree leads to and what its rules may know.
+//! - [`tune()`] runs the function at memory sizes, before and after a build, for whoever chooses one;
+//!   [`tune_report`] measures them all and chooses.
 //! - [`doctor`] gathers what the rules of `glowplug-doctor` look at, and asks them.
 //!
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
@@ -72,6 +74,7 @@ mod touched;
 mod trace;
 mod trial;
 mod unloaded;
+mod tune;
 mod variant;
 mod verify;
 mod workspace;
@@ -87,3 +90,4 @@ pub use options::{BuildOptions, Entrypoint, ImageBase, ImageOptions, LazyLevel, 
 pub use preview::{Preview, preview};
 pub use ready::{Ready, ready};
 pub use trace::{TraceOptions, trace};
+pub use tune::{Bench, ChoiceOptions, Local, TuneOptions, tune, tune_report};

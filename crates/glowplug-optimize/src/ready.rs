@@ -51,7 +51,7 @@ pub fn ready(
 }
 
 /// Puts bytecode beside the sources; one that does not compile goes without.
-fn compile(
+pub(crate) fn compile(
     function: &Function,
     runtime: &Runtime,
     package: &PackageTree,

@@ -5,6 +5,7 @@
 //! - [`render`]: a report as a table, decisions, verdict and next step.
 //! - [`render_fleet`]: several reports as one table, and the layers that the functions share.
 //! - [`render_findings`]: what `glowplug doctor` found, by rule.
+//! - [`render_tune`]: memory sizes as a table and a chart, with the one that is chosen.
 //! - [`render_page`]: a trace, or a build's two traces and its report, as one HTML file.
 //! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
@@ -22,6 +23,7 @@ mod style;
 mod table;
 mod text;
 mod trace;
+mod tune;
 mod verdict;
 
 pub use explain::{Link, ModuleEffect, ModuleSummary, Through, render_explanation};
@@ -39,3 +41,7 @@ pub use report::{
 };
 pub use style::Style;
 pub use trace::{TraceOrder, TraceView, render_comparison, render_trace};
+pub use tune::{
+    Best, EventFigures, Percentiles, TierStatus, TuneForm, TuneFunction, TuneParameters, TuneReport,
+    TuneTier, power_tuning, render_tune, tune_csv,
+};

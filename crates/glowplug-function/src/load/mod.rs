@@ -1,13 +1,13 @@
 //! Reads what the user has into a [`Function`]: configuration over template over what is obvious.
 
-mod config;
+pub(crate) mod config;
 mod defaults;
 mod events;
 mod handler;
 mod merge;
-mod source;
-mod template;
-mod yaml;
+pub(crate) mod source;
+pub(crate) mod template;
+pub(crate) mod yaml;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, Result};

@@ -18,6 +18,8 @@ const FILES: [&str; 3] = ["template.yaml", "template.yml", "template.json"];
 /// One function of a template; what it does not say is missing.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Template {
+    /// Its logical id.
+    pub(crate) id: String,
     pub(crate) name: String,
     /// `file:line` of the function.
     pub(crate) place: String,
@@ -158,8 +160,12 @@ impl<'a> Reader<'a> {
     }
 
     fn function(&self, id: &'a str, node: &'a Node) -> Result<Template> {
-        let mut template =
-            Template { name: self.name(id, node), place: self.at(node), ..Template::default() };
+        let mut template = Template {
+            id: id.to_owned(),
+            name: self.name(id, node),
+            place: self.at(node),
+            ..Template::default()
+        };
         let notes = &mut template.notes;
         template.handler = self.text(node, "Handler", notes);
         template.runtime = self.text(node, "Runtime", notes);
