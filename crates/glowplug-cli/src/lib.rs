@@ -7,7 +7,7 @@ mod doctor;
 mod serve;
 mod trace;
 
-pub use build::{BuildArgs, Entrypoint, ImageFormat, Kind, LazyLevel, Objective, TrimLevel};
+pub use build::{BuildArgs, Entrypoint, ImageFormat, Kind, LazyLevel, Objective, Platform, TrimLevel};
 pub use common::{CommonArgs, Cpu, Format, Toggle, When};
 pub use doctor::DoctorArgs;
 pub use serve::{ServeArgs, Start};

@@ -17,8 +17,8 @@ pub use cache::Cache;
 pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
 pub use error::{Error, ErrorClass, Result};
 pub use names::{
-    ABSENT_MODULE, LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_LAYERS, SCHEMA_PLAN, SCHEMA_REPORT,
-    SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT,
+    ABSENT_MODULE, LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_IMAGES, SCHEMA_LAYERS, SCHEMA_PLAN,
+    SCHEMA_REPORT, SCHEMA_TRACE, SUPPORT_MODULE, TASK_ROOT,
 };
 pub use progress::{NoProgress, Progress};
 pub use python::{Architecture, Libc, PythonVersion};

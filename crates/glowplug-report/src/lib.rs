@@ -16,6 +16,7 @@ mod grid;
 mod image;
 mod layers;
 mod page;
+mod platforms;
 mod render;
 mod report;
 mod style;
@@ -33,6 +34,7 @@ pub use layers::{
     LayersWeights, SharedLayer,
 };
 pub use page::{Page, render_page};
+pub use platforms::{ImageIndexReport, render_platforms};
 pub use render::{View, render};
 pub use report::{
     Artifact, ArtifactKind, AttachedLayer, Environment, Measured, Ratio, Report, ReportFunction,

@@ -9,7 +9,7 @@ use glowplug_cli::{
     BuildArgs, CommonArgs, Cpu, DoctorArgs, Entrypoint, Format, ImageFormat, Kind, LazyLevel, Objective,
     ServeArgs, SortKey, Start, Toggle, TraceArgs, TrimLevel,
 };
-use glowplug_core::{Cache, Error, Result};
+use glowplug_core::{Architecture, Cache, Error, Result};
 use glowplug_doctor::Selection;
 use glowplug_function::{Emulated, LoadOptions};
 use glowplug_optimize::{
@@ -17,6 +17,8 @@ use glowplug_optimize::{
     PlanSource, Reference, TraceOptions,
 };
 use glowplug_report::TraceOrder;
+
+use crate::platforms;
 
 /// What all commands share.
 #[derive(Debug, Clone)]
@@ -92,6 +94,8 @@ pub(crate) struct Build {
     pub(crate) paths: Vec<Utf8PathBuf>,
     pub(crate) load: LoadOptions,
     pub(crate) options: BuildOptions,
+    /// The machines that were asked for, each once; none is the function's own.
+    pub(crate) platforms: Vec<Architecture>,
     /// Whether what the functions share is made too, as layers.
     pub(crate) layers: bool,
     /// What the fleet's file says, where one is named.
@@ -118,12 +122,14 @@ impl Build {
     /// Usage: an option is about one function, or about layers, and the others are not. Input: the fleet's file.
     pub(crate) fn new(args: BuildArgs, common: &Common) -> Result<Self> {
         check_together(&args)?;
+        platforms::check(&args)?;
         let BuildArgs {
             path,
             out,
             kind,
             fleet,
             base,
+            platform,
             image_format,
             entrypoint,
             push,
@@ -145,6 +151,7 @@ impl Build {
             bandwidth,
             common: _,
         } = args;
+        let platforms = platforms::machines(&platform);
         let plan = match (plan, locked, update_lock) {
             (Some(file), _, _) => PlanSource::File(file),
             (None, true, _) => PlanSource::Locked,
@@ -158,6 +165,7 @@ impl Build {
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
+                architecture: platforms.first().copied(),
                 memory_mb: common.memory_mb,
                 out: Some(out.clone()),
                 keep,
@@ -185,6 +193,7 @@ impl Build {
                 },
                 bandwidth_mbit: bandwidth,
             },
+            platforms,
             html,
             show: match (diff, explain) {
                 (_, Some(module)) => Show::Explain(module),
@@ -354,6 +363,7 @@ impl Trace {
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
+                architecture: None,
                 memory_mb: common.memory_mb,
                 out: None,
                 keep: Vec::new(),

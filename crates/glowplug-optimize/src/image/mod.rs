@@ -15,7 +15,7 @@ use glowplug_core::{Architecture, Cache, Error, Progress, PythonVersion, Result,
 use glowplug_function::Function;
 use glowplug_image::{Base, BaseFiles, ImageSummary, LayerFormat, Ownership, fetched_before, write_image};
 use glowplug_package::{PackageTree, unpack};
-use glowplug_registry::Platforms;
+use glowplug_registry::{Platforms, Reference};
 use glowplug_report::{Artifact, ArtifactKind, ImageLayer, ImageReport, Report};
 
 use crate::build::Finished;
@@ -58,6 +58,7 @@ pub(crate) fn ready<'a>(
     let interpreter =
         Interpreter::find(&files, function.python).ok_or_else(|| missing(function.python, asked))?;
     progress.finish();
+    interpreter.require_client(function, asked.entrypoint)?;
     if files.has_below(TASK_ROOT.into()) {
         return Err(Error::input(format!("the base `{}` holds a function already", asked.base))
             .cause(format!("there are files below {TASK_ROOT}, and they would be part of this one"))
@@ -69,7 +70,7 @@ pub(crate) fn ready<'a>(
 /// Makes it beside the zip of `finished`, and says in its report what a start fetches.
 ///
 /// # Errors
-/// Input: a runtime client for another machine would be needed. Surroundings: a full disk. Interrupted.
+/// Surroundings: a full disk. Interrupted.
 pub(crate) fn make(
     ground: &Ground,
     ready: Ready,
@@ -133,21 +134,26 @@ impl Image {
         progress: &dyn Progress,
     ) -> Result<()> {
         let Some(reference) = &self.asked.push else { return Ok(()) };
-        let mounts = match &self.asked.base {
-            ImageBase::Registry(base) => vec![base.clone()],
-            _ => Vec::new(),
-        };
         let image = glowplug_registry::Image::Digest(self.report.digest.clone());
         let layout = options.out.join(format!("{}.oci", self.name));
         let access = self.asked.access();
-        let pushed = glowplug_registry::push(&layout, &image, reference, &mounts, &access, progress)
-            .map_err(|error| {
-                error.hint(format!("the image is in {layout}: push it again when that is mended"))
-            })?;
+        let pushed =
+            glowplug_registry::push(&layout, &image, reference, &mounts(&self.asked), &access, progress)
+                .map_err(|error| {
+                    error.hint(format!("the image is in {layout}: push it again when that is mended"))
+                })?;
         if let Some(image) = &mut report.image {
             image.pushed = Some(pushed.reference);
         }
         crate::build::write_report(report, &options.out)
+    }
+}
+
+/// Where a registry may have layers of the image already.
+pub(crate) fn mounts(asked: &ImageOptions) -> Vec<Reference> {
+    match &asked.base {
+        ImageBase::Registry(base) => vec![base.clone()],
+        _ => Vec::new(),
     }
 }
 
