@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Architecture, Cache, Error, ErrorClass, Progress, PythonVersion, Result};
 use glowplug_doctor::{Kind, Root, RootKind, Subject};
 use glowplug_function::{Function, LoadOptions};
-use glowplug_package::{PackageTree, is_layout, unpack};
+use glowplug_package::{PackageTree, unpack};
 use glowplug_trace::Trace;
 
 use super::{DoctorOptions, image};
@@ -49,8 +49,8 @@ pub(super) fn prepare(
     progress: &dyn Progress,
     not_seen: &mut Vec<String>,
 ) -> Result<Prepared> {
-    if path.is_dir() && is_layout(path) {
-        return image::prepare(path, options, cache, progress, not_seen);
+    if let Some((layout, named)) = image::layout_at(path) {
+        return image::prepare(layout, named, options, cache, progress, not_seen);
     }
     if path.is_dir() && is_layer(path) {
         return layer(path, path, options, Vec::new(), not_seen);

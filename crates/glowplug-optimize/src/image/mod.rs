@@ -24,6 +24,9 @@ use crate::image::parts::{Interpreter, Parts};
 use crate::image::touched::Touched;
 use crate::options::{BuildOptions, ImageBase, ImageOptions};
 
+/// How many files a message names.
+const NAMED: usize = 5;
+
 /// An image among the scratch files.
 pub(crate) struct Image {
     /// Its layout, and its bill of materials beside it.
@@ -59,18 +62,13 @@ pub(crate) fn ready<'a>(
         Interpreter::find(&files, function.python).ok_or_else(|| missing(function.python, asked))?;
     progress.finish();
     interpreter.require_client(function, asked.entrypoint)?;
-    if files.has_below(TASK_ROOT.into()) {
-        return Err(Error::input(format!("the base `{}` holds a function already", asked.base))
-            .cause(format!("there are files below {TASK_ROOT}, and they would be part of this one"))
-            .hint("use the base that it was made on"));
-    }
     Ok(Ready { asked, base, files, interpreter })
 }
 
 /// Makes it beside the zip of `finished`, and says in its report what a start fetches.
 ///
 /// # Errors
-/// Surroundings: a full disk. Interrupted.
+/// Input: files of another function in the base, which are named. Surroundings: a full disk. Interrupted.
 pub(crate) fn make(
     ground: &Ground,
     ready: Ready,
@@ -84,6 +82,7 @@ pub(crate) fn make(
     let unpacked = unpack(&finished.zip, &tree)?;
     let package = PackageTree::scan(&tree)?;
     let Ready { asked, base, files, interpreter } = ready;
+    require_covered(&files.below(TASK_ROOT.into()), &package, asked)?;
     let parts = Parts::new(ground, &package, &interpreter, asked.entrypoint, cache)?;
     let touched = Touched::of(ground, &tree, &files, &interpreter, progress)?;
     let request = parts.request(ground, &package, base, asked, touched.hot());
@@ -200,6 +199,21 @@ fn base(
             Ok(Base::Layout { path: layout, image: Some(pulled.digest), convert })
         }
     }
+}
+
+/// What the base has where the function goes has to be replaced by it: the image then is what was replayed.
+fn require_covered(below: &[Utf8PathBuf], package: &PackageTree, asked: &ImageOptions) -> Result<()> {
+    let left: Vec<&Utf8PathBuf> = below.iter().filter(|path| package.file(path).is_none()).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let mut named: Vec<String> = left.iter().take(NAMED).map(|path| format!("`{path}`")).collect();
+    if left.len() > NAMED {
+        named.push(format!("{} more", left.len() - NAMED));
+    }
+    Err(Error::input(format!("the base `{}` holds files of another function", asked.base))
+        .cause(format!("they would be part of this one, below {TASK_ROOT}: {}", named.join(", ")))
+        .hint("use the base that it was made on; what was built and replayed for this is remembered"))
 }
 
 fn missing(version: PythonVersion, asked: &ImageOptions) -> Error {

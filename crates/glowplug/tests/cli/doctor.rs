@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::Project;
 
@@ -322,19 +322,34 @@ fn an_image_is_looked_at_in_its_working_folder_and_site_folders() {
             put(&format!("{folder}/{path}"), &fs_err::read(entry.path()).unwrap());
         }
     }
-    let blob = |bytes: &[u8]| {
+    let blob = |bytes: &[u8], media_type: &str| {
         let hex = crate::support::digest(bytes);
         project.write(&format!("image/blobs/sha256/{hex}"), bytes);
-        format!("sha256:{hex}")
+        let media_type = format!("application/vnd.oci.image.{media_type}");
+        json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
     };
-    let config = r#"{"architecture": "arm64", "config": {"WorkingDir": "/srv/app", "Cmd": ["python", "-m", "helper"]}}"#;
-    let (config, layer) = (blob(config.as_bytes()), blob(&layer.into_inner().unwrap()));
-    let manifest = blob(
-        format!(r#"{{"config": {{"digest": "{config}"}}, "layers": [{{"digest": "{layer}"}}]}}"#).as_bytes(),
-    );
-    project.write("image/oci-layout", "{}");
-    project.write("image/index.json", format!(r#"{{"manifests": [{{"digest": "{manifest}"}}]}}"#));
+    let layer = blob(&layer.into_inner().unwrap(), "layer.v1.tar");
+    let config = json!({"os": "linux", "architecture": "arm64",
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+        "config": {"WorkingDir": "/srv/app", "Cmd": ["python", "-m", "helper"]}});
+    let config = blob(config.to_string().as_bytes(), "config.v1+json");
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+    let tagged = |tag: &str| {
+        let mut manifest = blob(manifest.as_bytes(), "manifest.v1+json");
+        manifest["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+        manifest
+    };
+    project.write("image/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let index = json!({"schemaVersion": 2, "manifests": [tagged("one")]});
+    project.write("image/index.json", index.to_string());
     let document = project.run(&["doctor", "image", "--format", "json"]).json();
+    // By its name too.
+    assert_eq!(
+        project.run(&["doctor", "image:one", "--format", "json"]).json()["findings"],
+        document["findings"]
+    );
+    let errors = project.fails(1, &["doctor", "image:two"]);
+    assert!(errors.contains("the layout has no image `two`") && errors.contains("it has `one`"), "{errors}");
     assert_eq!(
         (&document["kind"], &document["python"], &document["architecture"]),
         (&"image".into(), &VERSION.into(), &"arm64".into())
@@ -361,9 +376,10 @@ fn an_image_is_looked_at_in_its_working_folder_and_site_folders() {
 fn what_cannot_be_read_is_one_error() {
     let project = messy();
     project.write("damaged.zip", b"PK\x03\x04 and then nothing");
-    project.write("image/oci-layout", "{}");
-    let hex = "0".repeat(64);
-    project.write("image/index.json", format!(r#"{{"manifests": [{{"digest": "sha256:{hex}"}}]}}"#));
+    project.write("image/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let gone = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 9,
+        "digest": format!("sha256:{}", "0".repeat(64))});
+    project.write("image/index.json", json!({"schemaVersion": 2, "manifests": [gone]}).to_string());
     let evil = std::fs::File::create(project.root.join("evil.zip")).unwrap();
     let mut writer = zip::ZipWriter::new(evil);
     writer.start_file("../evil", zip::write::SimpleFileOptions::default()).unwrap();
@@ -372,7 +388,7 @@ fn what_cannot_be_read_is_one_error() {
         ("nowhere", "there is no function at `nowhere`"),
         ("damaged.zip", "cannot read the zip"),
         ("evil.zip", "leads out of it"),
-        ("image", "the layout lacks the blob"),
+        ("image", "a blob of the layout is missing"),
     ] {
         let errors = project.fails(1, &["doctor", path]);
         assert!(errors.contains(message), "{path}: {errors}");

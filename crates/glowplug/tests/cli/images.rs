@@ -226,10 +226,9 @@ fn an_image_goes_to_a_registry_and_others_stand_on_it() {
     assert_eq!(told["Digest"], digest);
     let stored: Value = serde_json::from_slice(&project.made("report.json")).unwrap();
     assert_eq!(stored["image"]["pushed"], report["image"]["pushed"]);
-    // It holds a function, and that would be in whatever stands on it.
-    let refused = project.build(&["--kind", "image", "--base", &name]);
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("holds a function already"), "{refused:?}");
+    // It holds this function, all of which is replaced by itself.
+    let again = project.report(&["--kind", "image", "--base", &name, "--runs", "1"]);
+    assert_eq!(again["image"]["base"], name);
     if !has("umoci") {
         return;
     }
@@ -250,6 +249,24 @@ fn an_image_goes_to_a_registry_and_others_stand_on_it() {
             fs::remove_dir_all(fetched.path()).unwrap();
         }
     }
+}
+
+#[test]
+fn files_that_a_base_has_at_the_functions_place_are_replaced_or_refused() {
+    let project = project();
+    project.write("base/var/task/app.py", "def handler(event, context):\n    return 'an earlier one'\n");
+    let report = image(&project, &[]);
+    let layout = project.root.join("out/demo.oci");
+    let last = report["image"]["layers"].as_array().unwrap().last().unwrap()["digest"].as_str().unwrap();
+    let blob = layout.join("blobs/sha256").join(last.trim_start_matches("sha256:"));
+    let inside = Command::new("tar").args(["-xzO", "-f", blob.as_str(), "var/task/app.py"]).output().unwrap();
+    assert_eq!(String::from_utf8(inside.stdout).unwrap(), APP);
+
+    project.write("base/var/task/theirs.py", "X = 1\n");
+    let base = format!("rootfs:{}", project.root.join("base"));
+    let errors = project.build_fails(1, &["--kind", "image", "--base", &base, "--runs", "1"]);
+    assert!(errors.contains("holds files of another function"), "{errors}");
+    assert!(errors.contains("`theirs.py`") && !errors.contains("`app.py`"), "{errors}");
 }
 
 /// An OCI layout with an index of the base for both machines. That of the other machine has this one's files, its
