@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use glowplug_cli::{
     BuildArgs, CommonArgs, Cpu, DoctorArgs, Entrypoint, Format, ImageFormat, Kind, LazyLevel, Objective,
@@ -161,7 +161,7 @@ impl Build {
         Ok(Self {
             paths: path,
             layers: kind.contains(&Kind::Layers),
-            fleet: fleet.map(|path| fleet_settings(&path)).transpose()?,
+            fleet: fleet.map(|path| FleetSettings::read(&path)).transpose()?,
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
@@ -315,16 +315,6 @@ fn check_together(args: &BuildArgs) -> Result<()> {
         return Err(Error::usage("`--fleet` is about layers").hint("add `--kind layers`"));
     }
     Ok(())
-}
-
-/// Reads what is known of a fleet.
-fn fleet_settings(path: &Utf8Path) -> Result<FleetSettings> {
-    let text = fs_err::read_to_string(path)?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
-        let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
-        Error::input("the fleet's file is not valid").cause(error.message()).place(place)
-    })
 }
 
 /// What `glowplug trace` does.
