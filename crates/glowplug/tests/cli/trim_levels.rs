@@ -123,6 +123,40 @@ fn observed_keeps_what_events_touch_and_an_absent_module_says_why() {
 }
 
 #[test]
+fn of_a_folder_only_what_a_later_request_needs_comes_back() {
+    let project = Project::new(
+        "import importlib\nimport lib\n\nSEEN = []\n\n\n\
+         def handler(event, context):\n    SEEN.append(event)\n    if len(SEEN) < 2:\n        return lib.VALUE\n    \
+         return [importlib.import_module('lib.' + kind[::-1]).VALUE for kind in ('htruof', 'driht')]\n",
+    );
+    let mut record = String::new();
+    for (path, source) in [
+        ("lib/__init__.py", "VALUE = 1\n"),
+        ("lib/second.py", "VALUE = 2\n"),
+        ("lib/third.py", "VALUE = 3\n"),
+        ("lib/fourth.py", "VALUE = 4\n"),
+        ("lib/fifth.py", "VALUE = 5\n"),
+        ("lib/sixth.py", "VALUE = 6\n"),
+    ] {
+        project.write(&format!("function/{path}"), source);
+        record += &format!("{path},,\n");
+    }
+    project.write("function/lib-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lib\nVersion: 1.0\n");
+    project.write("function/lib-1.0.dist-info/RECORD", record);
+    project.configure(&(project.event("one", r#"{"a": 1}"#) + &project.event("two", r#"{"a": 2}"#)));
+    let report = project.report(&["--trim", "observed", "--runs", "1"]);
+    assert_eq!(report["verdict"]["equal"], true);
+    let names = packed(&project);
+    let has = |module: &str| names.contains(&format!("lib/{module}.py"));
+    assert!(has("third") && has("fourth"), "{names:?}");
+    assert!(!has("second") && !has("fifth") && !has("sixth"), "the whole folder came back: {names:?}");
+    let decisions = report["decisions"].as_array().unwrap();
+    let pinned: BTreeSet<&str> =
+        decisions.iter().filter(|d| d["state"] == "pinned").map(|d| d["place"].as_str().unwrap()).collect();
+    assert_eq!(pinned, BTreeSet::from(["lib/fourth.py", "lib/third.py"]));
+}
+
+#[test]
 fn keep_brings_back_what_a_level_would_leave_out() {
     let project = project();
     project.report(&[
