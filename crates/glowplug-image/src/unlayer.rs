@@ -278,21 +278,21 @@ impl LayerReader<'_> {
             EntryType::GNUSparse => return Err(self.refused("a sparse file", &raw)),
             _ => return Err(self.refused("an entry of an unknown kind", &raw)),
         };
-        let uid = next.uid.map_or_else(|| header.uid().map_err(damaged), Ok)?;
-        let gid = next.gid.map_or_else(|| header.gid().map_err(damaged), Ok)?;
-        let mtime = next.mtime.map_or_else(|| header.mtime().map_err(damaged), Ok)?;
+        // Whoever looks at files does not ask whose they are.
+        let looking = self.reading == Reading::Files;
+        let number = |known: Option<u64>, field: io::Result<u64>| match known {
+            _ if looking => Ok(0),
+            Some(known) => Ok(known),
+            None => field.map_err(damaged),
+        };
+        let uid = number(next.uid, header.uid())?;
+        let gid = number(next.gid, header.gid())?;
+        let mtime = number(next.mtime, header.mtime())?;
         if uid.max(gid) > u64::from(u32::MAX) || mtime > LATEST {
             return Err(self.refused("an owner or a time that Linux has no room for", &raw));
         }
-        let made = Node {
-            path,
-            kind,
-            mode: header.mode().map_err(damaged)? & 0o7777,
-            uid,
-            gid,
-            mtime,
-            xattrs: next.xattrs,
-        };
+        let mode = number(None, header.mode().map(u64::from))? as u32 & 0o7777;
+        let made = Node { path, kind, mode, uid, gid, mtime, xattrs: next.xattrs };
         self.add(made)
     }
 

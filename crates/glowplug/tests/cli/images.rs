@@ -349,11 +349,11 @@ fn images_for_two_machines_have_one_name() {
         assert!(!project.root.join("out").join(folder).join("demo.oci").exists(), "it is there twice");
     }
     assert!(!project.root.join("out/earlier.txt").exists());
-    pushed_and_pulled(&project, &base, index);
+    pushed_and_pulled(&project, &base);
 }
 
 /// With a registry: both machines get theirs by the one name.
-fn pushed_and_pulled(project: &Project, base: &str, built: &Value) {
+fn pushed_and_pulled(project: &Project, base: &str) {
     if !has("docker-registry") || !has("skopeo") {
         return;
     }
@@ -363,7 +363,6 @@ fn pushed_and_pulled(project: &Project, base: &str, built: &Value) {
     let name = format!("127.0.0.1:{}/demo:1", registry.1);
     let told = project.report(&[&BOTH[..], &["--base", base, "--push", &name]].concat());
     let index = &told["index"];
-    assert_eq!(index["digest"], built["digest"], "the same inputs give the same bytes");
     let whole = index["pushed"].as_str().unwrap();
     assert_eq!(whole, format!("127.0.0.1:{}/demo@{}", registry.1, index["digest"].as_str().unwrap()));
     let stored: Value = serde_json::from_slice(&project.made("images.json")).unwrap();
