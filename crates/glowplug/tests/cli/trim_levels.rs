@@ -117,6 +117,17 @@ fn observed_keeps_what_events_touch_and_an_absent_module_says_why() {
                 `untouched`). Build with `--keep plug.rare`, or add it to `keep`";
     assert!(errors.contains(told), "{errors}");
     assert!(errors.contains("ImportError: `plug.rare` was left out"), "{errors}");
+    // Whether it could be imported is a question, and the answer is that of the whole package.
+    let (done, errors) = import(
+        &project,
+        "importlib.util\nfor name in ('plug.rare', 'idle', 'plug.never'):\n    print(importlib.util.find_spec(name) is not None, file=sys.stderr)",
+    );
+    assert!(done, "{errors}");
+    assert_eq!(errors, "True\nTrue\nFalse\n");
+    // Where it lies is not known any more.
+    let (done, errors) =
+        import(&project, "importlib.util\nprint(importlib.util.find_spec('plug.rare').origin)");
+    assert!(!done && errors.contains(told), "{errors}");
     // What was never there is missed as ever.
     let (_, errors) = import(&project, "plug.never");
     assert!(errors.contains("ModuleNotFoundError: No module named 'plug.never'"), "{errors}");
