@@ -9,7 +9,7 @@ use glowplug_image::{ImageConfig, is_layout, read_image};
 use glowplug_package::PackageTree;
 
 use super::DoctorOptions;
-use super::prepare::{Folder, Prepared, version, without};
+use super::prepare::{Folder, Prepared, architecture, version, without};
 use crate::workspace::Workspace;
 
 /// Folders of the runtime and of the distribution that an image is built on, not the function's.
@@ -37,18 +37,31 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     let workspace = Workspace::open(cache)?;
     let into = workspace.path().join("image");
-    let wanted = |config: &ImageConfig, file: &Utf8Path| {
-        let ours = !NOT_OURS.iter().any(|folder| file.starts_with(folder));
-        ours && (task_folder(config).is_some_and(|task| file.starts_with(task)) || is_for_python(file))
-    };
-    let image = read_image(path, named, &machines(), &wanted, &into, progress)?;
-    let config = image.config;
-    let architecture = config.architecture;
+    let image = read_image(path, named, &machines(), &is_wanted, &into, progress)?;
     not_seen.push("an image is not started, so that nothing is told in ms".to_owned());
     if image.links > 0 {
         not_seen.push(format!("{} links in the image were not followed", image.links));
     }
-    let folders = folders(&into, &config)?;
+    let machine = Some(image.config.architecture);
+    laid_out(path, &image.config, machine, workspace, options, not_seen)
+}
+
+/// Whether an image's file is the function's, or one that Python finds for it.
+pub(super) fn is_wanted(config: &ImageConfig, file: &Utf8Path) -> bool {
+    let ours = !NOT_OURS.iter().any(|folder| file.starts_with(folder));
+    ours && (task_folder(config).is_some_and(|task| file.starts_with(task)) || is_for_python(file))
+}
+
+/// Wanted files in the workspace's folder `image`, as the rules see them.
+pub(super) fn laid_out(
+    path: &Utf8Path,
+    config: &ImageConfig,
+    machine: Option<Architecture>,
+    workspace: Workspace,
+    options: &DoctorOptions,
+    not_seen: &mut Vec<String>,
+) -> Result<Prepared> {
+    let folders = folders(&workspace.path().join("image"), config)?;
     if folders.iter().all(|folder| folder.tree.files.is_empty()) {
         return Err(Error::input("the image holds no Python code where a function would have it")
             .place(path.as_str())
@@ -57,13 +70,14 @@ pub(super) fn prepare(
     let python = version(options, &folders, not_seen)?;
     let first = &folders[0];
     let user_files = user_files(first);
-    let handler = handler(&config, first);
+    let handler = handler(config, first);
     if handler.is_empty() {
         not_seen.push(
             "the image's command names no handler: all code in its working folder counts as used".to_owned(),
         );
     }
     let name = path.file_name().unwrap_or("image").to_owned();
+    let architecture = machine.unwrap_or_else(|| architecture(&folders));
     let texts = config.command.iter().chain(&config.environment).cloned().collect();
     Ok(Prepared {
         subject: Subject { name, kind: Kind::Image, python, architecture },

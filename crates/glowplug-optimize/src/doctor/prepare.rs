@@ -9,7 +9,7 @@ use glowplug_function::{Function, LoadOptions};
 use glowplug_package::{PackageTree, unpack};
 use glowplug_trace::Trace;
 
-use super::{DoctorOptions, image};
+use super::{DoctorOptions, image, root_file_system};
 use crate::ground::{Ground, runs_here};
 use crate::setup::Setup;
 use crate::trace::{TraceOptions, measured};
@@ -51,6 +51,9 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     if let Some((layout, named)) = image::layout_at(path) {
         return image::prepare(layout, named, options, cache, progress, not_seen);
+    }
+    if path.is_dir() && root_file_system::is_root(path) {
+        return root_file_system::prepare(path, options, cache, progress, not_seen);
     }
     if path.is_dir() && is_layer(path) {
         return layer(path, path, options, Vec::new(), not_seen);
@@ -196,7 +199,7 @@ pub(super) fn version(
 }
 
 /// The machine that most native libraries are for, else this one.
-fn architecture(folders: &[Folder]) -> Architecture {
+pub(super) fn architecture(folders: &[Folder]) -> Architecture {
     let mut arm = 0_i64;
     for folder in folders {
         for file in &folder.tree.files {
