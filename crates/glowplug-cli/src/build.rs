@@ -20,6 +20,9 @@ Examples:
   Make an image that loads lazily, push it, and see whether a zip would start sooner:
     glowplug build --kind zip --kind image --base python:3.12-slim --push registry.example/report:1
 
+  Make it for two machines, under one name:
+    glowplug build --kind image --base python:3.12-slim --platform linux/amd64,linux/arm64 --push registry.example/report:1
+
   Ask why a module is, or is not, deferred:
     glowplug build --explain pandas
 
@@ -54,6 +57,11 @@ pub struct BuildArgs {
     /// (`python:3.12-slim`), `oci:FOLDER[:TAG]` or `rootfs:FOLDER`
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
+
+    /// For which machine: `linux/amd64`, `linux/arm64` [default: the function's own]. Several, with commas or repeated,
+    /// give an image each, and an index of them
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PLATFORM", hide_possible_values = true)]
+    pub platform: Vec<Platform>,
 
     /// How an image's layers are packed
     #[arg(long, value_enum, default_value_t = ImageFormat::Estargz, value_name = "FORMAT")]
@@ -145,6 +153,17 @@ pub enum Kind {
     Layers,
     /// A container image
     Image,
+}
+
+/// A machine, as images name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// 64-bit Intel and AMD
+    #[value(name = "linux/amd64", aliases = ["amd64", "x86_64"])]
+    Amd64,
+    /// 64-bit ARM
+    #[value(name = "linux/arm64", aliases = ["linux/arm64/v8", "arm64", "aarch64"])]
+    Arm64,
 }
 
 /// How the layers of an image are packed.

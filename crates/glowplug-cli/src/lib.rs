@@ -8,7 +8,7 @@ mod serve;
 mod trace;
 mod tune;
 
-pub use build::{BuildArgs, Entrypoint, ImageFormat, Kind, LazyLevel, Objective, TrimLevel};
+pub use build::{BuildArgs, Entrypoint, ImageFormat, Kind, LazyLevel, Objective, Platform, TrimLevel};
 pub use common::{CommonArgs, Cpu, Format, Toggle, When};
 pub use doctor::DoctorArgs;
 pub use serve::{ServeArgs, Start};

@@ -18,8 +18,8 @@ pub use cache::Cache;
 pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
 pub use error::{Error, ErrorClass, Result};
 pub use names::{
-    ABSENT_MODULE, LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_LAYERS, SCHEMA_PLAN, SCHEMA_REPORT,
-    SCHEMA_TRACE, SCHEMA_TUNE, SUPPORT_MODULE, TASK_ROOT,
+    ABSENT_MODULE, LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_IMAGES, SCHEMA_LAYERS, SCHEMA_PLAN,
+    SCHEMA_REPORT, SCHEMA_TRACE, SCHEMA_TUNE, SUPPORT_MODULE, TASK_ROOT,
 };
 pub use price::{PRICES_DATE, PRICES_REGION, USD_PER_REQUEST, usd_of_invoke, usd_per_gb_second};
 pub use progress::{NoProgress, Progress};

@@ -12,6 +12,8 @@ pub const SCHEMA_REPORT: &str = "glowplug.report/1";
 pub const SCHEMA_LAYERS: &str = "glowplug.layers/1";
 /// Schema of `glowplug build --format json` with several functions.
 pub const SCHEMA_FLEET: &str = "glowplug.fleet/1";
+/// Schema of `glowplug build --format json` with several platforms, and of `images.json` in its output folder.
+pub const SCHEMA_IMAGES: &str = "glowplug.images/1";
 /// Where Lambda mounts the function; the paths inside shipped bytecode start with it.
 pub const TASK_ROOT: &str = "/var/task";
 /// Where modules of layers lie, and the paths inside their bytecode start: "Packaging your layer content",

@@ -88,6 +88,14 @@ impl Architecture {
             _ => None,
         }
     }
+
+    /// The platform as images name it: Go's words for Linux on this machine.
+    pub fn platform(self) -> &'static str {
+        match self {
+            Self::X86_64 => "linux/amd64",
+            Self::Arm64 => "linux/arm64",
+        }
+    }
 }
 
 impl fmt::Display for Architecture {

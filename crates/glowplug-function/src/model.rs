@@ -14,6 +14,8 @@ pub struct LoadOptions {
     pub function: Option<String>,
     /// `--python`, a version or a path to an interpreter.
     pub python: Option<String>,
+    /// `--platform`: the machine, whatever the configuration says.
+    pub architecture: Option<Architecture>,
     /// `--memory`, in MB.
     pub memory_mb: Option<u32>,
     /// The output folder, never packaged.

@@ -12,7 +12,7 @@ use crate::limits::IMAGE_LIMIT;
 use crate::node::{Data, Kind, NO_PREFETCH, Node, PREFETCH};
 use crate::oci::{Descriptor, Digest};
 use crate::toc::{self, TocEntry};
-use crate::unlayer::read_layer;
+use crate::unlayer::{Reading, read_layer};
 use crate::view::{Seen, View, What};
 
 /// What a start has to fetch of an image. All figures are compressed bytes.
@@ -76,20 +76,17 @@ pub fn fetched_before(
     touched: &[Utf8PathBuf],
 ) -> Result<FetchSummary> {
     let layout = Layout::open(layout)?;
-    let image = layout.image(image, architecture)?;
+    let image = layout.image(image, &[architecture])?;
     let mut view = View::default();
     let mut tables = Vec::new();
     for (layer, diff_id) in image.manifest.layers.iter().zip(&image.diff_ids) {
         let table = read_table(&layout, layer)?;
-        let listed = match &table {
-            Some(table) => {
-                view.add_layer(&table.nodes);
-                None
-            }
-            None => Some(read_layer(&layout, layer, Some(diff_id), IMAGE_LIMIT, None, &NoProgress)?),
-        };
-        if let Some(listed) = listed {
-            view.add_layer(&listed.nodes);
+        if let Some(table) = &table {
+            view.add_layer(&table.nodes);
+        } else {
+            let most = IMAGE_LIMIT;
+            let read = read_layer(&layout, layer, Some(diff_id), most, None, Reading::Whole, &NoProgress)?;
+            view.add_layer(&read.nodes);
         }
         tables.push(table);
     }

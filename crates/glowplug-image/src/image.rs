@@ -17,10 +17,11 @@ use crate::oci::{
 use crate::order::{hot_of_layers, order};
 use crate::pack::pack;
 use crate::request::{Base, ImageRequest, LayerFormat};
+use crate::rootfs::{self, Scanned};
 use crate::staging::Staging;
-use crate::unlayer::read_layer;
+use crate::unlayer::{Reading, read_layer};
 use crate::view::View;
-use crate::{rootfs, sbom, tree};
+use crate::{sbom, tree};
 
 /// An image that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -204,18 +205,34 @@ fn read_base(
     match &request.base {
         Base::Scratch => Ok(Below::default()),
         Base::RootFs { path, ownership } => {
-            let nodes = rootfs::scan(path, *ownership, progress)?;
+            let Scanned { nodes, devices, dropped } = rootfs::scan(path, *ownership, progress)?;
+            note_devices(devices, progress);
+            if !dropped.is_empty() {
+                progress.note(&format!(
+                    "set-uid and set-gid bits of other users than root are left out: {}",
+                    dropped.join(", ")
+                ));
+            }
             let draft = Draft { name: "base", bytes: contents(&nodes), nodes, copied: None };
             Ok(Below { drafts: vec![draft], image: None })
         }
         Base::Layout { path, image, convert } => {
             let layout = Layout::open(path)?;
-            let image = layout.image(image.as_deref(), request.architecture)?;
+            let image = layout.image(image.as_deref(), &[request.architecture])?;
             progress.start("reading the base", None);
             let drafts = read_base_layers(&layout, &image, *convert, limit, staging, progress);
             progress.finish();
             Ok(Below { drafts: drafts?, image: Some((layout, image)) })
         }
+    }
+}
+
+/// Says that devices are left out.
+fn note_devices(devices: usize, progress: &dyn Progress) {
+    if devices > 0 {
+        progress.note(&format!(
+            "{devices} devices of the base's `/dev` are left out: whoever runs the image makes its own"
+        ));
     }
 }
 
@@ -229,12 +246,18 @@ fn read_base_layers(
 ) -> Result<Vec<Draft>> {
     let mut drafts = Vec::new();
     let mut left = limit;
+    let mut devices = 0;
     for (layer, diff_id) in image.manifest.layers.iter().zip(&image.diff_ids) {
         let spool = if convert { Some(staging.scratch()?) } else { None };
-        let read = read_layer(layout, layer, Some(diff_id), left, spool, progress)?;
+        let read = read_layer(layout, layer, Some(diff_id), left, spool, Reading::Whole, progress)?;
+        devices += read.devices;
         left -= read.bytes;
         let copied = (!convert).then(|| (layer.clone(), diff_id.clone()));
         drafts.push(Draft { name: "base", nodes: read.nodes, bytes: read.bytes, copied });
+    }
+    // A layer that is copied has them still.
+    if convert {
+        note_devices(devices, progress);
     }
     Ok(drafts)
 }

@@ -1,5 +1,6 @@
 //! Reads an OCI layout folder: finds the image that is meant, and trusts no digest or size that it states.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -96,13 +97,13 @@ impl Layout {
         parse(&bytes, &path)
     }
 
-    /// The image that a tag or digest names, or the only one, on this machine.
+    /// The image that a tag or digest names, or the only one, for the first of these machines that it is there for.
     ///
     /// Errors (input): none or several, a machine that it is not for, documents that are damaged, lie or have types
     /// that we do not know.
-    pub(crate) fn image(&self, wanted: Option<&str>, architecture: Architecture) -> Result<Image> {
-        let top = self.top(wanted)?;
-        let found = self.resolve(top, architecture, 0)?;
+    pub(crate) fn image(&self, wanted: Option<&str>, machines: &[Architecture]) -> Result<Image> {
+        let top = self.top(wanted, machines)?;
+        let found = self.resolve(top, machines, 0)?;
         let path = self.blob(&found.digest);
         let manifest: Manifest = self.document(&found)?;
         if !manifest.config.is_config() {
@@ -115,12 +116,12 @@ impl Layout {
         let place = self.blob(&manifest.config.digest);
         let said =
             (config["os"].as_str().unwrap_or_default(), config["architecture"].as_str().unwrap_or_default());
-        if said != ("linux", oci::name(architecture)) {
+        if said.0 != "linux" || !machines.iter().any(|machine| oci::name(*machine) == said.1) {
             return Err(Error::input(format!(
-                "the image is for {}/{}, and linux/{} is wanted",
+                "the image is for {}/{}, and {} is wanted",
                 said.0,
                 said.1,
-                oci::name(architecture)
+                in_words(machines)
             ))
             .place(place.as_str())
             .hint("give an image for that machine, or build for the machine of this one"));
@@ -139,7 +140,7 @@ impl Layout {
     }
 
     /// The entry of `index.json`.
-    fn top(&self, wanted: Option<&str>) -> Result<&Descriptor> {
+    fn top(&self, wanted: Option<&str>, machines: &[Architecture]) -> Result<&Descriptor> {
         let place = self.root.join("index.json");
         let is_image = |d: &&Descriptor| {
             // What refers to an image (a signature, a bill of materials) is none.
@@ -170,6 +171,12 @@ impl Layout {
                 .hint(format!("name one by its tag or digest: {}", tags()))),
             ([], None) => Err(Error::input("the layout has no image").place(place.as_str())),
             ([first, rest @ ..], _) if rest.iter().all(|d| d.digest == first.digest) => Ok(first),
+            // Some tools list the images for several machines here, without an index between.
+            (several, None) if one_of_each(several) => first_fitting(several.iter().copied(), machines)
+                .ok_or_else(|| {
+                    Error::input(format!("the layout has no image for {}", in_words(machines)))
+                        .place(place.as_str())
+                }),
             _ => Err(Error::input("the layout has several images")
                 .place(place.as_str())
                 .hint(format!("name one by its tag or digest: {}", tags()))),
@@ -177,7 +184,7 @@ impl Layout {
     }
 
     /// Goes through indexes until it is at the manifest for the machine.
-    fn resolve(&self, from: &Descriptor, architecture: Architecture, depth: usize) -> Result<Descriptor> {
+    fn resolve(&self, from: &Descriptor, machines: &[Architecture], depth: usize) -> Result<Descriptor> {
         let path = self.blob(&from.digest);
         if from.is_manifest() {
             return Ok(from.clone());
@@ -189,31 +196,52 @@ impl Layout {
             return Err(Error::input("too many indexes within indexes").place(path.as_str()));
         }
         let index: Index = self.document(from)?;
-        let fits = |d: &&Descriptor| match &d.platform {
-            Some(platform) => platform.os == "linux" && platform.architecture == oci::name(architecture),
-            None => d.is_index(),
-        };
         // Some tools write an index that says nothing of the machine of its one image: its configuration will.
         let silent = || match index.manifests.as_slice() {
             [one] if one.platform.is_none() => Some(one),
             _ => None,
         };
-        let Some(next) = index.manifests.iter().find(fits).or_else(silent) else {
+        let nested = || index.manifests.iter().find(|d| d.platform.is_none() && d.is_index());
+        let next = first_fitting(&index.manifests, machines).or_else(nested).or_else(silent);
+        let Some(next) = next else {
             let there: Vec<String> = index
                 .manifests
                 .iter()
                 .filter_map(|d| d.platform.as_ref())
                 .map(|p| format!("{}/{}", p.os, p.architecture))
                 .collect();
-            return Err(Error::input(format!(
-                "the index has no image for linux/{}",
-                oci::name(architecture)
-            ))
-            .place(path.as_str())
-            .hint(format!("it has {}", there.join(", "))));
+            return Err(Error::input(format!("the index has no image for {}", in_words(machines)))
+                .place(path.as_str())
+                .hint(format!("it has {}", there.join(", "))));
         };
-        self.resolve(next, architecture, depth + 1)
+        self.resolve(next, machines, depth + 1)
     }
+}
+
+/// The entry for the first of these machines that there is one for.
+fn first_fitting<'a>(
+    entries: impl IntoIterator<Item = &'a Descriptor> + Clone,
+    machines: &[Architecture],
+) -> Option<&'a Descriptor> {
+    let fits = |entry: &Descriptor, machine: Architecture| {
+        let on = |p: &oci::Platform| p.os == "linux" && p.architecture == oci::name(machine);
+        entry.platform.as_ref().is_some_and(on)
+    };
+    machines.iter().find_map(|machine| entries.clone().into_iter().find(|entry| fits(entry, *machine)))
+}
+
+/// Whether each says for which machine it is, and no two for the same.
+fn one_of_each(entries: &[&Descriptor]) -> bool {
+    let mut seen = BTreeSet::new();
+    entries.iter().all(|entry| {
+        entry.platform.as_ref().is_some_and(|p| seen.insert((&p.os, &p.architecture, &p.variant)))
+    })
+}
+
+/// `linux/amd64 or linux/arm64`.
+fn in_words(machines: &[Architecture]) -> String {
+    let named: Vec<&str> = machines.iter().map(|machine| machine.platform()).collect();
+    named.join(" or ")
 }
 
 const AGAIN: &str = "the layout is incomplete or damaged: pull or copy it again";

@@ -4,7 +4,7 @@
 //! what changes most, in each layer first what a start reads; a table of contents, so that a snapshotter fetches
 //! files when they are asked for; configuration, labels, a bill of materials. [`index_of`] joins images for several
 //! machines. [`fetched_before`] tells, from the tables as written, what a start has to fetch. [`startup_files`] finds
-//! what every start of an interpreter reads.
+//! what every start of an interpreter reads. [`read_image`] unpacks what somebody wants to look at.
 //!
 //! Every byte that is written depends on the request and on what it names, never on times, users, the order of a
 //! folder or the number of threads. Every byte that is read is checked against its digest, and what is in a base is
@@ -12,6 +12,7 @@
 
 mod compress;
 mod config;
+mod contents;
 mod fetch;
 mod header;
 mod image;
@@ -35,6 +36,7 @@ mod unlayer;
 mod verified;
 mod view;
 
+pub use contents::{ImageConfig, ImageFiles, is_layout, read_image};
 pub use fetch::{FetchSummary, LayerFetch, fetched_before};
 pub use image::{ImageSummary, LayerSummary, write_image};
 pub use index::{IndexSummary, index_of};

@@ -6,6 +6,8 @@ use glowplug_core::{Error, format_bytes};
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>. A base that unpacks to more is taken
 /// for a decompression bomb.
 pub const IMAGE_LIMIT: u64 = 10 * 1024 * 1024 * 1024;
+/// Contents of one image that are kept for somebody to look at, in bytes: code, libraries, metadata, texts.
+pub(crate) const LOOKED_AT_LIMIT: u64 = 4_000_000_000;
 /// The largest manifest, index or configuration that is read, in bytes: what registries take for a manifest.
 pub(crate) const JSON_LIMIT: u64 = 4 * 1024 * 1024;
 /// The largest table of contents that is read, in bytes; readers of these formats stop at about as much.

@@ -128,6 +128,11 @@ pub(crate) fn check_parts(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether a path is below `dev`: whoever runs an image makes the devices there, and none is needed in it.
+pub(crate) fn is_device_place(path: &str) -> bool {
+    path.starts_with("dev/")
+}
+
 /// Refuses names that a container runtime would read as something else than a file's name.
 pub(crate) fn check_reserved(path: &str, place: &str) -> Result<()> {
     if path.split('/').any(|part| part.starts_with(WHITEOUT)) {

@@ -17,17 +17,29 @@ const CAPABILITY: &str = "security.capability";
 /// The longest value of it, in bytes (`struct vfs_ns_cap_data`, linux/capability.h, has 24).
 const CAPABILITY_BYTES: usize = 64;
 
+/// A folder, read.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    /// Every entry, with folders.
+    pub nodes: Vec<Node>,
+    /// Devices, pipes and sockets below `dev`, which are left out: whoever runs the image makes its own.
+    pub devices: usize,
+    /// Files that lost a set-uid or set-gid bit of somebody else than root.
+    pub dropped: Vec<String>,
+}
+
 /// Every entry of the folder, with folders.
 ///
-/// Errors (input): no folder, a device, a socket or a pipe, a name that is no UTF-8 or that means something to
+/// Errors (input): no folder, a device, a socket or a pipe elsewhere than below `dev`, a name that is no UTF-8 or that means something to
 /// container runtimes, a link that climbs over the root.
-pub(crate) fn scan(root: &Utf8Path, ownership: Ownership, progress: &dyn Progress) -> Result<Vec<Node>> {
+pub(crate) fn scan(root: &Utf8Path, ownership: Ownership, progress: &dyn Progress) -> Result<Scanned> {
     let top = fs::metadata(root)?;
     if !top.is_dir() {
         return Err(Error::input("a root file system is a folder, and this is none").place(root.as_str()));
     }
     let mut nodes = Vec::new();
     let mut dropped = Vec::new();
+    let mut devices = 0;
     let mut twins: BTreeMap<(u64, u64), u64> = BTreeMap::new();
     for entry in WalkDir::new(root).min_depth(1).sort_by_file_name() {
         if progress.interrupted() {
@@ -44,7 +56,10 @@ pub(crate) fn scan(root: &Utf8Path, ownership: Ownership, progress: &dyn Progres
         let metadata = fs::symlink_metadata(&full)?;
         let path = full.strip_prefix(root).map_err(|_| Error::defect("a folder lists what is not in it"))?;
         node::check_reserved(path.as_str(), full.as_str())?;
-        let kind = kind(path, &full, &metadata, &mut twins)?;
+        let Some(kind) = kind(path, &full, &metadata, &mut twins)? else {
+            devices += 1;
+            continue;
+        };
         let (mode, lost) = mode(&metadata, &top, ownership);
         if lost {
             dropped.push(path.to_string());
@@ -59,25 +74,20 @@ pub(crate) fn scan(root: &Utf8Path, ownership: Ownership, progress: &dyn Progres
         }
         nodes.push(made);
     }
-    if !dropped.is_empty() {
-        progress.note(&format!(
-            "set-uid and set-gid bits of other users than root are left out: {}",
-            dropped.join(", ")
-        ));
-    }
     set_source_times(&mut nodes)?;
-    Ok(nodes)
+    Ok(Scanned { nodes, devices, dropped })
 }
 
+/// `None` for what is left out.
 fn kind(
     path: &Utf8Path,
     full: &Utf8Path,
     metadata: &std::fs::Metadata,
     twins: &mut BTreeMap<(u64, u64), u64>,
-) -> Result<Kind> {
+) -> Result<Option<Kind>> {
     let what = metadata.file_type();
     if what.is_dir() {
-        return Ok(Kind::Dir);
+        return Ok(Some(Kind::Dir));
     }
     if what.is_symlink() {
         let target = fs::read_link(full)?;
@@ -85,14 +95,18 @@ fn kind(
             .to_str()
             .ok_or_else(|| Error::input("the target of a link is no UTF-8").place(full.as_str()))?;
         check_symlink(path.as_str(), target, full.as_str())?;
-        return Ok(Kind::Symlink(target.to_owned()));
+        return Ok(Some(Kind::Symlink(target.to_owned())));
     }
     if what.is_file() {
         let twin = (metadata.nlink() > 1).then(|| {
             let next = twins.len() as u64;
             *twins.entry((metadata.dev(), metadata.ino())).or_insert(next)
         });
-        return Ok(Kind::File { data: Data::Path(full.to_owned()), size: metadata.len(), twin });
+        return Ok(Some(Kind::File { data: Data::Path(full.to_owned()), size: metadata.len(), twin }));
+    }
+    // What debootstrap and its like make there.
+    if node::is_device_place(path.as_str()) {
+        return Ok(None);
     }
     let name = if what.is_socket() {
         "a socket"
@@ -103,7 +117,7 @@ fn kind(
     };
     Err(Error::input(format!("the root file system holds {name}: `{path}`"))
         .place(full.as_str())
-        .hint("remove it; container runtimes make `/dev` themselves"))
+        .hint("remove it; what a container needs of devices, its runtime makes below `/dev`"))
 }
 
 /// The mode in the image, and whether a bit was left out that would have become root's.
@@ -157,7 +171,7 @@ mod tests {
         fs::hard_link(root.join("usr/bin/a"), root.join("usr/bin/b")).unwrap();
         fs::set_permissions(root.join("usr/bin/a"), std::fs::Permissions::from_mode(0o4755)).unwrap();
         symlink("usr/bin", root.join("bin")).unwrap();
-        let nodes = scan(&root, Ownership::Root, &NoProgress).unwrap();
+        let nodes = scan(&root, Ownership::Root, &NoProgress).unwrap().nodes;
         let rows: Vec<String> = nodes.iter().map(|n| format!("{} {:o}", n.path, n.mode)).collect();
         assert_eq!(rows, ["bin 777", "usr 755", "usr/bin 755", "usr/bin/a 4755", "usr/bin/b 4755"]);
         let twins: Vec<Option<u64>> = nodes
@@ -195,6 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn what_debootstrap_makes_below_dev_is_left_out() {
+        let (_keep, root) = folder();
+        fs::create_dir_all(root.join("dev/pts")).unwrap();
+        symlink("/proc/self/fd", root.join("dev/fd")).unwrap();
+        fs::write(root.join("dev/notes"), "x").unwrap();
+        std::os::unix::net::UnixListener::bind(root.join("dev/log")).unwrap();
+        let made = |path: &str, kind: &[&str]| {
+            let mut command = std::process::Command::new("mknod");
+            command.arg(root.join(path)).args(kind).output().is_ok_and(|output| output.status.success())
+        };
+        assert!(made("dev/initctl", &["p"]));
+        // Only root may make devices.
+        let device = made("dev/null", &["c", "1", "3"]);
+        let scanned = scan(&root, Ownership::Root, &NoProgress).unwrap();
+        let paths: Vec<&str> = scanned.nodes.iter().map(|node| node.path.as_str()).collect();
+        assert_eq!(paths, ["dev", "dev/fd", "dev/notes", "dev/pts"]);
+        assert_eq!(scanned.devices, 2 + usize::from(device));
+        if device {
+            assert!(made("null", &["c", "1", "3"]));
+            let error = scan(&root, Ownership::Root, &NoProgress).unwrap_err();
+            assert_eq!(error.message(), "the root file system holds a device: `null`");
+        }
+    }
+
+    #[test]
     fn a_bit_of_another_user_does_not_become_roots() {
         let (_keep, root) = folder();
         fs::write(root.join("a"), "x").unwrap();
@@ -203,7 +242,7 @@ mod tests {
         }
         fs::set_permissions(root.join("a"), std::fs::Permissions::from_mode(0o6755)).unwrap();
         let read = |ownership| {
-            let nodes = scan(&root, ownership, &NoProgress).unwrap();
+            let nodes = scan(&root, ownership, &NoProgress).unwrap().nodes;
             (nodes[0].mode, nodes[0].uid)
         };
         assert_eq!(read(Ownership::Root), (0o755, 0));

@@ -15,8 +15,8 @@ use crate::limits::IMAGE_LIMIT;
 use crate::node::{Kind, Node};
 use crate::request::{Base, Ownership};
 use crate::rootfs;
-use crate::unlayer::read_layer;
-use crate::view::{View, What};
+use crate::unlayer::{Reading, read_layer};
+use crate::view::{Seen, View, What};
 
 /// The largest ELF file that is read, in bytes: interpreters and their libraries have some 10 MB.
 const ELF_LIMIT: u64 = 512 * 1024 * 1024;
@@ -64,9 +64,13 @@ impl BaseFiles {
         self.root.find(path.as_str()).is_some()
     }
 
-    /// Whether anything lies below the folder at an absolute path.
-    pub fn has_below(&self, folder: &Utf8Path) -> bool {
-        self.root.view.below(folder.as_str().trim_matches('/')).next().is_some()
+    /// Files and links below the folder at an absolute path, relative to it, sorted.
+    pub fn below(&self, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+        let folder = folder.as_str().trim_matches('/');
+        let is_folder =
+            |path: &str| matches!(self.root.view.get(path), Some(Seen { what: What::Dir { .. }, .. }));
+        let paths = self.root.view.below(folder).filter(|path| !is_folder(path));
+        paths.map(|path| path[folder.len()..].trim_start_matches('/').into()).collect()
     }
 
     /// What every start of the interpreter at an absolute path reads.
@@ -107,14 +111,22 @@ impl Root {
         let mut root = Self { view: View::default(), nodes: BTreeMap::new() };
         match base {
             Base::Scratch => {}
-            Base::RootFs { path, .. } => root.add(rootfs::scan(path, Ownership::Root, progress)?),
+            Base::RootFs { path, .. } => root.add(rootfs::scan(path, Ownership::Root, progress)?.nodes),
             Base::Layout { path, image, .. } => {
                 let layout = Layout::open(path)?;
-                let image = layout.image(image.as_deref(), architecture)?;
+                let image = layout.image(image.as_deref(), &[architecture])?;
                 let mut left = IMAGE_LIMIT;
                 for (layer, diff_id) in image.manifest.layers.iter().zip(&image.diff_ids) {
                     let spool = tempfile::tempfile()?;
-                    let read = read_layer(&layout, layer, Some(diff_id), left, Some(spool), progress)?;
+                    let read = read_layer(
+                        &layout,
+                        layer,
+                        Some(diff_id),
+                        left,
+                        Some(spool),
+                        Reading::Whole,
+                        progress,
+                    )?;
                     left -= read.bytes;
                     root.add(read.nodes);
                 }

@@ -22,10 +22,22 @@ use crate::verified::Verified;
 /// Bytes read from the disk at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
+/// What a layer is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It will be part of an image: what an image cannot have is refused.
+    Whole,
+    /// Somebody looks at its files: what is none of them, a device or a name that is no text, is passed over. A hard
+    /// link to a lower layer's file stays one.
+    Files,
+}
+
 /// What is in a layer.
 #[derive(Debug)]
 pub(crate) struct Unpacked {
     pub nodes: Vec<Node>,
+    /// Devices, pipes and sockets below `dev`, which are no nodes: whoever runs the image makes its own.
+    pub devices: usize,
     /// Size of the tar archive.
     pub bytes: u64,
 }
@@ -41,6 +53,7 @@ pub(crate) fn read_layer(
     diff_id: Option<&Digest>,
     most: u64,
     spool: Option<File>,
+    reading: Reading,
     progress: &dyn Progress,
 ) -> Result<Unpacked> {
     let path = layout.blob(&layer.digest);
@@ -52,8 +65,14 @@ pub(crate) fn read_layer(
     let (listed, bytes, is) = {
         let buffered = BufReader::with_capacity(BUFFER_BYTES, &mut raw);
         let mut unpacked = Verified::copying(decoder(layer, buffered, &path)?, most, spool);
-        let mut reader =
-            LayerReader { place: &path, spool: data.as_ref(), found: Found::default(), end: 0, progress };
+        let mut reader = LayerReader {
+            place: &path,
+            spool: data.as_ref(),
+            found: Found::default(),
+            end: 0,
+            reading,
+            progress,
+        };
         // Some tools leave out the end of an archive, even the padding of its last entry, and every runtime takes
         // that; the digests say whether it is complete.
         let mut listed = reader.read(&mut (&mut unpacked).chain(io::repeat(0).take(3 * BLOCK as u64 - 1)));
@@ -88,7 +107,8 @@ pub(crate) fn read_layer(
             .cause(format!("it is {is}"))
             .place(path.as_str()));
     }
-    Ok(Unpacked { nodes: found.nodes(&path)?, bytes })
+    let devices = found.devices;
+    Ok(Unpacked { nodes: found.nodes(&path, reading)?, devices, bytes })
 }
 
 /// The archive that a layer's bytes hold.
@@ -124,6 +144,7 @@ struct Found {
     nodes: Vec<Node>,
     /// Where each path is among them.
     at: BTreeMap<String, usize>,
+    devices: usize,
 }
 
 struct LayerReader<'a> {
@@ -132,6 +153,7 @@ struct LayerReader<'a> {
     found: Found,
     /// Where the contents that were listed end.
     end: u64,
+    reading: Reading,
     progress: &'a dyn Progress,
 }
 
@@ -199,7 +221,9 @@ impl LayerReader<'_> {
                         Error::input("the layer holds a file of more than 8 GB").place(self.place.as_str())
                     );
                 }
-                _ if key.starts_with("GNU.sparse") => return Err(self.refused("a sparse file", bytes)),
+                _ if key.starts_with("GNU.sparse") && self.reading == Reading::Whole => {
+                    return Err(self.refused("a sparse file", bytes));
+                }
                 _ => {
                     if let Some(name) = key.strip_prefix(XATTR) {
                         next.xattrs.insert(name.to_owned(), value.to_vec());
@@ -241,35 +265,50 @@ impl LayerReader<'_> {
                 Kind::Symlink(link)
             }
             EntryType::Link => Kind::Link(self.hard_link(&raw, &link)?),
+            EntryType::Char | EntryType::Block | EntryType::Fifo if node::is_device_place(&path) => {
+                self.found.devices += 1;
+                return Ok(());
+            }
+            EntryType::GNUSparse if self.reading == Reading::Files => {
+                Kind::File { data: Data::Gone, size: header.entry_size().map_err(damaged)?, twin: None }
+            }
+            _ if self.reading == Reading::Files => return Ok(()),
             EntryType::Char | EntryType::Block => return Err(self.refused("a device", &raw)),
             EntryType::Fifo => return Err(self.refused("a named pipe", &raw)),
             EntryType::GNUSparse => return Err(self.refused("a sparse file", &raw)),
             _ => return Err(self.refused("an entry of an unknown kind", &raw)),
         };
-        let uid = next.uid.map_or_else(|| header.uid().map_err(damaged), Ok)?;
-        let gid = next.gid.map_or_else(|| header.gid().map_err(damaged), Ok)?;
-        let mtime = next.mtime.map_or_else(|| header.mtime().map_err(damaged), Ok)?;
+        // Whoever looks at files does not ask whose they are.
+        let looking = self.reading == Reading::Files;
+        let number = |known: Option<u64>, field: io::Result<u64>| match known {
+            _ if looking => Ok(0),
+            Some(known) => Ok(known),
+            None => field.map_err(damaged),
+        };
+        let uid = number(next.uid, header.uid())?;
+        let gid = number(next.gid, header.gid())?;
+        let mtime = number(next.mtime, header.mtime())?;
         if uid.max(gid) > u64::from(u32::MAX) || mtime > LATEST {
             return Err(self.refused("an owner or a time that Linux has no room for", &raw));
         }
-        let made = Node {
-            path,
-            kind,
-            mode: header.mode().map_err(damaged)? & 0o7777,
-            uid,
-            gid,
-            mtime,
-            xattrs: next.xattrs,
-        };
+        let mode = number(None, header.mode().map(u64::from))? as u32 & 0o7777;
+        let made = Node { path, kind, mode, uid, gid, mtime, xattrs: next.xattrs };
         self.add(made)
     }
 
     /// The path of an entry that the container sees: not the root itself, nor what makes the layer an eStargz one.
     fn path(&self, raw: &[u8]) -> Result<Option<String>> {
+        let files = self.reading == Reading::Files;
         let Ok(name) = std::str::from_utf8(raw) else {
+            if files {
+                return Ok(None);
+            }
             return Err(self.refused("a name that is no UTF-8", raw));
         };
-        let trimmed = name.strip_prefix("./").unwrap_or(name).trim_end_matches('/');
+        let mut trimmed = name.strip_prefix("./").unwrap_or(name).trim_end_matches('/');
+        if files {
+            trimmed = trimmed.trim_start_matches('/');
+        }
         // Some tools write the root as `/`.
         if matches!(trimmed, "" | ".") {
             return Ok(None);
@@ -304,7 +343,8 @@ impl LayerReader<'_> {
             return Ok(());
         };
         // Folders may come again; what was said last counts.
-        if !matches!((&self.found.nodes[earlier].kind, &node.kind), (Kind::Dir, Kind::Dir)) {
+        let folders = matches!((&self.found.nodes[earlier].kind, &node.kind), (Kind::Dir, Kind::Dir));
+        if !folders && self.reading == Reading::Whole {
             return Err(self.refused("one path twice", node.path.as_bytes()));
         }
         self.found.nodes[earlier] = node;
@@ -314,8 +354,8 @@ impl LayerReader<'_> {
 
 impl Found {
     /// Hard links become further names of one file; nothing may lie below a file or a link.
-    fn nodes(self, place: &Utf8Path) -> Result<Vec<Node>> {
-        let Self { mut nodes, at } = self;
+    fn nodes(self, place: &Utf8Path, reading: Reading) -> Result<Vec<Node>> {
+        let Self { mut nodes, at, devices: _ } = self;
         // For each entry the file that it is a name of, which is itself or an earlier one.
         let mut files: Vec<usize> = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
@@ -334,6 +374,10 @@ impl Found {
             };
             let file = at.get(target).and_then(|&earlier| files.get(earlier)).copied();
             let file = file.filter(|&file| matches!(nodes[file].kind, Kind::File { .. }));
+            if file.is_none() && reading == Reading::Files {
+                files.push(index);
+                continue;
+            }
             files.push(file.ok_or_else(|| {
                 Error::input(format!(
                     "the layer holds a hard link to what is not before it: `{}` to `{target}`",

@@ -44,19 +44,24 @@ pub(crate) fn culprits(
 /// that each culprit costs O(log n) runs however many fail; then the others are tried on what is left. `failing` gets
 /// the indices that are kept and the runs to try, and gives those of them that fail.
 ///
-/// The caller knows that each of `runs` fails with all units.
+/// The caller knows that each of `runs` fails with all units. The search ends early with `most` culprits.
 ///
 /// # Errors
 /// Whatever `failing` returns as an error.
 pub(crate) fn culprits_of_runs<Run: Copy>(
     units: usize,
+    most: usize,
     runs: &[Run],
     mut failing: impl FnMut(&BTreeSet<usize>, &[Run]) -> Result<Vec<Run>>,
 ) -> Result<BTreeSet<usize>> {
     let mut left: Vec<usize> = (0..units).collect();
     let mut open = runs.to_vec();
     while let Some(run) = open.first().copied().filter(|_| !left.is_empty()) {
-        let guilty = culprits(left.len(), usize::MAX, |kept| {
+        let found = units - left.len();
+        if found >= most {
+            break;
+        }
+        let guilty = culprits(left.len(), most - found, |kept| {
             Ok(failing(&kept.iter().map(|index| left[*index]).collect(), &[run])?.is_empty())
         })?;
         let innocent = left.iter().enumerate().filter(|(index, _)| !guilty.contains(index));
@@ -92,9 +97,11 @@ mod tests {
 
     #[test]
     fn a_run_that_fails_whatever_is_kept_ends_the_search() {
-        let found = culprits_of_runs(3, &[0, 1], |_, runs| Ok(runs.to_vec())).unwrap();
+        let found = culprits_of_runs(3, usize::MAX, &[0, 1], |_, runs| Ok(runs.to_vec())).unwrap();
         assert_eq!(found.len(), 3);
-        assert!(culprits_of_runs(0, &[0], |_, runs| Ok(runs.to_vec())).unwrap().is_empty());
+        let some = culprits_of_runs(3, 2, &[0, 1], |_, runs| Ok(runs.to_vec())).unwrap();
+        assert_eq!(some.len(), 2, "the search ends with as many as were asked for");
+        assert!(culprits_of_runs(0, usize::MAX, &[0], |_, runs| Ok(runs.to_vec())).unwrap().is_empty());
     }
 
     #[test]
@@ -133,7 +140,7 @@ mod tests {
             let every: BTreeSet<usize> = (0..units).collect();
             let failing: Vec<usize> = (0..14).filter(|run| fails(&every, run)).collect();
             let mut replays = 0;
-            let found = culprits_of_runs(units, &failing, |kept, runs| {
+            let found = culprits_of_runs(units, usize::MAX, &failing, |kept, runs| {
                 replays += runs.len();
                 Ok(runs.iter().filter(|run| fails(kept, run)).copied().collect())
             })

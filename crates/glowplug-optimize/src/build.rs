@@ -305,19 +305,13 @@ fn note_limits(ground: &Ground, finished: &Finished, progress: &dyn Progress) ->
 fn publish(
     function: &Function,
     options: &BuildOptions,
-    mut finished: Finished,
+    finished: Finished,
     image: Option<&Image>,
     progress: &dyn Progress,
 ) -> Result<Built> {
     let plan = finished.plan.clone();
     let output = Output::begin(&options.out)?;
-    if let Some(image) = image {
-        image.place(&options.out, output.path(), &mut finished.report)?;
-    }
-    if !options.zip {
-        finished.report.artifacts.retain(|artifact| artifact.kind != ArtifactKind::Zip);
-    }
-    let built = fill(function, &options.out, finished, output.path())?;
+    let built = fill_with(function, options, finished, image, output.path())?;
     if progress.interrupted() {
         return Err(Error::interrupted());
     }
@@ -326,6 +320,23 @@ fn publish(
         lock::update(function, &plan)?;
     }
     Ok(built)
+}
+
+/// Puts what was asked for into `folder`, which will be `options.out`: the image too, and the zip only if it is wanted.
+pub(crate) fn fill_with(
+    function: &Function,
+    options: &BuildOptions,
+    mut finished: Finished,
+    image: Option<&Image>,
+    folder: &Utf8Path,
+) -> Result<Built> {
+    if let Some(image) = image {
+        image.place(&options.out, folder, &mut finished.report)?;
+    }
+    if !options.zip {
+        finished.report.artifacts.retain(|artifact| artifact.kind != ArtifactKind::Zip);
+    }
+    fill(function, &options.out, finished, folder)
 }
 
 /// Puts all of it into `folder`, which will be `out`.

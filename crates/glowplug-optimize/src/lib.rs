@@ -9,6 +9,7 @@
 //!
 //! - [`build`] makes the artifact and its report; the output folder is replaced in one step at the end, or not at all.
 //! - [`build_fleet`] makes several, and the layers that they share.
+//! - [`build_platforms`] makes an image of one for each of several machines, and joins them.
 //! - [`preview`] plans and changes nothing: for `--diff` and `--explain`.
 //! - [`trace`] measures the function as the user's own tools ship it.
 //! - [`Code`] is the part that needs no function: what a tree leads to and what its rules may know.
@@ -50,6 +51,7 @@ mod output;
 mod package_use;
 mod page_cache;
 mod plan;
+mod platforms;
 mod preview;
 mod profit;
 mod prover;
@@ -87,6 +89,7 @@ pub use glowplug_image::LayerFormat;
 pub use glowplug_package::TrimLevel;
 pub use glowplug_registry::Reference;
 pub use options::{BuildOptions, Entrypoint, ImageBase, ImageOptions, LazyLevel, Objective, PlanSource};
+pub use platforms::{PlatformsBuilt, build_platforms};
 pub use preview::{Preview, preview};
 pub use ready::{Ready, ready};
 pub use trace::{TraceOptions, trace};

@@ -6,6 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Error, Progress, Result, Verdict};
 
+use glowplug_package::goes_by_evidence;
+
 use crate::bisect::culprits_of_runs;
 use crate::effects;
 use crate::folders::materialise;
@@ -16,6 +18,9 @@ use crate::variant::Recipe;
 
 /// Rounds of bisection before everything that may be undone is undone.
 pub(crate) const ROUNDS: usize = 6;
+
+/// Guilty files of folders that are looked for one by one, before the folders are undone whole: each costs some replays.
+const SINGLE_FILES: usize = 8;
 
 /// Id of the decision on valid bytecode.
 pub(crate) const BYTECODE: &str = "bytecode";
@@ -128,14 +133,15 @@ impl Verification<'_> {
     /// # Errors
     /// An input error where the original differs from itself in a new place again and again.
     pub(crate) fn run(&self, baseline: &mut Baseline) -> Result<Proof> {
-        let mut kept: BTreeSet<usize> = (0..self.units.len()).collect();
+        let mut units = self.units.to_vec();
+        let mut kept: BTreeSet<usize> = (0..units.len()).collect();
         // A baseline that serves a second verification is counted once.
         let mut verdict = Verdict { replays: std::mem::take(&mut baseline.replays), ..Verdict::default() };
         let mut pinned = Pinned::new();
         let every = self.replayer.every();
         let mut flaky_rounds = 0;
         for round in 0.. {
-            let mut recipe = keep(self.recipe, self.units, &kept);
+            let mut recipe = keep(self.recipe, &units, &kept);
             // What hangs on a value that was undone is not deferred either.
             recipe.lazy = self.subject.candidates.effective(&recipe.lazy);
             let tree = materialise(self.subject, &recipe, "after")?;
@@ -163,15 +169,14 @@ impl Verification<'_> {
                 return Err(unsteady(first));
             }
             let guilty = if round >= ROUNDS + flaky_rounds {
-                (0..order.len()).collect()
+                self.last_resort(&units, &order)
             } else {
-                self.bisect(baseline, &order, &runs, &mut verdict)?
+                let guilty = self.bisect(baseline, &units, &order, &runs, &mut verdict)?;
+                self.single_out(baseline, &mut units, &mut kept, guilty, &runs, &mut verdict)?
             };
-            let ids: Vec<String> = guilty.iter().flat_map(|index| self.units[order[*index]].ids()).collect();
+            let ids: Vec<String> = guilty.iter().flat_map(|unit| units[*unit].ids()).collect();
             blame(self.replayer, first, ids, &mut verdict, &mut pinned);
-            for index in guilty {
-                kept.remove(&order[index]);
-            }
+            kept.retain(|unit| !guilty.contains(unit));
         }
         Err(Error::defect("the verification did not end"))
     }
@@ -184,25 +189,91 @@ impl Verification<'_> {
         Ok(!again.is_empty())
     }
 
-    /// Positions in `order` of the units to undo. Each of `runs` differs.
+    /// The units to undo of those in `order`. Each of `runs` differs.
     fn bisect(
         &self,
         baseline: &Baseline,
+        units: &[Unit],
         order: &[usize],
         runs: &[Run],
         verdict: &mut Verdict,
     ) -> Result<BTreeSet<usize>> {
         self.progress.start("Finding the guilty decision", None);
-        let guilty = culprits_of_runs(order.len(), runs, |chosen, runs| {
+        let guilty = culprits_of_runs(order.len(), usize::MAX, runs, |chosen, runs| {
             let chosen = chosen.iter().map(|index| order[*index]).collect();
-            let tree = materialise(self.subject, &keep(self.recipe, self.units, &chosen), "bisect")?;
-            verdict.replays += runs.len();
-            let found = self.replayer.differences(baseline, &tree, runs, &Quiet(self.progress))?;
-            let differing: BTreeSet<Run> = found.iter().map(|deviation| deviation.run).collect();
-            Ok(differing.into_iter().collect())
+            self.differing(baseline, &keep(self.recipe, units, &chosen), runs, verdict)
         })?;
         self.progress.finish();
-        Ok(guilty)
+        Ok(guilty.into_iter().map(|index| order[index]).collect())
+    }
+
+    /// Of guilty folders, whose files go by evidence, the files that are guilty: they become units of their own, and
+    /// the innocent ones stay left out. Folders with many are undone whole.
+    fn single_out(
+        &self,
+        baseline: &Baseline,
+        units: &mut Vec<Unit>,
+        kept: &mut BTreeSet<usize>,
+        guilty: BTreeSet<usize>,
+        runs: &[Run],
+        verdict: &mut Verdict,
+    ) -> Result<BTreeSet<usize>> {
+        let (folders, others): (BTreeSet<usize>, BTreeSet<usize>) = guilty
+            .iter()
+            .partition(|unit| self.files_by_evidence(&units[**unit]).is_some_and(|f| f.len() > 1));
+        if folders.is_empty() {
+            return Ok(guilty);
+        }
+        let files = folders.iter().filter_map(|unit| self.files_by_evidence(&units[*unit])).flatten();
+        let files: Vec<Unit> = files.cloned().map(|file| Unit::Drop(vec![file])).collect();
+        let first = units.len();
+        units.extend(files);
+        let parts = first..units.len();
+        let rest: BTreeSet<usize> = kept.iter().filter(|unit| !guilty.contains(unit)).copied().collect();
+        let with =
+            |chosen: BTreeSet<usize>| keep(self.recipe, units, &rest.union(&chosen).copied().collect());
+        self.progress.start("Finding the guilty file", None);
+        let open = self.differing(baseline, &with(parts.clone().collect()), runs, verdict)?;
+        let found = culprits_of_runs(parts.len(), SINGLE_FILES, &open, |chosen, runs| {
+            let chosen = chosen.iter().map(|index| first + index).collect();
+            self.differing(baseline, &with(chosen), runs, verdict)
+        })?;
+        self.progress.finish();
+        if found.len() >= SINGLE_FILES {
+            return Ok(guilty);
+        }
+        kept.retain(|unit| !folders.contains(unit));
+        kept.extend(parts);
+        Ok(found.into_iter().map(|index| first + index).chain(others).collect())
+    }
+
+    /// The files of a unit that leaves files out for no other reason than that nothing was seen to need them.
+    fn files_by_evidence<'u>(&self, unit: &'u Unit) -> Option<&'u [Utf8PathBuf]> {
+        let Unit::Drop(files) = unit else { return None };
+        let rule = self.recipe.dropped.get(files.first()?)?;
+        goes_by_evidence(rule).then_some(files)
+    }
+
+    /// When the rounds are over: what was left out by evidence alone, else everything that may be undone.
+    fn last_resort(&self, units: &[Unit], order: &[usize]) -> BTreeSet<usize> {
+        let by_evidence = |unit: &&usize| self.files_by_evidence(&units[**unit]).is_some();
+        let files: BTreeSet<usize> = order.iter().filter(by_evidence).copied().collect();
+        if files.is_empty() { order.iter().copied().collect() } else { files }
+    }
+
+    /// Which of `runs` differ with this recipe.
+    fn differing(
+        &self,
+        baseline: &Baseline,
+        recipe: &Recipe,
+        runs: &[Run],
+        verdict: &mut Verdict,
+    ) -> Result<Vec<Run>> {
+        let tree = materialise(self.subject, recipe, "bisect")?;
+        verdict.replays += runs.len();
+        let found = self.replayer.differences(baseline, &tree, runs, &Quiet(self.progress))?;
+        let differing: BTreeSet<Run> = found.iter().map(|deviation| deviation.run).collect();
+        Ok(differing.into_iter().collect())
     }
 }
 

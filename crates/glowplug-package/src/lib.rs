@@ -16,7 +16,6 @@ mod entry;
 mod http_entry;
 mod limits;
 mod modules;
-mod oci_read;
 mod survey;
 mod tree;
 mod trim;
@@ -32,7 +31,6 @@ pub use distribution::{Distribution, normalise_name, recorded_paths, source_of_b
 pub use http_entry::HTTP_ENTRY_SOURCE;
 pub use limits::{DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, Weight, check_limits, weigh};
 pub use modules::ModuleFile;
-pub use oci_read::{Image, ImageConfig, is_layout, read_image};
 pub use tree::{FileEntry, FileKind, PackageTree};
 pub use trim::{
     DUPLICATES, NativeNeeds, RULES, Reached, Rule, Trim, TrimContext, TrimLevel, goes_by_evidence,

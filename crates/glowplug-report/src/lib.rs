@@ -17,6 +17,7 @@ mod grid;
 mod image;
 mod layers;
 mod page;
+mod platforms;
 mod render;
 mod report;
 mod style;
@@ -35,6 +36,7 @@ pub use layers::{
     LayersWeights, SharedLayer,
 };
 pub use page::{Page, render_page};
+pub use platforms::{ImageIndexReport, render_platforms};
 pub use render::{View, render};
 pub use report::{
     Artifact, ArtifactKind, AttachedLayer, Environment, Measured, Ratio, Report, ReportFunction,

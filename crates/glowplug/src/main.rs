@@ -7,6 +7,7 @@ mod console;
 #[cfg(target_os = "linux")]
 mod errors;
 #[cfg(target_os = "linux")]
+mod platforms;
 mod printer;
 #[cfg(target_os = "linux")]
 mod progress;

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use glowplug_cli::{
     BuildArgs, CommonArgs, Cpu, DoctorArgs, Entrypoint, Format, ImageFormat, Kind, LazyLevel, Objective,
     ServeArgs, SortKey, Start, Toggle, TraceArgs, TrimLevel,
 };
-use glowplug_core::{Cache, Error, Result};
+use glowplug_core::{Architecture, Cache, Error, Result};
 use glowplug_doctor::Selection;
 use glowplug_function::{Emulated, LoadOptions};
 use glowplug_optimize::{
@@ -17,6 +17,8 @@ use glowplug_optimize::{
     PlanSource, Reference, TraceOptions,
 };
 use glowplug_report::TraceOrder;
+
+use crate::platforms;
 
 /// What all commands share.
 #[derive(Debug, Clone)]
@@ -92,6 +94,8 @@ pub(crate) struct Build {
     pub(crate) paths: Vec<Utf8PathBuf>,
     pub(crate) load: LoadOptions,
     pub(crate) options: BuildOptions,
+    /// The machines that were asked for, each once; none is the function's own.
+    pub(crate) platforms: Vec<Architecture>,
     /// Whether what the functions share is made too, as layers.
     pub(crate) layers: bool,
     /// What the fleet's file says, where one is named.
@@ -118,12 +122,14 @@ impl Build {
     /// Usage: an option is about one function, or about layers, and the others are not. Input: the fleet's file.
     pub(crate) fn new(args: BuildArgs, common: &Common) -> Result<Self> {
         check_together(&args)?;
+        platforms::check(&args)?;
         let BuildArgs {
             path,
             out,
             kind,
             fleet,
             base,
+            platform,
             image_format,
             entrypoint,
             push,
@@ -145,6 +151,7 @@ impl Build {
             bandwidth,
             common: _,
         } = args;
+        let platforms = platforms::machines(&platform);
         let plan = match (plan, locked, update_lock) {
             (Some(file), _, _) => PlanSource::File(file),
             (None, true, _) => PlanSource::Locked,
@@ -154,10 +161,11 @@ impl Build {
         Ok(Self {
             paths: path,
             layers: kind.contains(&Kind::Layers),
-            fleet: fleet.map(|path| fleet_settings(&path)).transpose()?,
+            fleet: fleet.map(|path| FleetSettings::read(&path)).transpose()?,
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
+                architecture: platforms.first().copied(),
                 memory_mb: common.memory_mb,
                 out: Some(out.clone()),
                 keep,
@@ -185,6 +193,7 @@ impl Build {
                 },
                 bandwidth_mbit: bandwidth,
             },
+            platforms,
             html,
             show: match (diff, explain) {
                 (_, Some(module)) => Show::Explain(module),
@@ -308,16 +317,6 @@ fn check_together(args: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
-/// Reads what is known of a fleet.
-fn fleet_settings(path: &Utf8Path) -> Result<FleetSettings> {
-    let text = fs_err::read_to_string(path)?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
-        let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
-        Error::input("the fleet's file is not valid").cause(error.message()).place(place)
-    })
-}
-
 /// What `glowplug trace` does.
 #[derive(Debug, Clone)]
 pub(crate) struct Trace {
@@ -354,6 +353,7 @@ impl Trace {
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
+                architecture: None,
                 memory_mb: common.memory_mb,
                 out: None,
                 keep: Vec::new(),

@@ -132,6 +132,9 @@ impl Merger<'_> {
     }
 
     fn architecture(&self) -> Result<Architecture> {
+        if let Some(asked) = self.options.architecture {
+            return Ok(asked);
+        }
         if let Some((file, value)) =
             self.config().and_then(|file| Some((file, file.config.architecture.as_ref()?)))
         {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they skip")]
 
 mod bases;
+mod contents;
 mod fetching;
 mod formats;
 mod python;

@@ -51,8 +51,17 @@ pub(super) fn gather(
         distribution.zip_bytes = zipped.get(&index).copied().flatten();
     }
     let mut bytecode = Bytecode::default();
-    for folder in &prepared.folders {
-        stale::look(&folder.tree, &folder.root.prefix, prepared.subject.python, &mut bytecode);
+    for (folder, known) in prepared.folders.iter().zip(&modules.folders) {
+        let broken = known.broken(&folder.tree.root);
+        let prefix = &folder.root.prefix;
+        stale::look(&folder.tree, &broken, prefix, prepared.subject.python, &mut bytecode);
+        // A library's own tests and templates may hold such files on purpose.
+        for path in broken.iter().filter(|path| prepared.user_files.contains(*path)) {
+            not_seen.push(format!(
+                "`{prefix}{path}` is no Python {} source: what it imports is not known",
+                prepared.subject.python
+            ));
+        }
     }
     let function = prepared.function.as_ref();
     let code = function.map_or(prepared.folders[0].tree.root.as_path(), |function| &function.code);

@@ -5,17 +5,31 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Architecture, Cache, Error, Progress, Result};
 use glowplug_doctor::{Kind, Root, RootKind, Subject};
-use glowplug_package::{ImageConfig, PackageTree, read_image};
+use glowplug_image::{ImageConfig, is_layout, read_image};
+use glowplug_package::PackageTree;
 
 use super::DoctorOptions;
-use super::prepare::{Folder, Prepared, version, without};
+use super::prepare::{Folder, Prepared, architecture, version, without};
 use crate::workspace::Workspace;
 
 /// Folders of the runtime and of the distribution that an image is built on, not the function's.
 const NOT_OURS: [&str; 3] = ["var/lang", "var/runtime", "usr/lib"];
 
+/// The layout that a path is, with the tag or digest after it where the layout holds several images: `FOLDER:TAG`.
+pub(super) fn layout_at(path: &Utf8Path) -> Option<(&Utf8Path, Option<&str>)> {
+    if is_layout(path) {
+        return Some((path, None));
+    }
+    // A tag may hold colons itself, as digests do.
+    path.as_str().match_indices(':').find_map(|(at, _)| {
+        let (folder, named) = (Utf8Path::new(&path.as_str()[..at]), &path.as_str()[at + 1..]);
+        is_layout(folder).then_some((folder, Some(named)))
+    })
+}
+
 pub(super) fn prepare(
     path: &Utf8Path,
+    named: Option<&str>,
     options: &DoctorOptions,
     cache: &Cache,
     progress: &dyn Progress,
@@ -23,18 +37,31 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     let workspace = Workspace::open(cache)?;
     let into = workspace.path().join("image");
-    let wanted = |config: &ImageConfig, file: &Utf8Path| {
-        let ours = !NOT_OURS.iter().any(|folder| file.starts_with(folder));
-        ours && (task_folder(config).is_some_and(|task| file.starts_with(task)) || is_for_python(file))
-    };
-    let image = read_image(path, None, &wanted, &into, progress)?;
-    let config = image.config;
-    let architecture = architecture(&config, path)?;
+    let image = read_image(path, named, &machines(), &is_wanted, &into, progress)?;
     not_seen.push("an image is not started, so that nothing is told in ms".to_owned());
     if image.links > 0 {
         not_seen.push(format!("{} links in the image were not followed", image.links));
     }
-    let folders = folders(&into, &config)?;
+    let machine = Some(image.config.architecture);
+    laid_out(path, &image.config, machine, workspace, options, not_seen)
+}
+
+/// Whether an image's file is the function's, or one that Python finds for it.
+pub(super) fn is_wanted(config: &ImageConfig, file: &Utf8Path) -> bool {
+    let ours = !NOT_OURS.iter().any(|folder| file.starts_with(folder));
+    ours && (task_folder(config).is_some_and(|task| file.starts_with(task)) || is_for_python(file))
+}
+
+/// Wanted files in the workspace's folder `image`, as the rules see them.
+pub(super) fn laid_out(
+    path: &Utf8Path,
+    config: &ImageConfig,
+    machine: Option<Architecture>,
+    workspace: Workspace,
+    options: &DoctorOptions,
+    not_seen: &mut Vec<String>,
+) -> Result<Prepared> {
+    let folders = folders(&workspace.path().join("image"), config)?;
     if folders.iter().all(|folder| folder.tree.files.is_empty()) {
         return Err(Error::input("the image holds no Python code where a function would have it")
             .place(path.as_str())
@@ -43,13 +70,14 @@ pub(super) fn prepare(
     let python = version(options, &folders, not_seen)?;
     let first = &folders[0];
     let user_files = user_files(first);
-    let handler = handler(&config, first);
+    let handler = handler(config, first);
     if handler.is_empty() {
         not_seen.push(
             "the image's command names no handler: all code in its working folder counts as used".to_owned(),
         );
     }
     let name = path.file_name().unwrap_or("image").to_owned();
+    let architecture = machine.unwrap_or_else(|| architecture(&folders));
     let texts = config.command.iter().chain(&config.environment).cloned().collect();
     Ok(Prepared {
         subject: Subject { name, kind: Kind::Image, python, architecture },
@@ -64,13 +92,11 @@ pub(super) fn prepare(
     })
 }
 
-fn architecture(config: &ImageConfig, image: &Utf8Path) -> Result<Architecture> {
-    match config.architecture.as_str() {
-        "amd64" => Ok(Architecture::X86_64),
-        "arm64" => Ok(Architecture::Arm64),
-        other => Err(Error::input(format!("the image is for `{other}`, and Lambda runs x86_64 and arm64"))
-            .place(image.as_str())),
-    }
+/// Lambda's machines, this one first.
+fn machines() -> Vec<Architecture> {
+    let all = [Architecture::X86_64, Architecture::Arm64];
+    let host = Architecture::host();
+    host.into_iter().chain(all.into_iter().filter(|machine| Some(*machine) != host)).collect()
 }
 
 /// What is of no distribution in the function's folder; an image without one has only distributions.

@@ -14,6 +14,7 @@ pub(crate) mod metadata;
 mod modules;
 mod prepare;
 mod requirements;
+mod root_file_system;
 mod stale;
 mod traced;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Cache, PythonVersion, Result};
 use glowplug_doctor::{Distribution, Link, OwnModule};
@@ -29,6 +29,16 @@ const MOST_TEXT: u64 = 1024 * 1024;
 pub(super) struct Known {
     pub(super) modules: BTreeMap<String, ModuleFile>,
     pub(super) analyses: BTreeMap<String, ModuleAnalysis>,
+}
+
+impl Known {
+    /// Sources in UTF-8 that do not parse. Those in other encodings may all the same.
+    pub(super) fn broken(&self, root: &Utf8Path) -> BTreeSet<Utf8PathBuf> {
+        let unread =
+            self.modules.iter().filter(|(name, file)| !file.native && !self.analyses.contains_key(*name));
+        let paths = unread.map(|(_, file)| &file.path);
+        paths.filter(|path| fs::read_to_string(root.join(path)).is_ok()).cloned().collect()
+    }
 }
 
 /// What is known of all.

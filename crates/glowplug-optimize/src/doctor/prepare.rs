@@ -6,10 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Architecture, Cache, Error, ErrorClass, Progress, PythonVersion, Result};
 use glowplug_doctor::{Kind, Root, RootKind, Subject};
 use glowplug_function::{Function, LoadOptions};
-use glowplug_package::{PackageTree, is_layout, unpack};
+use glowplug_package::{PackageTree, unpack};
 use glowplug_trace::Trace;
 
-use super::{DoctorOptions, image};
+use super::{DoctorOptions, image, root_file_system};
 use crate::ground::{Ground, runs_here};
 use crate::setup::Setup;
 use crate::trace::{TraceOptions, measured};
@@ -49,8 +49,11 @@ pub(super) fn prepare(
     progress: &dyn Progress,
     not_seen: &mut Vec<String>,
 ) -> Result<Prepared> {
-    if path.is_dir() && is_layout(path) {
-        return image::prepare(path, options, cache, progress, not_seen);
+    if let Some((layout, named)) = image::layout_at(path) {
+        return image::prepare(layout, named, options, cache, progress, not_seen);
+    }
+    if path.is_dir() && root_file_system::is_root(path) {
+        return root_file_system::prepare(path, options, cache, progress, not_seen);
     }
     if path.is_dir() && is_layer(path) {
         return layer(path, path, options, Vec::new(), not_seen);
@@ -196,7 +199,7 @@ pub(super) fn version(
 }
 
 /// The machine that most native libraries are for, else this one.
-fn architecture(folders: &[Folder]) -> Architecture {
+pub(super) fn architecture(folders: &[Folder]) -> Architecture {
     let mut arm = 0_i64;
     for folder in folders {
         for file in &folder.tree.files {

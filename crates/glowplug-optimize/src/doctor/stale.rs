@@ -3,20 +3,30 @@
 //! The header of a `.pyc` (PEP 552): magic number, flags, then time and size of the source, or its hash. Time is left
 //! to traced starts: what an unpacker does with it is not seen here.
 
-use camino::Utf8Path;
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::PythonVersion;
 use glowplug_doctor::Bytecode;
-use glowplug_package::{FileKind, PackageTree, bytecode_path};
+use glowplug_package::{FileEntry, FileKind, PackageTree, bytecode_path};
 
 /// Magic numbers of released minor versions, from 3.9 on (`Lib/importlib/_bootstrap_external.py`).
 const MAGIC: [(u8, u16); 5] = [(9, 3425), (10, 3439), (11, 3495), (12, 3531), (13, 3571)];
 /// Length of the header in bytes.
 const HEADER: usize = 16;
 
-/// Adds what the sources of a tree have beside them; `prefix` is what people read before a path in it.
-pub(super) fn look(tree: &PackageTree, prefix: &str, python: PythonVersion, into: &mut Bytecode) {
-    for file in tree.files.iter().filter(|file| file.kind == FileKind::Code && file.symlink.is_none()) {
+/// Adds what the sources of a tree have beside them; `prefix` is what people read before a path in it. `broken` sources,
+/// which do not parse, have no bytecode and never will.
+pub(super) fn look(
+    tree: &PackageTree,
+    broken: &BTreeSet<Utf8PathBuf>,
+    prefix: &str,
+    python: PythonVersion,
+    into: &mut Bytecode,
+) {
+    let code = |file: &&FileEntry| file.kind == FileKind::Code && file.symlink.is_none();
+    for file in tree.files.iter().filter(code).filter(|file| !broken.contains(&file.path)) {
         let path = bytecode_path(&file.path, python);
         into.modules += 1;
         let shown = || format!("{prefix}{}", file.path);

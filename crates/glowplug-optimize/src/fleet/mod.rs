@@ -14,17 +14,18 @@ mod census;
 mod contents;
 mod document;
 mod member;
+mod settings;
 mod share;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub use settings::FleetSettings;
+
+use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use fs_err as fs;
 use glowplug_core::{Cache, Error, OUTPUT_MARKER, Progress, Result};
 use glowplug_function::Function;
-use glowplug_layers::{LAYERS_PER_FUNCTION, Weights};
 use glowplug_report::{LayersReport, Report};
-use serde::Deserialize;
 
 use crate::build::{fill, with_finished};
 use crate::lock;
@@ -33,37 +34,6 @@ use crate::output::{self, Output};
 
 /// Folder of the shared layers in the output folder.
 pub(crate) const LAYERS: &str = "layers";
-
-/// What is known of the fleet beside its functions; all rates are relative to each other.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FleetSettings {
-    /// What a byte counts.
-    pub weights: Weights,
-    /// Layers of the whole fleet.
-    pub most_layers: usize,
-    /// Whether functions may get distributions that they do not need.
-    pub unneeded: bool,
-    /// How often a distribution moves to another version, by name; 1 where it is not named.
-    pub moves: BTreeMap<String, f64>,
-    /// How often a function starts cold, by name; 1 where it is not named.
-    pub cold_starts: BTreeMap<String, f64>,
-    /// How often a function's own code is released, by name; 0 where it is not named.
-    pub releases: BTreeMap<String, f64>,
-}
-
-impl Default for FleetSettings {
-    fn default() -> Self {
-        Self {
-            weights: Weights::default(),
-            most_layers: LAYERS_PER_FUNCTION,
-            unneeded: false,
-            moves: BTreeMap::new(),
-            cold_starts: BTreeMap::new(),
-            releases: BTreeMap::new(),
-        }
-    }
-}
 
 /// What a build of several functions gives.
 #[derive(Debug, Clone)]
@@ -148,15 +118,12 @@ fn check_names(functions: &[Function], layers: Option<&FleetSettings>) -> Result
         }
     }
     let Some(settings) = layers else { return Ok(()) };
-    let unknown: BTreeSet<&String> = settings
-        .cold_starts
-        .keys()
-        .chain(settings.releases.keys())
-        .filter(|name| !seen.contains_key(name.as_str()))
-        .collect();
-    match unknown.first() {
-        None => Ok(()),
-        Some(name) => Err(Error::input(format!("the fleet's file names `{name}`, which is not built"))
-            .hint("rates of functions are given by the functions' names")),
+    for (table, rates) in [("cold_starts", &settings.cold_starts), ("releases", &settings.releases)] {
+        if let Some(name) = rates.keys().find(|name| !seen.contains_key(name.as_str())) {
+            return Err(Error::input(format!("the fleet's file names `{name}`, which is not built"))
+                .place(settings.place(table, name))
+                .hint("rates of functions are given by the functions' names"));
+        }
     }
+    Ok(())
 }

@@ -64,6 +64,8 @@ impl Sharing<'_> {
     ) -> Result<LayersReport> {
         let members: Vec<Member> =
             functions.iter().map(|function| self.member(function, folder)).collect::<Result<_>>()?;
+        let names = members.iter().flat_map(|member| member.has.keys()).map(|named| named.name.clone());
+        self.settings.check_moves(&names.collect())?;
         let known = self.distributions(&members)?;
         let own = self.own(&members)?;
         let mut provers: Vec<Option<Prover>> = members.iter().map(|_| None).collect();

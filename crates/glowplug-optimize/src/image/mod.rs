@@ -15,7 +15,7 @@ use glowplug_core::{Architecture, Cache, Error, Progress, PythonVersion, Result,
 use glowplug_function::Function;
 use glowplug_image::{Base, BaseFiles, ImageSummary, LayerFormat, Ownership, fetched_before, write_image};
 use glowplug_package::{PackageTree, unpack};
-use glowplug_registry::Platforms;
+use glowplug_registry::{Platforms, Reference};
 use glowplug_report::{Artifact, ArtifactKind, ImageLayer, ImageReport, Report};
 
 use crate::build::Finished;
@@ -23,6 +23,9 @@ use crate::ground::Ground;
 use crate::image::parts::{Interpreter, Parts};
 use crate::image::touched::Touched;
 use crate::options::{BuildOptions, ImageBase, ImageOptions};
+
+/// How many files a message names.
+const NAMED: usize = 5;
 
 /// An image among the scratch files.
 pub(crate) struct Image {
@@ -58,18 +61,14 @@ pub(crate) fn ready<'a>(
     let interpreter =
         Interpreter::find(&files, function.python).ok_or_else(|| missing(function.python, asked))?;
     progress.finish();
-    if files.has_below(TASK_ROOT.into()) {
-        return Err(Error::input(format!("the base `{}` holds a function already", asked.base))
-            .cause(format!("there are files below {TASK_ROOT}, and they would be part of this one"))
-            .hint("use the base that it was made on"));
-    }
+    interpreter.require_client(function, asked.entrypoint)?;
     Ok(Ready { asked, base, files, interpreter })
 }
 
 /// Makes it beside the zip of `finished`, and says in its report what a start fetches.
 ///
 /// # Errors
-/// Input: a runtime client for another machine would be needed. Surroundings: a full disk. Interrupted.
+/// Input: files of another function in the base, which are named. Surroundings: a full disk. Interrupted.
 pub(crate) fn make(
     ground: &Ground,
     ready: Ready,
@@ -83,6 +82,7 @@ pub(crate) fn make(
     let unpacked = unpack(&finished.zip, &tree)?;
     let package = PackageTree::scan(&tree)?;
     let Ready { asked, base, files, interpreter } = ready;
+    require_covered(&files.below(TASK_ROOT.into()), &package, asked)?;
     let parts = Parts::new(ground, &package, &interpreter, asked.entrypoint, cache)?;
     let touched = Touched::of(ground, &tree, &files, &interpreter, progress)?;
     let request = parts.request(ground, &package, base, asked, touched.hot());
@@ -133,21 +133,26 @@ impl Image {
         progress: &dyn Progress,
     ) -> Result<()> {
         let Some(reference) = &self.asked.push else { return Ok(()) };
-        let mounts = match &self.asked.base {
-            ImageBase::Registry(base) => vec![base.clone()],
-            _ => Vec::new(),
-        };
         let image = glowplug_registry::Image::Digest(self.report.digest.clone());
         let layout = options.out.join(format!("{}.oci", self.name));
         let access = self.asked.access();
-        let pushed = glowplug_registry::push(&layout, &image, reference, &mounts, &access, progress)
-            .map_err(|error| {
-                error.hint(format!("the image is in {layout}: push it again when that is mended"))
-            })?;
+        let pushed =
+            glowplug_registry::push(&layout, &image, reference, &mounts(&self.asked), &access, progress)
+                .map_err(|error| {
+                    error.hint(format!("the image is in {layout}: push it again when that is mended"))
+                })?;
         if let Some(image) = &mut report.image {
             image.pushed = Some(pushed.reference);
         }
         crate::build::write_report(report, &options.out)
+    }
+}
+
+/// Where a registry may have layers of the image already.
+pub(crate) fn mounts(asked: &ImageOptions) -> Vec<Reference> {
+    match &asked.base {
+        ImageBase::Registry(base) => vec![base.clone()],
+        _ => Vec::new(),
     }
 }
 
@@ -194,6 +199,21 @@ fn base(
             Ok(Base::Layout { path: layout, image: Some(pulled.digest), convert })
         }
     }
+}
+
+/// What the base has where the function goes has to be replaced by it: the image then is what was replayed.
+fn require_covered(below: &[Utf8PathBuf], package: &PackageTree, asked: &ImageOptions) -> Result<()> {
+    let left: Vec<&Utf8PathBuf> = below.iter().filter(|path| package.file(path).is_none()).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let mut named: Vec<String> = left.iter().take(NAMED).map(|path| format!("`{path}`")).collect();
+    if left.len() > NAMED {
+        named.push(format!("{} more", left.len() - NAMED));
+    }
+    Err(Error::input(format!("the base `{}` holds files of another function", asked.base))
+        .cause(format!("they would be part of this one, below {TASK_ROOT}: {}", named.join(", ")))
+        .hint("use the base that it was made on; what was built and replayed for this is remembered"))
 }
 
 fn missing(version: PythonVersion, asked: &ImageOptions) -> Error {

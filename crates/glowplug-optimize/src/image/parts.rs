@@ -6,13 +6,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
 use glowplug_core::{Cache, Error, NoProgress, PythonVersion, Result, TASK_ROOT};
+use glowplug_function::Function;
 use glowplug_image::{Base, BaseFiles, Component, ImageRequest, Licence, Part};
 use glowplug_package::{
     ArchiveEntry, CompileJob, CompileResult, Compiler, Contents, FileEntry, HTTP_ENTRY_SOURCE, PackageTree,
     bytecode_path, normalise_name,
 };
 
-use crate::ground::Ground;
+use crate::ground::{Ground, runs_here};
 use crate::options::{Entrypoint, ImageOptions};
 
 /// Where Lambda has its runtime client.
@@ -52,6 +53,20 @@ impl Interpreter {
     }
 }
 
+impl Interpreter {
+    /// The runtime client is installed for this machine, where the base does not bring it.
+    ///
+    /// # Errors
+    /// Input: it would be needed for another one.
+    pub(super) fn require_client(&self, function: &Function, entrypoint: Entrypoint) -> Result<()> {
+        if entrypoint == Entrypoint::Http || self.managed || runs_here(function) {
+            return Ok(());
+        }
+        Err(Error::input("the runtime client for another machine cannot be installed here")
+            .hint("use one of Lambda's base images, which bring it, or `--entrypoint http`"))
+    }
+}
+
 /// What lies on the base.
 pub(super) struct Parts {
     runtime: Vec<Part>,
@@ -64,7 +79,7 @@ pub(super) struct Parts {
 
 impl Parts {
     /// # Errors
-    /// Input: a runtime client for another machine would be needed. Surroundings: a file that cannot be read.
+    /// Surroundings: a file that cannot be read.
     pub(super) fn new(
         ground: &Ground,
         package: &PackageTree,
@@ -99,12 +114,6 @@ impl Parts {
         match entrypoint {
             Entrypoint::Lambda if interpreter.managed => parts.cmd = vec![handler],
             Entrypoint::Lambda => {
-                if !ground.runs_here() {
-                    return Err(Error::input(
-                        "the runtime client for another machine cannot be installed here",
-                    )
-                    .hint("use one of Lambda's base images, which bring it, or `--entrypoint http`"));
-                }
                 parts.runtime = vec![folder(&ground.runtime.packages, RUNTIME_ROOT)?];
                 parts.entrypoint = [&python, "-m", "awslambdaric"].map(str::to_owned).to_vec();
                 parts.cmd = vec![handler];

@@ -7,7 +7,7 @@ use glowplug_report::{Page, View, render, render_explanation};
 use glowplug_trace::export::check_file;
 use serde_json::json;
 
-use crate::commands::{build_fleet, json, load, write_page};
+use crate::commands::{build_fleet, build_platforms, json, load, write_page};
 use crate::console::Console;
 use crate::printer::Printer;
 use crate::settings::{Build, Show};
@@ -21,7 +21,11 @@ pub(crate) fn build(console: &Console, args: BuildArgs) -> Result<()> {
     if settings.paths.len() > 1 {
         return build_fleet(console, &settings);
     }
-    let Build { paths, load: options, options: build, html, show, layers: _, fleet: _ } = settings;
+    if settings.platforms.len() > 1 {
+        return build_platforms(console, &settings);
+    }
+    let Build { paths, load: options, options: build, html, show, platforms: _, layers: _, fleet: _ } =
+        settings;
     let path = paths.into_iter().next().unwrap_or_else(|| ".".into());
     html.as_deref().map(check_file).transpose()?;
     let Console { common, printer, progress } = console;

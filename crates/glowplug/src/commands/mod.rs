@@ -2,6 +2,7 @@
 
 mod build;
 mod build_fleet;
+mod build_platforms;
 mod doctor;
 mod serve;
 mod serve_log;
@@ -9,6 +10,7 @@ mod trace;
 
 pub(crate) use build::build;
 use build_fleet::build_fleet;
+use build_platforms::build_platforms;
 pub(crate) use doctor::doctor;
 pub(crate) use serve::serve;
 pub(crate) use trace::trace;

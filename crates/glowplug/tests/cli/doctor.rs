@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::Project;
 
@@ -322,19 +322,34 @@ fn an_image_is_looked_at_in_its_working_folder_and_site_folders() {
             put(&format!("{folder}/{path}"), &fs_err::read(entry.path()).unwrap());
         }
     }
-    let blob = |bytes: &[u8]| {
+    let blob = |bytes: &[u8], media_type: &str| {
         let hex = crate::support::digest(bytes);
         project.write(&format!("image/blobs/sha256/{hex}"), bytes);
-        format!("sha256:{hex}")
+        let media_type = format!("application/vnd.oci.image.{media_type}");
+        json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
     };
-    let config = r#"{"architecture": "arm64", "config": {"WorkingDir": "/srv/app", "Cmd": ["python", "-m", "helper"]}}"#;
-    let (config, layer) = (blob(config.as_bytes()), blob(&layer.into_inner().unwrap()));
-    let manifest = blob(
-        format!(r#"{{"config": {{"digest": "{config}"}}, "layers": [{{"digest": "{layer}"}}]}}"#).as_bytes(),
-    );
-    project.write("image/oci-layout", "{}");
-    project.write("image/index.json", format!(r#"{{"manifests": [{{"digest": "{manifest}"}}]}}"#));
+    let layer = blob(&layer.into_inner().unwrap(), "layer.v1.tar");
+    let config = json!({"os": "linux", "architecture": "arm64",
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+        "config": {"WorkingDir": "/srv/app", "Cmd": ["python", "-m", "helper"]}});
+    let config = blob(config.to_string().as_bytes(), "config.v1+json");
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+    let tagged = |tag: &str| {
+        let mut manifest = blob(manifest.as_bytes(), "manifest.v1+json");
+        manifest["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+        manifest
+    };
+    project.write("image/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let index = json!({"schemaVersion": 2, "manifests": [tagged("one")]});
+    project.write("image/index.json", index.to_string());
     let document = project.run(&["doctor", "image", "--format", "json"]).json();
+    // By its name too.
+    assert_eq!(
+        project.run(&["doctor", "image:one", "--format", "json"]).json()["findings"],
+        document["findings"]
+    );
+    let errors = project.fails(1, &["doctor", "image:two"]);
+    assert!(errors.contains("the layout has no image `two`") && errors.contains("it has `one`"), "{errors}");
     assert_eq!(
         (&document["kind"], &document["python"], &document["architecture"]),
         (&"image".into(), &VERSION.into(), &"arm64".into())
@@ -358,12 +373,93 @@ fn an_image_is_looked_at_in_its_working_folder_and_site_folders() {
 }
 
 #[test]
+fn a_system_around_a_function_is_not_its_package() {
+    let project = Project::empty();
+    let site = "root/usr/local/lib/python3.12/site-packages";
+    project.write("root/etc/passwd", "root:x:0:0::/:/bin/sh\n");
+    for library in ["root/lib/x86_64-linux-gnu/libc.so.6", "root/usr/lib/x86_64-linux-gnu/libc.so.6"] {
+        project.write(library, elf(183, 70_000));
+    }
+    project.write("root/usr/lib/python3/dist-packages/apt.py", "import nowhere\n");
+    project.write(
+        "root/var/task/app.py",
+        "import unread\nimport used\n\n\ndef handler(event, context):\n    return used.X\n",
+    );
+    project.write(&format!("{site}/unread.py"), "X = 1\n");
+    project.write(&format!("{site}/used.py"), "X = 1\n");
+    let document = project.run(&["doctor", "root", "--format", "json"]).json();
+    assert_eq!((&document["kind"], &document["python"]), (&"image".into(), &VERSION.into()));
+    let findings = document["findings"].as_array().unwrap();
+    assert_eq!(codes(findings), BTreeSet::from(["GP102", "GP140"]), "{document}");
+    assert!(!document.to_string().contains("libc.so"), "{document}");
+}
+
+#[test]
+fn a_handler_that_cannot_be_parsed_lacks_no_bytecode() {
+    let project = Project::empty();
+    configured(&project);
+    project.write("function/app.py", "def handler(event, context)\n    return 1\n");
+    let outcome = project.run(&["doctor", "function", "--runs", "0", "--format", "json"]).json();
+    assert_eq!(outcome["findings"], json!([]));
+    let told = outcome["not_seen"].to_string();
+    assert!(told.contains("`app.py` is no Python 3.12 source"), "{told}");
+    // What can be compiled beside it still is.
+    project.write("function/other.py", "X = 1\n");
+    assert_eq!(found(&project, &[])[0]["place"], "other.py");
+}
+
+#[test]
+fn slow_distributions_as_they_are_installed() {
+    let project = Project::empty();
+    project.write(
+        "function/glowplug.toml",
+        format!("handler = \"app.handler\"\npython = \"{}\"\n", project.python),
+    );
+    project.write(
+        "function/requirements.txt",
+        "boto3==1.40.76\nrequests==2.32.5\npandas==2.2.3\npytest==8.4.2\n",
+    );
+    project.write(
+        "function/app.py",
+        "import boto3\nimport requests\n\ns3 = boto3.client('s3')\n\n\n\
+         def handler(event, context):\n    return requests.get(event['url'], timeout=1).text, s3.list_buckets()\n",
+    );
+    let findings = found(&project, &[]);
+    let of = |code: &str| -> Vec<&Value> { findings.iter().filter(|f| f["code"] == code).collect() };
+    let said =
+        |code: &str, text: &str| of(code).iter().any(|f| f["message"].as_str().unwrap().contains(text));
+    // pandas brings numpy, and both ship tests; nothing imports either.
+    assert!(said("GP101", "nothing imports `pandas`") && said("GP101", "`numpy`"), "{findings:#?}");
+    assert!(said("GP120", "`pandas 2.2.3` ships") && said("GP120", "`numpy"), "{findings:#?}");
+    assert!(said("GP122", "`numpy"), "{findings:#?}");
+    assert!(said("GP104", "`boto3`"), "{findings:#?}");
+    assert!(said("GP105", "`requests` is used in 1 place"), "{findings:#?}");
+    assert!(said("GP107", "`pytest`"), "{findings:#?}");
+    // All but S3 and what credentials and endpoints need of the services' descriptions.
+    let services = of("GP125");
+    assert!(
+        services.iter().any(|f| f["message"].as_str().unwrap().contains("`botocore 1.40.76`")),
+        "{findings:#?}"
+    );
+    assert!(!services.iter().any(|f| f["place"].as_str().unwrap().contains("data/s3/")), "{services:#?}");
+    // Wheels for this machine and this Python, each once.
+    for code in ["GP106", "GP108", "GP109", "GP110", "GP130", "GP131", "GP132", "GP133", "GP152"] {
+        assert!(of(code).is_empty(), "{code}: {findings:#?}");
+    }
+    // What is used is not called unused.
+    for name in ["boto3", "botocore", "requests", "urllib3", "certifi"] {
+        assert!(!said("GP101", &format!("nothing imports `{name}`")), "{name}: {findings:#?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_one_error() {
     let project = messy();
     project.write("damaged.zip", b"PK\x03\x04 and then nothing");
-    project.write("image/oci-layout", "{}");
-    let hex = "0".repeat(64);
-    project.write("image/index.json", format!(r#"{{"manifests": [{{"digest": "sha256:{hex}"}}]}}"#));
+    project.write("image/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let gone = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 9,
+        "digest": format!("sha256:{}", "0".repeat(64))});
+    project.write("image/index.json", json!({"schemaVersion": 2, "manifests": [gone]}).to_string());
     let evil = std::fs::File::create(project.root.join("evil.zip")).unwrap();
     let mut writer = zip::ZipWriter::new(evil);
     writer.start_file("../evil", zip::write::SimpleFileOptions::default()).unwrap();
@@ -372,7 +468,7 @@ fn what_cannot_be_read_is_one_error() {
         ("nowhere", "there is no function at `nowhere`"),
         ("damaged.zip", "cannot read the zip"),
         ("evil.zip", "leads out of it"),
-        ("image", "the layout lacks the blob"),
+        ("image", "a blob of the layout is missing"),
     ] {
         let errors = project.fails(1, &["doctor", path]);
         assert!(errors.contains(message), "{path}: {errors}");

@@ -285,6 +285,13 @@ fn a_file_says_how_often_things_move_and_start() {
     project.write("fleet.toml", "[moves]\nlib = 1\n[wieghts]\nstored = 2\n");
     let text = fails(&[]);
     assert!(text.contains("fleet.toml:3") && text.contains("unknown field `wieghts`"), "{text}");
+    project.write("fleet.toml", "most_layers = 9\n[moves]\nlib = 1\n");
+    let text = fails(&[]);
+    assert!(text.contains("at: fleet.toml:1") && text.contains("`most_layers` is 9"), "{text}");
+    project.write("fleet.toml", "[moves]\nlib = 2\nlibb = 1\n");
+    let text = fails(&["--no-verify"]);
+    assert!(text.contains("`libb`") && text.contains("at: fleet.toml:3"), "{text}");
+    assert!(text.contains("they have lib, more"), "{text}");
     project.write("fleet.toml", "[moves]\nlib = -1\n");
     assert!(fails(&["--no-verify"]).contains("`moves` of `lib` is -1"));
 }

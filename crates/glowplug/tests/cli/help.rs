@@ -65,6 +65,9 @@ fn build_explains_its_options() {
           --base <REF>             With `--kind image`: what it stands on, with the function's Python:
                                    an image in a registry (`python:3.12-slim`), `oci:FOLDER[:TAG]` or
                                    `rootfs:FOLDER`
+          --platform <PLATFORM>    For which machine: `linux/amd64`, `linux/arm64` [default: the
+                                   function's own]. Several, with commas or repeated, give an image
+                                   each, and an index of them
           --image-format <FORMAT>  How an image's layers are packed [default: estargz] [possible values:
                                    gzip, estargz, zstd-chunked]
           --entrypoint <WHAT>      What starts in an image [default: lambda] [possible values: lambda,
@@ -132,6 +135,10 @@ fn build_explains_its_options() {
 
       Make an image that loads lazily, push it, and see whether a zip would start sooner:
         glowplug build --kind zip --kind image --base python:3.12-slim --push registry.example/report:1
+
+      Make it for two machines, under one name:
+        glowplug build --kind image --base python:3.12-slim --platform linux/amd64,linux/arm64 --push
+        registry.example/report:1
 
       Ask why a module is, or is not, deferred:
         glowplug build --explain pandas

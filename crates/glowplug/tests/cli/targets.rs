@@ -29,3 +29,14 @@ fn an_image_on_alpine_is_built_for_and_nothing_is_proved() {
     let why = report["verdict"]["not_proved"][0].as_str().unwrap();
     assert!(why.contains("cannot run") && why.ends_with("with musl"), "{why}");
 }
+
+#[test]
+fn one_platform_is_named_on_the_command_line() {
+    let project = Project::new(PLAIN);
+    let foreign = if cfg!(target_arch = "x86_64") { "arm64" } else { "x86_64" };
+    let report = project.report(&["--platform", foreign]);
+    assert_eq!(
+        (&report["function"]["architecture"], &report["verdict"]["equal"]),
+        (&foreign.into(), &Value::Null)
+    );
+}

@@ -145,9 +145,54 @@ fn observed_keeps_what_events_touch_and_an_absent_module_says_why() {
                 `untouched`). Build with `--keep plug.rare`, or add it to `keep`";
     assert!(errors.contains(told), "{errors}");
     assert!(errors.contains("ImportError: `plug.rare` was left out"), "{errors}");
+    // Whether it could be imported is a question, and the answer is that of the whole package.
+    let (done, errors) = import(
+        &project,
+        "importlib.util\nfor name in ('plug.rare', 'idle', 'plug.never'):\n    print(importlib.util.find_spec(name) is not None, file=sys.stderr)",
+    );
+    assert!(done, "{errors}");
+    assert_eq!(errors, "True\nTrue\nFalse\n");
+    // Where it lies is not known any more.
+    let (done, errors) =
+        import(&project, "importlib.util\nprint(importlib.util.find_spec('plug.rare').origin)");
+    assert!(!done && errors.contains(told), "{errors}");
     // What was never there is missed as ever.
     let (_, errors) = import(&project, "plug.never");
     assert!(errors.contains("ModuleNotFoundError: No module named 'plug.never'"), "{errors}");
+}
+
+#[test]
+fn of_a_folder_only_what_a_later_request_needs_comes_back() {
+    let project = Project::new(
+        "import importlib\nimport lib\n\nSEEN = []\n\n\n\
+         def handler(event, context):\n    SEEN.append(event)\n    if len(SEEN) < 2:\n        return lib.VALUE\n    \
+         return [importlib.import_module('lib.' + kind[::-1]).VALUE for kind in ('htruof', 'driht')]\n",
+    );
+    let mut record = String::new();
+    for (path, source) in [
+        ("lib/__init__.py", "VALUE = 1\n"),
+        ("lib/second.py", "VALUE = 2\n"),
+        ("lib/third.py", "VALUE = 3\n"),
+        ("lib/fourth.py", "VALUE = 4\n"),
+        ("lib/fifth.py", "VALUE = 5\n"),
+        ("lib/sixth.py", "VALUE = 6\n"),
+    ] {
+        project.write(&format!("function/{path}"), source);
+        record += &format!("{path},,\n");
+    }
+    project.write("function/lib-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lib\nVersion: 1.0\n");
+    project.write("function/lib-1.0.dist-info/RECORD", record);
+    project.configure(&(project.event("one", r#"{"a": 1}"#) + &project.event("two", r#"{"a": 2}"#)));
+    let report = project.report(&["--trim", "observed", "--runs", "1"]);
+    assert_eq!(report["verdict"]["equal"], true);
+    let names = packed(&project);
+    let has = |module: &str| names.contains(&format!("lib/{module}.py"));
+    assert!(has("third") && has("fourth"), "{names:?}");
+    assert!(!has("second") && !has("fifth") && !has("sixth"), "the whole folder came back: {names:?}");
+    let decisions = report["decisions"].as_array().unwrap();
+    let pinned: BTreeSet<&str> =
+        decisions.iter().filter(|d| d["state"] == "pinned").map(|d| d["place"].as_str().unwrap()).collect();
+    assert_eq!(pinned, BTreeSet::from(["lib/fourth.py", "lib/third.py"]));
 }
 
 #[test]
