@@ -140,3 +140,47 @@ pub(crate) fn causes<E: std::error::Error>(error: &E) -> String {
     // The debug form follows the readable one in brackets.
     text.split_once(" (").map_or(text.as_str(), |(said, _)| said).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_lambda::config::http::HttpResponse;
+    use aws_sdk_lambda::error::ErrorMetadata;
+    use aws_sdk_lambda::operation::invoke::InvokeError;
+    use aws_sdk_lambda::primitives::SdkBody;
+
+    use super::*;
+
+    fn refused(status: u16, code: &str, body: &str, retry_after: Option<&'static str>) -> Refusal {
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert("retry-after", seconds);
+        }
+        let meta = ErrorMetadata::builder().code(code).message("Rate Exceeded.").build();
+        let asked = Asked { action: "InvokeFunction", function: "f", region: "eu-west-1" };
+        asked.refused(SdkError::service_error(InvokeError::generic(meta), response))
+    }
+
+    #[test]
+    fn throttling_says_why_and_for_how_long() {
+        let body = r#"{"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}"#;
+        let Refusal::Throttled { after, error } = refused(429, "TooManyRequestsException", body, Some("3"))
+        else {
+            panic!("another refusal");
+        };
+        assert_eq!(after, Some(Duration::from_secs(3)));
+        assert_eq!(error.message(), "Lambda throttled lambda:InvokeFunction on `f`");
+        assert!(error.causes()[0].starts_with("ReservedFunctionConcurrent"), "{error:?}");
+        assert!(error.hints()[0].contains("reserved concurrency"), "{error:?}");
+        let unknown = refused(429, "Anything", "no JSON", Some("soon"));
+        assert!(matches!(unknown, Refusal::Throttled { after: None, .. }), "{unknown:?}");
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        assert!(matches!(refused(412, "PreconditionFailedException", "", None), Refusal::Changed));
+        assert!(matches!(refused(409, "ResourceConflictException", "", None), Refusal::Busy(_)));
+        assert!(matches!(refused(404, "ResourceNotFoundException", "", None), Refusal::Absent(_)));
+        assert!(matches!(refused(403, "AccessDeniedException", "", None), Refusal::Denied(_)));
+        assert!(matches!(refused(500, "ServiceException", "", None), Refusal::Other(_)));
+    }
+}

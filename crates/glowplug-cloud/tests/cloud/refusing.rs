@@ -1,6 +1,7 @@
 //! What is told where Lambda refuses: no such function, no permission, throttling, states that allow nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use glowplug_capacity::Probe as _;
 use glowplug_core::{Cache, Error, ErrorClass};
@@ -154,24 +155,51 @@ fn calls_that_are_throttled_are_made_again() {
     assert_eq!(mock.asked.lock().unwrap().len(), 5);
 }
 
+/// Nobody may invoke the function, or everybody again.
+fn reserve(account: &Account, none: bool) {
+    if none {
+        let call = account.client.put_function_concurrency().function_name(NAME);
+        account.wait(call.reserved_concurrent_executions(0).send()).unwrap();
+    } else {
+        account.wait(account.client.delete_function_concurrency().function_name(NAME).send()).unwrap();
+    }
+}
+
 #[test]
-fn an_invoke_that_stays_throttled_says_why_and_all_is_cleaned() {
-    let marked = |variables: Value, memory: u32| {
-        configuration(json!({"MemorySize": memory, "Environment": {"Variables": variables}}))
-    };
-    let mock = MockLambda::start(vec![
-        ("/provisioned-concurrency", vec![fine(json!({"ProvisionedConcurrencyConfigs": []}))]),
-        ("/concurrency", vec![fine(json!({}))]),
-        ("/configuration", vec![fine(marked(json!({}), 512))]),
-        ("/invocations", vec![throttled(Some(0))]),
-    ]);
-    let target = target(&mock.endpoint, "f", Arc::new(|| false));
+fn an_invoke_that_is_throttled_waits_and_is_a_cold_start_still() {
+    let account = Account::with(SOURCE);
+    let target = account.target();
     let inspection = target.inspect().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let cache = Cache::new(folder.path().to_str().unwrap(), false);
-    let mut session = target.begin(&inspection, plan("{}", 1), &cache).unwrap();
-    // The mock keeps no state: the change that it accepts is not there afterwards.
-    let error = session.run(ask(256, 0)).unwrap_err();
-    assert_eq!(error.message(), "somebody changed the function while it was tuned");
-    drop(session);
+    let mut session = target.begin(&inspection, plan("{}", 1), &account.cache()).unwrap();
+    reserve(&account, true);
+    let round = std::thread::scope(|scope| {
+        let running = scope.spawn(|| session.run(ask(256, 1)));
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        reserve(&account, false);
+        running.join().unwrap()
+    })
+    .unwrap();
+    assert!(round.cold.is_some() && round.warm.len() == 1, "{round:?}");
+}
+
+#[test]
+fn waiting_for_an_invoke_can_be_interrupted() {
+    let account = Account::with(SOURCE);
+    let before = account.seen();
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let target = account.target_until(Arc::new(move || asked.load(Ordering::Relaxed)));
+    let inspection = target.inspect().unwrap();
+    let mut session = target.begin(&inspection, plan("{}", 1), &account.cache()).unwrap();
+    reserve(&account, true);
+    let error = std::thread::scope(|scope| {
+        let running = scope.spawn(|| session.run(ask(256, 1)));
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        stop.store(true, Ordering::Relaxed);
+        running.join().unwrap()
+    })
+    .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Interrupted);
+    session.finish().unwrap();
+    assert_eq!(account.seen(), before);
 }

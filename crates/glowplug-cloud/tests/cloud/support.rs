@@ -140,7 +140,7 @@ impl Account {
             memory: shown.memory_size,
             timeout: shown.timeout,
             code: shown.code_sha256.clone(),
-            description: shown.description.clone(),
+            description: shown.description,
             variables: variables.unwrap_or_default(),
             versions: versions
                 .versions()
