@@ -207,6 +207,10 @@ impl Service {
         self.change(named, Some(LATEST), |record| {
             check_revision(&record.latest, input.revision_id.as_deref())?;
             input.apply(&mut record.latest)?;
+            if let Some(image) = &record.latest.image {
+                let local = self.lock().local_files(&record.latest).map(|files| files.tree.clone());
+                image.check_folder(&local.unwrap_or_else(|| self.0.store.tree(&record.latest.code)))?;
+            }
             if let Some(layers) = layers {
                 record.latest.layers = layers;
             }
