@@ -396,12 +396,11 @@ impl Configuration {
             },
             "LoggingConfig": self.logging.shown(&self.function_name),
         });
-        match &self.image {
-            Some(image) => image.show(&mut shown),
-            None => {
-                shown["Runtime"] = json!(self.runtime);
-                shown["Handler"] = json!(self.handler);
-            }
+        if let Some(image) = &self.image {
+            image.show(&mut shown);
+        } else {
+            shown["Runtime"] = json!(self.runtime);
+            shown["Handler"] = json!(self.handler);
         }
         if !self.layers.is_empty() {
             let layers =

@@ -53,7 +53,7 @@ fn layouts(folder: &Utf8Path) {
     }
     tree(&client.packages, &root.join("var/runtime"));
     for entry in client.packages.read_dir_utf8().unwrap().flatten() {
-        if entry.file_name().ends_with(".so") {
+        if entry.path().extension() == Some("so") {
             linked(entry.path(), &root);
         }
     }
@@ -124,16 +124,13 @@ fn linked(library: &Utf8Path, root: &Utf8Path) {
 }
 
 fn can() -> bool {
-    let can = glowplug_engine::Engine::new().unwrap().capabilities().mounts;
-    if !can {
-        println!("not covered: this host allows no view of its own");
-    }
-    can
+    glowplug_engine::Engine::new().unwrap().capabilities().mounts
 }
 
 #[test]
 fn images_are_functions_and_stay_when_the_service_comes_back() {
     if !can() {
+        println!("not covered: this host allows no view of its own");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -150,6 +147,7 @@ fn images_are_functions_and_stay_when_the_service_comes_back() {
 #[test]
 fn a_layout_that_is_named_is_served() {
     if !can() {
+        println!("not covered: this host allows no view of its own");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
