@@ -33,7 +33,7 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     let mut settings = Settings::new(args, &console.common, &|name| std::env::var(name).ok())?;
     warm(&mut settings)?;
     let functions: Vec<Given> =
-        settings.paths.iter().map(|path| given(console, path, &settings)).collect::<Result<_>>()?;
+        settings.paths.iter().map(|path| given(console, path, &settings, true)).collect::<Result<_>>()?;
     if settings.rie && functions.len() != 1 {
         return Err(Error::usage("`--rie` serves one function")
             .cause(format!("{} were given", functions.len()))
@@ -122,7 +122,7 @@ fn tell_price(console: &Console, service: &Service) -> Result<()> {
 
 /// What a path was found to be.
 enum Given {
-    Function(Function),
+    Function(Box<Function>),
     /// An OCI image layout, unpacked.
     Image(Box<LocalFunction>),
 }
@@ -143,9 +143,15 @@ impl Given {
     }
 }
 
-fn given(console: &Console, path: &Utf8Path, settings: &Settings) -> Result<Given> {
+/// Finds it out; `says` has it tell what is worth saying about a function.
+fn given(console: &Console, path: &Utf8Path, settings: &Settings, says: bool) -> Result<Given> {
     if !glowplug_lambda::is_layout(path) {
-        return Ok(Given::Function(load(console, path, &settings.load)?));
+        let function = if says {
+            load(console, path, &settings.load)
+        } else {
+            glowplug_function::load(path, &settings.load)
+        };
+        return Ok(Given::Function(Box::new(function?)));
     }
     let cache = console.common.cache.images().join("served");
     let image = glowplug_lambda::local_image(path, &cache, settings.load.memory_mb, &console.progress)?;
@@ -185,7 +191,7 @@ fn reload(
     settings: &Settings,
     served: &mut LocalFunction,
 ) {
-    let loaded = given(console, path, settings).and_then(|given| prepare(console, &given));
+    let loaded = given(console, path, settings, false).and_then(|given| prepare(console, &given));
     console.progress.clear();
     match loaded {
         Ok(new) if !new.is_as(served) => {
