@@ -12,6 +12,7 @@ use crate::clock::Stamp;
 use crate::effects::effects;
 use crate::engine::Inner;
 use crate::exchange::{Answer, Ending, Event, InitEnd, InitError, Reply};
+use crate::image_view;
 use crate::lifecycle::Reason;
 use crate::limits::{EXIT_GRACE, INIT_TIMEOUT, MEMORY_MB_PER_VCPU};
 use crate::network::Blocked;
@@ -288,7 +289,9 @@ impl Environment {
 
     /// Starts a process of its own.
     fn launch(&self, deadline: Instant) -> Result<Process> {
-        let view = if self.engine.is_plain() {
+        let view = if let Some(image) = &self.spec.image {
+            image_view::image(&self.sources, &self.room.root(), image, self.engine.is_plain())?
+        } else if self.engine.is_plain() {
             view::plain(&self.sources)
         } else {
             view::own(&self.sources, &self.room.root())?

@@ -26,6 +26,7 @@ mod exchange;
 mod extensions;
 mod forks;
 mod guard;
+mod image_view;
 mod launch;
 mod lifecycle;
 mod limits;
@@ -54,7 +55,9 @@ pub use process::EXEC_WRAPPER;
 pub use request::Request;
 pub use serving::Listener;
 pub use snapshot::{Started, Template};
-pub use spec::{AgentSpec, Cpu, EnvironmentSpec, Identity, Initialization, LATEST, Network, SnapshotSpec};
+pub use spec::{
+    AgentSpec, Cpu, EnvironmentSpec, Identity, ImageSpec, Initialization, LATEST, Network, SnapshotSpec,
+};
 pub use variables::{
     ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY, SESSION_TOKEN, function_arn, is_reserved, log_stream, trace_id,
 };

@@ -139,7 +139,7 @@ impl Process {
             program: Some(executed(spec, &view, &variables, theirs, companions)?),
             steps: view.steps,
             root: view.root,
-            directory: c_string(view.places.task)?,
+            directory: c_string(view.directory)?,
             cgroups,
             thaw,
             filter: filters.then_some(spec.network),

@@ -16,7 +16,12 @@ pub(crate) fn sources(engine: &Inner, room: &Room, spec: &EnvironmentSpec) -> Re
     let tree = spec.tree.canonicalize_utf8().map_err(|error| {
         Error::input("cannot find the function's folder").place(spec.tree.as_str()).cause(error)
     })?;
-    let opt = engine.workshop.layers(&spec.layers)?;
+    let of_image =
+        spec.image.as_ref().map(|_| tree.join("opt")).filter(|opt| opt.is_dir() && !opt.is_symlink());
+    let opt = match of_image {
+        Some(opt) => opt,
+        None => engine.workshop.layers(&spec.layers)?,
+    };
     let extensions = spec.extensions && opt.join("extensions").is_dir();
     Ok(Sources {
         tree,

@@ -89,6 +89,18 @@ impl Default for Identity {
 /// The version that is not published.
 pub const LATEST: &str = "$LATEST";
 
+/// A function that is a whole image: its tree is the root file system, and it brings its own runtime.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageSpec {
+    /// What is executed, with its arguments: entry point and command. A name without a slash is looked for in the `PATH` of
+    /// the variables.
+    pub program: Vec<String>,
+    /// The folder in which it starts, as the image sees it.
+    pub working_dir: String,
+    /// The image's own variables; those of the function stand above them.
+    pub variables: BTreeMap<String, String>,
+}
+
 /// Everything that one execution environment needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvironmentSpec {
@@ -99,7 +111,9 @@ pub struct EnvironmentSpec {
     /// Whether the function brings its own `bootstrap`, in its tree or a layer, as with Lambda's runtimes `provided.…`:
     /// the interpreter and the runtime client are not used then.
     pub own_runtime: bool,
-    /// What the function sees as `/var/task`.
+    /// Set where [`EnvironmentSpec::tree`] is an image's root file system.
+    pub image: Option<ImageSpec>,
+    /// What the function sees as `/var/task`, or as `/` where it is an image.
     pub tree: Utf8PathBuf,
     /// What it sees as `/opt`, later ones over earlier ones.
     pub layers: Vec<Utf8PathBuf>,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::payload::random_u64;
-use crate::spec::{EnvironmentSpec, Initialization};
+use crate::spec::{EnvironmentSpec, ImageSpec, Initialization};
 
 /// The region that local functions live in.
 pub const REGION: &str = "us-east-1";
@@ -63,6 +63,9 @@ pub(crate) fn variables(
     log_stream: &str,
 ) -> BTreeMap<String, String> {
     let mut variables = defaults(places);
+    if let Some(image) = &spec.image {
+        of_image(&mut variables, image);
+    }
     for (name, value) in &spec.environment {
         if !is_reserved(name) {
             variables.insert(name.clone(), value.clone());
@@ -97,6 +100,20 @@ pub(crate) fn variables(
         variables.insert("AWS_EXECUTION_ENV".to_owned(), runtime);
     }
     variables
+}
+
+/// Where programs are found in an image that does not say it, as container runtimes have it.
+pub(crate) const IMAGE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Paths are the image's own affair.
+fn of_image(variables: &mut BTreeMap<String, String>, image: &ImageSpec) {
+    variables.remove("HOME");
+    variables.remove("LD_LIBRARY_PATH");
+    variables.insert("PATH".to_owned(), IMAGE_PATH.to_owned());
+    variables.insert("PWD".to_owned(), image.working_dir.clone());
+    for (name, value) in &image.variables {
+        variables.insert(name.clone(), value.clone());
+    }
 }
 
 /// What is the same in all environments of a snapshot cannot name one of them, nor hold credentials that expire ("Lambda
@@ -191,6 +208,7 @@ mod tests {
             python: Utf8PathBuf::from("/venv/bin/python"),
             packages: Utf8PathBuf::from("/packages"),
             own_runtime: false,
+            image: None,
             tree: Utf8PathBuf::from("/tree"),
             layers: Vec::new(),
             handler: "app.handler".to_owned(),
@@ -240,6 +258,20 @@ mod tests {
         assert_eq!(variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], "512");
         assert!(!variables.contains_key("AWS_PROFILE"));
         assert!(!variables.contains_key("TMPDIR"));
+    }
+
+    #[test]
+    fn an_images_own_variables_stand_between_ours_and_the_functions() {
+        let mut spec = spec();
+        let own = [("PATH", "/app/bin"), ("STAGE", "image"), ("AWS_REGION", "mars")];
+        let own = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        spec.image =
+            Some(ImageSpec { variables: own, working_dir: "/app".to_owned(), ..ImageSpec::default() });
+        spec.environment.insert("STAGE".to_owned(), "function".to_owned());
+        let variables = variables(&spec, &places(), "127.0.0.1:9", "stream");
+        let shown = ["PATH", "STAGE", "AWS_REGION", "PWD"].map(|name| variables[name].as_str());
+        assert_eq!(shown, ["/app/bin", "function", REGION, "/app"]);
+        assert!(!variables.contains_key("HOME") && !variables.contains_key("LD_LIBRARY_PATH"));
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub(crate) struct View {
     pub(crate) steps: Vec<Step>,
     pub(crate) root: Option<CString>,
     pub(crate) places: Places,
+    /// Where the program starts.
+    pub(crate) directory: String,
     /// What is executed, with its arguments, as the environment sees it.
     pub(crate) program: Vec<Utf8PathBuf>,
 }
@@ -69,6 +71,7 @@ pub(crate) fn plain(sources: &Sources) -> View {
     View {
         steps: Vec::new(),
         root: None,
+        directory: sources.tree.to_string(),
         places: Places {
             task: sources.tree.to_string(),
             opt: sources.opt.to_string(),
@@ -135,6 +138,7 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
     Ok(View {
         steps,
         root: Some(c_string(root.as_str())?),
+        directory: TASK_ROOT.to_owned(),
         places: Places {
             task: TASK_ROOT.to_owned(),
             opt: OPT.to_owned(),
@@ -211,9 +215,9 @@ impl Interpreter {
     }
 }
 
-struct Builder {
-    root: Utf8PathBuf,
-    steps: Vec<Step>,
+pub(crate) struct Builder {
+    pub(crate) root: Utf8PathBuf,
+    pub(crate) steps: Vec<Step>,
 }
 
 impl Builder {
@@ -221,17 +225,17 @@ impl Builder {
         c_string(format!("{}{at}", self.root))
     }
 
-    fn memory(&mut self) -> Result<()> {
+    pub(crate) fn memory(&mut self) -> Result<()> {
         self.steps.push(Step::Memory(self.inside("")?));
         Ok(())
     }
 
-    fn directory(&mut self, at: &str) -> Result<()> {
+    pub(crate) fn directory(&mut self, at: &str) -> Result<()> {
         self.steps.push(Step::Directory(self.inside(at)?));
         Ok(())
     }
 
-    fn bind(&mut self, from: &Utf8Path, at: &str, needed: bool) -> Result<()> {
+    pub(crate) fn bind(&mut self, from: &Utf8Path, at: &str, needed: bool) -> Result<()> {
         self.steps.push(Step::Bind { from: c_string(from.as_str())?, to: self.inside(at)?, needed });
         Ok(())
     }
@@ -272,7 +276,7 @@ impl Builder {
     }
 
     /// Everything in a folder of the host, but what is named.
-    fn children(&mut self, from: &Utf8Path, at: &str, except: &[&str]) -> Result<()> {
+    pub(crate) fn children(&mut self, from: &Utf8Path, at: &str, except: &[&str]) -> Result<()> {
         // Sorted, and once each.
         let mut entries = BTreeMap::new();
         for entry in fs::read_dir(from)? {

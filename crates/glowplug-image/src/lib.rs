@@ -33,6 +33,7 @@ mod tarsplit;
 mod toc;
 mod tree;
 mod unlayer;
+mod unpack;
 mod verified;
 mod view;
 
@@ -44,3 +45,4 @@ pub use limits::IMAGE_LIMIT;
 pub use oci::Digest;
 pub use request::{Base, Component, ImageRequest, LayerFormat, Licence, Ownership, Part};
 pub use startup::{BaseFiles, StartupFiles, startup_files};
+pub use unpack::{LayoutImage, StartConfig};

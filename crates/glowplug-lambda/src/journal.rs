@@ -42,7 +42,10 @@ impl Told<'_> {
         let mut text = Vec::new();
         if let Some(cold) = self.cold {
             let kind = if cold.restored { "RESTORE" } else { "INIT" };
-            text.extend(start_line(kind, self.runtime).into_bytes());
+            // An image has no runtime of Lambda's.
+            if !self.runtime.is_empty() {
+                text.extend(start_line(kind, self.runtime).into_bytes());
+            }
             whole_lines(&mut text, cold.said.join("\n").as_bytes());
             whole_lines(&mut text, &cold.output);
             if let Some(report) = start_report(cold) {
@@ -74,8 +77,10 @@ impl Told<'_> {
                 if cold.restored { ["restoreStart", "restoreReport"] } else { ["initStart", "initReport"] };
             let mut record = json!({
                 "functionName": self.function, "functionVersion": self.version,
-                "runtimeVersion": self.runtime.replacen("python", "python:", 1) + ".v0",
             });
+            if !self.runtime.is_empty() {
+                record["runtimeVersion"] = json!(self.runtime.replacen("python", "python:", 1) + ".v0");
+            }
             let mut ending = json!({
                 "status": cold.init.outcome.status(),
                 "metrics": {"durationMs": rounded(cold.init.duration_ms())},

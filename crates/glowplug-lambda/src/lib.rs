@@ -21,6 +21,7 @@ mod events;
 mod folder;
 mod history;
 mod http;
+mod image;
 mod invoke;
 mod journal;
 mod keeper;
@@ -37,5 +38,6 @@ mod time;
 
 pub use history::Bill;
 pub use http::Server;
+pub use image::{Image, is_layout, local_image};
 pub use service::{ACCOUNT_CONCURRENCY, LocalFunction, Log, Options, RuntimeFolder, Runtimes, Service};
 pub use signature::Credentials;

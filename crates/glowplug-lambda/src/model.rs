@@ -7,6 +7,7 @@ use glowplug_engine::LATEST;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::image::Image;
 use crate::names::qualified_arn;
 use crate::policy::Policy;
 
@@ -100,6 +101,9 @@ pub(crate) struct Configuration {
     #[serde(default)]
     pub(crate) logging: Logging,
     pub(crate) code: Code,
+    /// Set where the code is an image; there is no runtime and no handler then.
+    #[serde(default)]
+    pub(crate) image: Option<Image>,
     /// Later ones over earlier ones.
     #[serde(default)]
     pub(crate) layers: Vec<LayerUse>,
@@ -345,6 +349,7 @@ impl Configuration {
             ephemeral_mb: 512,
             logging: Logging::default(),
             code: Code { sha256: String::new(), bytes: 0 },
+            image: None,
             layers: Vec::new(),
             traced: false,
             snap_start: false,
@@ -360,26 +365,29 @@ impl Configuration {
         std::iter::once(&self.code).chain(self.layers.iter().map(|layer| &layer.code))
     }
 
+    /// The hash of the code as Lambda writes it: of images the digest as it is.
+    pub(crate) fn code_sha256(&self) -> String {
+        if self.image.is_some() { self.code.sha256.clone() } else { base64_of_hex(&self.code.sha256) }
+    }
+
     /// `FunctionConfiguration` of the service model. `qualified` gives the ARN its version.
     pub(crate) fn shown(&self, qualified: bool) -> Value {
         let mut shown = json!({
             "FunctionName": self.function_name,
             "FunctionArn": qualified_arn(&self.function_name, qualified.then_some(self.version.as_str())),
-            "Runtime": self.runtime,
             "Role": self.role,
-            "Handler": self.handler,
             "CodeSize": self.code.bytes,
             "Description": self.description,
             "Timeout": self.timeout_s,
             "MemorySize": self.memory_mb,
             "LastModified": self.last_modified,
-            "CodeSha256": base64_of_hex(&self.code.sha256),
+            "CodeSha256": self.code_sha256(),
             "Version": self.version,
             "TracingConfig": {"Mode": if self.traced { "Active" } else { "PassThrough" }},
             "RevisionId": self.revision,
             "State": "Active",
             "LastUpdateStatus": "Successful",
-            "PackageType": "Zip",
+            "PackageType": if self.image.is_some() { "Image" } else { "Zip" },
             "Architectures": [self.architecture],
             "EphemeralStorage": {"Size": self.ephemeral_mb},
             "SnapStart": {
@@ -388,6 +396,12 @@ impl Configuration {
             },
             "LoggingConfig": self.logging.shown(&self.function_name),
         });
+        if let Some(image) = &self.image {
+            image.show(&mut shown);
+        } else {
+            shown["Runtime"] = json!(self.runtime);
+            shown["Handler"] = json!(self.handler);
+        }
         if !self.layers.is_empty() {
             let layers =
                 self.layers.iter().map(|layer| json!({"Arn": layer.arn, "CodeSize": layer.code.bytes}));

@@ -14,6 +14,7 @@ use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network, S
 use crate::error::ApiError;
 use crate::events::Event;
 use crate::history::History;
+use crate::image::Image;
 use crate::model::{self, Code, Configuration, Layers, Record};
 use crate::names::Named;
 use crate::pool::Pool;
@@ -97,6 +98,8 @@ pub struct LocalFunction {
     pub digest: String,
     /// Size of the tree's files in bytes.
     pub bytes: u64,
+    /// Where the tree is the root file system of an image: how that starts. Handler and version of Python mean nothing then.
+    pub image: Option<Image>,
     /// What the tree lives by: dropped when no environment and no version needs it any more.
     pub keeps: Arc<dyn Any + Send + Sync>,
 }
@@ -116,13 +119,14 @@ impl LocalFunction {
             tree: _,
             layers: _,
             digest,
+            image,
             bytes: _,
             keeps: _,
         } = self;
         let same = (name, handler, python, architecture)
             == (&other.name, &other.handler, &other.python, &other.architecture);
-        same && (memory_mb, timeout_s, environment, digest)
-            == (&other.memory_mb, &other.timeout_s, &other.environment, &other.digest)
+        same && (memory_mb, timeout_s, environment, digest, image)
+            == (&other.memory_mb, &other.timeout_s, &other.environment, &other.digest, &other.image)
     }
 }
 
@@ -261,7 +265,11 @@ impl Service {
     /// Adds a function of the file system, or puts its new files in the place of the old ones.
     pub fn add(&self, function: LocalFunction) {
         let configuration = Configuration {
-            runtime: format!("python{}", function.python),
+            runtime: if function.image.is_some() {
+                String::new()
+            } else {
+                format!("python{}", function.python)
+            },
             role: format!("arn:aws:iam::{}:role/local", glowplug_engine::ACCOUNT),
             handler: function.handler,
             timeout_s: function.timeout_s,
@@ -269,6 +277,7 @@ impl Service {
             environment: function.environment,
             architecture: function.architecture.to_string(),
             code: Code { sha256: function.digest.clone(), bytes: function.bytes },
+            image: function.image,
             last_modified: time::modified(time::now()),
             revision: glowplug_engine::uuid(),
             ..Configuration::new(function.name.clone())
@@ -394,9 +403,10 @@ impl Service {
             python: runtime.python,
             packages: runtime.packages,
             own_runtime,
+            image: configuration.image.as_ref().map(Image::spec),
             tree: files.tree.clone(),
             layers: files.layers,
-            handler: configuration.handler.clone(),
+            handler: configuration.image.as_ref().map_or(&configuration.handler, Image::handler).clone(),
             function_name: configuration.function_name.clone(),
             identity: Identity::default(),
             python_version: python,

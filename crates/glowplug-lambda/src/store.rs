@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use glowplug_core::{Error, Result, format_hex};
+use glowplug_core::{Error, NoProgress, Result, format_hex};
+use glowplug_image::LayoutImage;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -171,6 +172,22 @@ impl Store {
             fs::create_dir(&task)?;
             glowplug_package::unpack(&file, &task).map(|_| ())
         })?;
+        Ok(code)
+    }
+
+    /// Keeps the root file system of an image, under the image's digest.
+    ///
+    /// # Errors
+    /// As [`LayoutImage::unpack`].
+    pub(crate) fn keep_image(&self, image: &LayoutImage) -> Result<Code> {
+        let code = Code { sha256: image.digest().hex().to_owned(), bytes: 0 };
+        if !self.tree(&code).exists() {
+            self.fill(&code, |folder| {
+                let task = folder.join("task");
+                fs::create_dir(&task)?;
+                image.unpack(&task, &NoProgress).map(|_| ())
+            })?;
+        }
         Ok(code)
     }
 

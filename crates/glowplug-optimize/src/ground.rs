@@ -79,6 +79,7 @@ impl<'a> Ground<'a> {
             python: self.runtime.python.clone(),
             packages: self.runtime.packages.clone(),
             own_runtime: false,
+            image: None,
             tree: tree.to_owned(),
             layers: self.layers_of(tree),
             handler: function.handler.clone(),

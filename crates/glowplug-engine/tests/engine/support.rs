@@ -57,6 +57,7 @@ impl Function {
             python: python.python.clone(),
             packages: python.packages.clone(),
             own_runtime: false,
+            image: None,
             tree,
             layers: Vec::new(),
             handler: "app.handler".to_owned(),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::settings::{Settings, refuse_absent};
 use super::{body, page};
 use crate::error::{ApiError, Code};
+use crate::image::Image;
 use crate::model::{self, Configuration, Record};
 use crate::names::Named;
 use crate::service::Service;
@@ -63,19 +64,33 @@ impl Service {
     pub(crate) fn create_function(&self, bytes: &[u8]) -> Result<Value, ApiError> {
         let input: Creation = body(bytes)?;
         let named = Named::parse(input.function_name.as_deref().unwrap_or_default(), None)?;
-        if input.package_type.as_deref() == Some("Image") {
-            return Err(no_images());
-        }
+        let of_image = match input.package_type.as_deref() {
+            None => input.code.image_uri.is_some(),
+            Some("Zip") => false,
+            Some("Image") => true,
+            Some(other) => {
+                return Err(ApiError::constraint(
+                    other,
+                    "packageType",
+                    "satisfy enum value set: [Image, Zip]",
+                ));
+            }
+        };
         let missing = |member: &str| ApiError::constraint("null", member, "not be null");
         let settings = &input.settings;
         let mut configuration = Configuration {
-            runtime: settings.runtime.clone().ok_or_else(|| missing("runtime"))?,
             role: settings.role.clone().ok_or_else(|| missing("role"))?,
-            handler: settings.handler.clone().ok_or_else(|| missing("handler"))?,
             ..Configuration::new(named.function.clone())
         };
         if let Some(architecture) = architecture(input.architectures.as_deref())? {
             configuration.architecture = architecture;
+        }
+        if of_image {
+            let uri = input.code.image_uri.as_deref();
+            configuration.image = Some(Image::find(uri, &configuration.architecture)?.0);
+        } else {
+            configuration.runtime = settings.runtime.clone().ok_or_else(|| missing("runtime"))?;
+            configuration.handler = settings.handler.clone().ok_or_else(|| missing("handler"))?;
         }
         settings.apply(&mut configuration)?;
         if let Some(arns) = &settings.layers {
@@ -85,7 +100,7 @@ impl Service {
         if self.lock().functions.contains_key(&named.function) {
             return Err(exists());
         }
-        configuration.code = self.keep(&input.code)?;
+        self.take(&mut configuration, &input.code)?;
         configuration.on_aws.source_key.clone_from(&input.code.source_key);
         touch(&mut configuration);
         let mut record = Record::new(configuration.clone(), input.tags);
@@ -110,7 +125,10 @@ impl Service {
             let zip = self.0.store.zip(&configuration.code);
             let mut shown = json!({
                 "Configuration": configuration.shown(named.qualifier.is_some()),
-                "Code": {"RepositoryType": "S3", "Location": format!("file://{zip}")},
+                "Code": match &configuration.image {
+                    Some(image) => image.location(&configuration.code.sha256),
+                    None => json!({"RepositoryType": "S3", "Location": format!("file://{zip}")}),
+                },
             });
             if let Some(key) = &configuration.on_aws.source_key {
                 shown["Code"]["SourceKMSKeyArn"] = json!(key);
@@ -157,11 +175,16 @@ impl Service {
         let input: CodeUpdate = body(bytes)?;
         refuse_absent(&input.others)?;
         self.look(named, |_| Ok(()))?;
-        let code = self.keep(&input.code)?;
         let architecture = architecture(input.architectures.as_deref())?;
+        let mut taken = self.look(named, |record| Ok(record.latest.clone()))?;
+        if let Some(architecture) = &architecture {
+            taken.architecture.clone_from(architecture);
+        }
+        self.take(&mut taken, &input.code)?;
         let apply = |record: &mut Record| {
             check_revision(&record.latest, input.revision_id.as_deref())?;
-            record.latest.code = code;
+            record.latest.code = taken.code;
+            record.latest.image = taken.image;
             record.latest.on_aws.source_key = input.code.source_key;
             if let Some(architecture) = architecture {
                 record.latest.architecture = architecture;
@@ -184,6 +207,10 @@ impl Service {
         self.change(named, Some(LATEST), |record| {
             check_revision(&record.latest, input.revision_id.as_deref())?;
             input.apply(&mut record.latest)?;
+            if let Some(image) = &record.latest.image {
+                let local = self.lock().local_files(&record.latest).map(|files| files.tree.clone());
+                image.check_folder(&local.unwrap_or_else(|| self.0.store.tree(&record.latest.code)))?;
+            }
             if let Some(layers) = layers {
                 record.latest.layers = layers;
             }
@@ -229,10 +256,30 @@ impl Service {
         Ok(())
     }
 
+    /// Takes the code of a request in, of the kind that the function has.
+    fn take(&self, configuration: &mut Configuration, code: &CodeInput) -> Result<(), ApiError> {
+        let Some(known) = &configuration.image else {
+            configuration.code = self.keep(code)?;
+            return Ok(());
+        };
+        if code.zip_file.is_some() || code.s3_bucket.is_some() {
+            return Err(ApiError::invalid(
+                "Please don't provide a zip when the function's PackageType is Image: give ImageUri.",
+            ));
+        }
+        let (mut image, found) = Image::find(code.image_uri.as_deref(), &configuration.architecture)?;
+        image.config = known.config.clone();
+        image.check_start()?;
+        configuration.code = self.0.store.keep_image(&found).map_err(crate::image::refused)?;
+        image.check_folder(&self.0.store.tree(&configuration.code))?;
+        configuration.image = Some(image);
+        Ok(())
+    }
+
     /// Takes the zip of a request in.
     pub(super) fn keep(&self, code: &CodeInput) -> Result<model::Code, ApiError> {
         if code.image_uri.is_some() {
-            return Err(no_images());
+            return Err(ApiError::invalid("ImageUri goes with functions whose PackageType is Image."));
         }
         let Some(text) = &code.zip_file else {
             let told = if code.s3_bucket.is_some() {
@@ -261,10 +308,6 @@ impl Service {
             ),
         })
     }
-}
-
-fn no_images() -> ApiError {
-    ApiError::invalid("Images are not run here: give the bytes of a zip.")
 }
 
 /// The one architecture of a list.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::image::ImageConfig;
 use crate::model::{Configuration, FileSystem, LayerUse, Layers, Logging, PROVIDED, Vpc, python};
 use crate::names::{Named, is_word};
 use crate::service::State;
@@ -36,8 +37,7 @@ const FIRST_SNAP_START: PythonVersion = PythonVersion::new(3, 12);
 const SNAP_START_EPHEMERAL_MB: u32 = 512;
 
 /// Members of the service model that are not here, and why: a function that needs one would not be what was asked for.
-const ABSENT: [(&str, &str); 8] = [
-    ("ImageConfig", "it belongs to images, which are not run here"),
+const ABSENT: [(&str, &str); 7] = [
     ("CodeSigningConfigArn", "there are no code signing configurations here"),
     ("TenancyConfig", "environments are not kept apart by tenant here"),
     ("CapacityProviderConfig", "there are no managed instances here"),
@@ -108,6 +108,7 @@ pub(super) struct Settings {
     #[serde(rename = "KMSKeyArn")]
     kms_key_arn: Option<String>,
     file_system_configs: Option<Vec<FileSystem>>,
+    pub(super) image_config: Option<ImageConfig>,
     pub(super) revision_id: Option<String>,
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
@@ -151,8 +152,32 @@ impl Settings {
             configuration.snap_start =
                 one_of(snap_start.apply_on.as_deref(), ["None", "PublishedVersions"], "snapStart.applyOn")?;
         }
+        self.apply_image(configuration)?;
         self.apply_on_aws(configuration)?;
         check_snap_start(configuration)
+    }
+
+    /// What belongs to images, and what does not go with them.
+    fn apply_image(&self, configuration: &mut Configuration) -> Result<(), ApiError> {
+        let config = self.image_config.as_ref();
+        let Some(image) = &mut configuration.image else {
+            return match config {
+                Some(config) if *config != ImageConfig::default() => {
+                    Err(ApiError::invalid("ImageConfig: it belongs to functions whose PackageType is Image."))
+                }
+                _ => Ok(()),
+            };
+        };
+        if self.runtime.is_some() || self.handler.is_some() || self.layers.is_some() {
+            return Err(ApiError::invalid(
+                "Please don't provide handler or runtime or layer when the intended function PackageType is Image.",
+            ));
+        }
+        if let Some(config) = config {
+            config.check()?;
+            image.config.clone_from(config);
+        }
+        image.check_start()
     }
 
     fn apply_texts(&self, configuration: &mut Configuration) -> Result<(), ApiError> {
@@ -279,6 +304,11 @@ pub(super) fn refuse_absent(others: &BTreeMap<String, Value>) -> Result<(), ApiE
 fn check_snap_start(configuration: &Configuration) -> Result<(), ApiError> {
     if !configuration.snap_start {
         return Ok(());
+    }
+    if configuration.image.is_some() {
+        return Err(ApiError::invalid(
+            "SnapStart is not supported for functions whose PackageType is Image.",
+        ));
     }
     if python(&configuration.runtime).is_none_or(|python| python < FIRST_SNAP_START) {
         let runtime = &configuration.runtime;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{body, page};
 use crate::error::ApiError;
-use crate::model::{Configuration, Record, base64_of_hex};
+use crate::model::{Configuration, Record};
 use crate::names::Named;
 use crate::service::Service;
 
@@ -53,10 +53,10 @@ impl Service {
         let input: Publication = body(bytes)?;
         self.change(named, None, |record| {
             let latest = &record.latest;
-            if input.code_sha256.is_some_and(|sha| sha != base64_of_hex(&latest.code.sha256)) {
+            if input.code_sha256.is_some_and(|sha| sha != latest.code_sha256()) {
                 return Err(ApiError::invalid(format!(
                     "CodeSHA256 ({}) is different from current CodeSHA256 in $LATEST. Please try again with the CodeSHA256 in $LATEST.",
-                    base64_of_hex(&latest.code.sha256)
+                    latest.code_sha256()
                 )));
             }
             if input.revision_id.is_some_and(|revision| revision != latest.revision) {

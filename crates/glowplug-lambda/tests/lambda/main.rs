@@ -3,5 +3,9 @@
 
 mod clients;
 mod http_entry;
+mod images;
 mod lasting;
+/// The same small root file system as in the tests of images.
+#[path = "../../../glowplug-image/tests/image/python.rs"]
+mod python;
 mod support;

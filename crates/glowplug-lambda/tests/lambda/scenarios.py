@@ -17,6 +17,7 @@ from emulator import beside_the_emulator  # noqa: F401, one of the scenarios
 from extensions import (  # noqa: F401
     extensions, failing_extensions, frozen_subscribers, internal_extensions, rust_clients
 )
+from images import image_of_a_path, images, images_later  # noqa: F401
 from inside import *  # noqa: F401,F403, scenarios too
 from permissions import permissions  # noqa: F401
 from settings import destinations, settings  # noqa: F401

@@ -88,6 +88,11 @@ impl Running {
 }
 
 impl Running {
+    /// Adds a function as `serve` does.
+    pub(crate) fn add_function(&self, function: LocalFunction) {
+        self.service.add(function);
+    }
+
     /// Adds a function that is a folder with `app.py`; the digest stands for what it holds.
     pub(crate) fn add(&self, name: &str, folder: &Utf8Path, digest: &str) {
         self.add_for(python().version, name, folder, digest);
@@ -108,6 +113,7 @@ impl Running {
             layers: Vec::new(),
             digest: digest.repeat(64),
             bytes: 1,
+            image: None,
             keeps: Arc::new(()),
         });
     }

@@ -32,8 +32,8 @@ const WATCH: Duration = Duration::from_millis(300);
 pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     let mut settings = Settings::new(args, &console.common, &|name| std::env::var(name).ok())?;
     warm(&mut settings)?;
-    let functions: Vec<Function> =
-        settings.paths.iter().map(|path| load(console, path, &settings.load)).collect::<Result<_>>()?;
+    let functions: Vec<Given> =
+        settings.paths.iter().map(|path| given(console, path, &settings, true)).collect::<Result<_>>()?;
     if settings.rie && functions.len() != 1 {
         return Err(Error::usage("`--rie` serves one function")
             .cause(format!("{} were given", functions.len()))
@@ -43,24 +43,24 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     Engine::raise_open_files();
     let engine = Engine::new()?;
     let mut served: Vec<LocalFunction> =
-        functions.iter().map(|function| prepare(console, function)).collect::<Result<_>>()?;
+        functions.iter().map(|given| prepare(console, given)).collect::<Result<_>>()?;
     let logs = settings.options.state.as_ref().map(|state| state.join("logs"));
     let writer = Writer::start(logs.as_deref(), console.common.quiet)?;
     let service = Service::open(engine.clone(), settings.options.clone(), runtimes(console), writer.log())?;
     for function in &served {
         service.add(function.clone());
     }
-    let emulated = settings.rie.then(|| functions.first().map(|function| function.name.clone())).flatten();
+    let emulated = settings.rie.then(|| functions.first().map(|given| given.name().to_owned())).flatten();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.port));
     let server = Server::start(service.clone(), address, emulated)?;
     console.progress.clear();
     greet(console, &service, server.address, engine.capabilities())?;
-    let mut seen: Vec<Fingerprint> = functions.iter().map(|function| fingerprint(&function.root)).collect();
+    let mut seen: Vec<Fingerprint> = functions.iter().map(|given| fingerprint(given.root())).collect();
     while !console.progress.interrupted() {
         std::thread::sleep(if settings.watch { WATCH } else { GLANCE });
         if settings.watch {
             for (at, path) in settings.paths.iter().enumerate() {
-                let now = fingerprint(&functions[at].root);
+                let now = fingerprint(functions[at].root());
                 if now != seen[at] {
                     seen[at] = now;
                     reload(console, &service, path, &settings, &mut served[at]);
@@ -120,7 +120,49 @@ fn tell_price(console: &Console, service: &Service) -> Result<()> {
     console.printer.data(&text)
 }
 
-fn prepare(console: &Console, function: &Function) -> Result<LocalFunction> {
+/// What a path was found to be.
+enum Given {
+    Function(Box<Function>),
+    /// An OCI image layout, unpacked.
+    Image(Box<LocalFunction>),
+}
+
+impl Given {
+    fn name(&self) -> &str {
+        match self {
+            Self::Function(function) => &function.name,
+            Self::Image(image) => &image.name,
+        }
+    }
+
+    fn root(&self) -> &Utf8Path {
+        match self {
+            Self::Function(function) => &function.root,
+            Self::Image(image) => &image.source,
+        }
+    }
+}
+
+/// Finds it out; `says` has it tell what is worth saying about a function.
+fn given(console: &Console, path: &Utf8Path, settings: &Settings, says: bool) -> Result<Given> {
+    if !glowplug_lambda::is_layout(path) {
+        let function = if says {
+            load(console, path, &settings.load)
+        } else {
+            glowplug_function::load(path, &settings.load)
+        };
+        return Ok(Given::Function(Box::new(function?)));
+    }
+    let cache = console.common.cache.images().join("served");
+    let image = glowplug_lambda::local_image(path, &cache, settings.load.memory_mb, &console.progress)?;
+    Ok(Given::Image(Box::new(image)))
+}
+
+fn prepare(console: &Console, given: &Given) -> Result<LocalFunction> {
+    let function = match given {
+        Given::Function(function) => function,
+        Given::Image(image) => return Ok((**image).clone()),
+    };
     let common = &console.common;
     let tree = ready(function, common.python.as_deref(), &common.cache, &console.progress)?;
     Ok(LocalFunction {
@@ -136,6 +178,7 @@ fn prepare(console: &Console, function: &Function) -> Result<LocalFunction> {
         layers: tree.layers.clone(),
         digest: tree.digest.clone(),
         bytes: tree.bytes,
+        image: None,
         keeps: Arc::new(tree),
     })
 }
@@ -148,8 +191,7 @@ fn reload(
     settings: &Settings,
     served: &mut LocalFunction,
 ) {
-    let loaded =
-        glowplug_function::load(path, &settings.load).and_then(|function| prepare(console, &function));
+    let loaded = given(console, path, settings, false).and_then(|given| prepare(console, &given));
     console.progress.clear();
     match loaded {
         Ok(new) if !new.is_as(served) => {
@@ -182,12 +224,12 @@ fn fingerprint(root: &Utf8Path) -> Fingerprint {
         .collect()
 }
 
-fn refuse_twins(functions: &[Function]) -> Result<()> {
+fn refuse_twins(functions: &[Given]) -> Result<()> {
     let mut by_name: BTreeMap<&str, &Utf8Path> = BTreeMap::new();
     for function in functions {
-        if let Some(other) = by_name.insert(&function.name, &function.root) {
-            return Err(Error::usage(format!("two functions are called `{}`", function.name))
-                .cause(format!("{other} and {}", function.root))
+        if let Some(other) = by_name.insert(function.name(), function.root()) {
+            return Err(Error::usage(format!("two functions are called `{}`", function.name()))
+                .cause(format!("{other} and {}", function.root()))
                 .hint("give one of them another `name` in its `glowplug.toml`"));
         }
     }
