@@ -7,7 +7,6 @@ mod cache;
 mod decision;
 mod error;
 mod names;
-mod price;
 mod progress;
 mod python;
 mod stat;
@@ -21,7 +20,6 @@ pub use names::{
     ABSENT_MODULE, LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_IMAGES, SCHEMA_LAYERS, SCHEMA_PLAN,
     SCHEMA_REPORT, SCHEMA_TRACE, SCHEMA_TUNE, SUPPORT_MODULE, TASK_ROOT,
 };
-pub use price::{PRICES_DATE, PRICES_REGION, USD_PER_REQUEST, usd_of_invoke, usd_per_gb_second};
 pub use progress::{NoProgress, Progress};
 pub use python::{Architecture, Libc, PythonVersion};
 pub use stat::{Stat, quantile};

@@ -18,7 +18,7 @@ use crate::layout::{Image, Layout};
 use crate::limits::IMAGE_LIMIT;
 use crate::node::{Data, Kind, Node, OPAQUE, WHITEOUT};
 use crate::oci::Digest;
-use crate::unlayer::read_layer;
+use crate::unlayer::{Reading, read_layer};
 
 /// Bytes copied at once.
 const COPY_BYTES: u64 = 1024 * 1024;
@@ -55,7 +55,7 @@ impl LayoutImage {
     /// Input: no OCI layout, no such image or several, another machine, a document that is missing or damaged.
     pub fn open(layout: &Utf8Path, wanted: Option<&str>, architecture: Architecture) -> Result<Self> {
         let layout = Layout::open(layout)?;
-        let image = layout.image(wanted, architecture)?;
+        let image = layout.image(wanted, &[architecture])?;
         Ok(Self { layout, image })
     }
 
@@ -104,7 +104,8 @@ impl LayoutImage {
         for (layer, diff_id) in self.image.manifest.layers.iter().zip(&self.image.diff_ids) {
             let spool = tempfile::tempfile_in(root)?;
             let left = IMAGE_LIMIT - total;
-            let read = read_layer(&self.layout, layer, Some(diff_id), left, Some(spool), progress)?;
+            let read =
+                read_layer(&self.layout, layer, Some(diff_id), left, Some(spool), Reading::Whole, progress)?;
             total += read.bytes;
             apply(root, &read.nodes, progress)?;
         }

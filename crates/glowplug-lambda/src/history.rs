@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 
-use glowplug_core::{Architecture, usd_of_invoke};
+use glowplug_core::Architecture;
 use glowplug_engine::{Init, Invocation, Outcome};
 
 use crate::model::Configuration;
@@ -120,7 +120,12 @@ impl Service {
     ) {
         let arm = configuration.architecture == Architecture::Arm64.to_string();
         let architecture = if arm { Architecture::Arm64 } else { Architecture::X86_64 };
-        let usd = usd_of_invoke(architecture, configuration.memory_mb, billed_ms as f64);
+        let billed_at = glowplug_capacity::Place {
+            architecture,
+            region: glowplug_engine::REGION.to_owned(),
+            ephemeral_mb: configuration.ephemeral_mb,
+        };
+        let usd = self.0.prices.invocation(&billed_at, configuration.memory_mb, billed_ms as f64);
         let run = Run {
             function: configuration.function_name.clone(),
             version: configuration.version.clone(),

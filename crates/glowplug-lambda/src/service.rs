@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use glowplug_capacity::Prices;
 use glowplug_core::{Architecture, Error, PythonVersion, Result};
 use glowplug_engine::{Cpu, Engine, EnvironmentSpec, Identity, LATEST, Network, SnapshotSpec};
 
@@ -177,6 +178,8 @@ pub(crate) struct Inner {
     _temporary: Option<tempfile::TempDir>,
     state: Mutex<State>,
     pub(crate) history: Mutex<History>,
+    /// What invokes are billed by.
+    pub(crate) prices: Prices,
     /// Orders changes; never waited for by who holds the state.
     pub(crate) turn: Mutex<()>,
     /// Where the server listens.
@@ -251,6 +254,7 @@ impl Service {
             _temporary: temporary,
             state,
             history: Mutex::default(),
+            prices: Prices::built_in()?,
             turn: Mutex::default(),
             address,
             stopping,

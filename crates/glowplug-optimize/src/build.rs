@@ -148,7 +148,8 @@ fn make(
     };
     proof.verdict.not_proved.extend(draft.lowered.iter().map(|why| (*why).to_owned()));
     let replayed_edits = proof.recipe.lazy.clone();
-    let (mut proof, mut figures) = settle(subject, options, &draft, proof, [&shipped, &before], progress)?;
+    let (mut proof, mut figures) =
+        settle(subject, options, &mut draft, proof, [&shipped, &before], progress)?;
     if let Some(prover) = prover.as_mut().filter(|_| proof.recipe.lazy != replayed_edits) {
         // Fewer edits make another tree, and what ships is what was replayed.
         let again = prover.prove(&proof.recipe, &draft.trimming, &proof.pinned)?;

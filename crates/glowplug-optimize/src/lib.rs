@@ -14,7 +14,7 @@
 //! - [`trace`] measures the function as the user's own tools ship it.
 //! - [`Code`] is the part that needs no function: what a tree leads to and what its rules may know.
 //! - [`tune()`] runs the function at memory sizes, before and after a build, for whoever chooses one;
-//!   [`tune_report`] measures them all and chooses.
+//!   [`tune_report`] has [`glowplug_capacity`] choose, and [`choose`] does so for any probe.
 //! - [`doctor`] gathers what the rules of `glowplug-doctor` look at, and asks them.
 //!
 //! Invariants: an artifact whose replay differs from the original is never shipped; the same tree and plan give the
@@ -75,8 +75,8 @@ mod summaries;
 mod touched;
 mod trace;
 mod trial;
-mod unloaded;
 mod tune;
+mod unloaded;
 mod variant;
 mod verify;
 mod workspace;
@@ -93,4 +93,4 @@ pub use platforms::{PlatformsBuilt, build_platforms};
 pub use preview::{Preview, preview};
 pub use ready::{Ready, ready};
 pub use trace::{TraceOptions, trace};
-pub use tune::{Bench, ChoiceOptions, Local, TuneOptions, tune, tune_report};
+pub use tune::{Bench, ChoiceOptions, Local, TuneOptions, Tuned, choose, tune, tune_report};

@@ -32,6 +32,8 @@ pub(crate) struct Draft {
     pub(crate) profit: Profit,
     /// The level that the evidence at hand allows, at most the one asked for.
     pub(crate) level: LazyLevel,
+    /// The same for the files that are left out.
+    pub(crate) trim: TrimLevel,
     /// Where less was done than was asked for, and why.
     pub(crate) lowered: Vec<&'static str>,
     pub(crate) trimming: Vec<Decision>,
@@ -50,6 +52,26 @@ impl Draft {
     ) -> Result<()> {
         self.search = search(subject, self.level, self.profit, &self.explored, pinned, progress)?;
         self.recipe.lazy = self.search.frontier.edges.keys().cloned().collect();
+        Ok(())
+    }
+
+    /// Chooses files again for a recipe with fewer deferred imports, where that goes by what starts touch: they touch more
+    /// then. What was pinned stays.
+    pub(crate) fn choose_again(
+        &mut self,
+        subject: &Subject,
+        recipe: &mut Recipe,
+        pinned: &Pinned,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        if self.given.is_some() || self.trim != TrimLevel::Observed {
+            return Ok(());
+        }
+        *recipe = Recipe { lazy: std::mem::take(&mut recipe.lazy), ..Recipe::before() };
+        self.trimming = choose_files(subject, self.trim, &self.explored, recipe, progress)?;
+        recipe.dropped.retain(|path, _| !pinned.contains_key(&format!("drop:{path}")));
+        recipe.stripped.retain(|path, _| !pinned.contains_key(&format!("strip:{path}")));
+        recipe.lean.retain(|path| !pinned.contains_key(&format!("strip:{path}")));
         Ok(())
     }
 
@@ -139,7 +161,7 @@ pub(crate) fn draft(
     if trim < options.trim {
         lowered.push("no replay supports more than `--trim safe`, so that is what was left out");
     }
-    Ok(Draft { recipe, explored, search, profit, level, lowered, trimming, given: None })
+    Ok(Draft { recipe, explored, search, profit, level, trim, lowered, trimming, given: None })
 }
 
 /// Puts what is left out, or shortened, into the recipe, and gives the decisions. What a level wants to see touched is
@@ -211,6 +233,7 @@ fn from_plan(subject: &Subject, options: &BuildOptions, profit: Profit, plan: Pl
         search: Search::default(),
         profit,
         level: LazyLevel::Off,
+        trim: TrimLevel::Off,
         lowered: Vec::new(),
         trimming,
         given: Some(plan),

@@ -21,7 +21,7 @@ const SLOWER: &str = "measured with it, the first requests together were slower"
 pub(crate) fn settle(
     subject: &Subject,
     options: &BuildOptions,
-    draft: &Draft,
+    draft: &mut Draft,
     mut proof: Proof,
     [shipped, before]: [&Utf8Path; 2],
     progress: &dyn Progress,
@@ -38,6 +38,9 @@ pub(crate) fn settle(
             proof.pinned.insert(id, SLOWER.to_owned());
         }
         proof.recipe.lazy = subject.candidates.effective(&proof.recipe.lazy);
+        // What is not deferred any more must not be missing when the function starts.
+        let Proof { recipe, pinned, .. } = &mut proof;
+        draft.choose_again(subject, recipe, pinned, progress)?;
         proof.tree = materialise(subject, &proof.recipe, "after")?;
         measured = measured.again(subject, options, [before, &proof.tree], progress)?;
     }

@@ -5,12 +5,9 @@
 //!          └──► tree with valid bytecode ──► before ─────────────────┴─► Local (a Probe) ──► whoever chooses
 //! ```
 
-mod choice;
-mod figures;
 mod local;
 mod report;
 mod scale;
-mod survey;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
@@ -30,7 +27,7 @@ use crate::trial::init_failed;
 use crate::workspace::Workspace;
 
 pub use local::Local;
-pub use report::{ChoiceOptions, tune_report};
+pub use report::{ChoiceOptions, Tuned, choose, tune_report};
 
 /// Lambda's largest memory size in MB ("Configure Lambda function memory" in the developer guide).
 const LARGEST_MB: u32 = 10_240;
