@@ -407,6 +407,42 @@ fn a_source_that_cannot_be_parsed_lacks_no_bytecode() {
 }
 
 #[test]
+fn slow_distributions_as_they_are_installed() {
+    let project = Project::empty();
+    let config = format!("handler = \"app.handler\"\npython = \"{}\"\n", project.python);
+    project.write("function/glowplug.toml", config);
+    project.write(
+        "function/requirements.txt",
+        "boto3==1.40.76\nrequests==2.32.5\npandas==2.2.3\npytest==8.4.2\n",
+    );
+    project.write(
+        "function/app.py",
+        "import boto3\nimport requests\n\ns3 = boto3.client('s3')\n\n\n\
+         def handler(event, context):\n    return requests.get(event['url'], timeout=1).text, s3.list_buckets()\n",
+    );
+    let findings = found(&project, &[]);
+    let said = |code: &str, text: &str| {
+        findings.iter().any(|f| f["code"] == code && f["message"].as_str().unwrap().contains(text))
+    };
+    for (code, text) in [
+        ("GP104", "`boto3`"),
+        ("GP105", "`requests` is used in 1 place"),
+        ("GP107", "`pytest`"),
+        ("GP120", "`pandas 2.2.3` ships"),
+        ("GP120", "`numpy"),
+        ("GP122", "`numpy"),
+        ("GP125", "`botocore 1.40.76` ships"),
+    ] {
+        assert!(said(code, text), "{code} {text}: {findings:#?}");
+    }
+    // pandas has entry points, by which others load it. Wheels for this machine and this Python, each once.
+    let codes = codes(&findings);
+    for code in ["GP101", "GP106", "GP108", "GP109", "GP110", "GP130", "GP131", "GP132", "GP133", "GP152"] {
+        assert!(!codes.contains(code), "{code}: {findings:#?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_one_error() {
     let project = messy();
     project.write("damaged.zip", b"PK\x03\x04 and then nothing");
