@@ -122,7 +122,7 @@ impl Unpacker<'_> {
             for (path, from) in std::mem::take(&mut self.files) {
                 if is_there(&path, from) {
                     self.files.insert(path, from);
-                } else {
+                } else if self.into.join(&path).is_file() {
                     fs::remove_file(self.into.join(&path))?;
                 }
             }
@@ -159,11 +159,11 @@ impl Unpacker<'_> {
         match &node.kind {
             Kind::Link(target) => {
                 let Some(bytes) = sources.get(target) else { return Ok(false) };
-                make_room(&path)?;
+                make_room(self.into, &path)?;
                 fs::write(&path, bytes)?;
             }
             Kind::File { data, size, .. } => {
-                make_room(&path)?;
+                make_room(self.into, &path)?;
                 let mut out = fs::File::create(&path)?;
                 if matches!(data, Data::Gone) || !is_read(Utf8Path::new(&node.path), *size) {
                     out.set_len(*size)?;
@@ -189,10 +189,16 @@ impl Unpacker<'_> {
     }
 }
 
-/// Makes the folders above. A folder that is left of files that went gives way to a file.
-fn make_room(path: &Utf8Path) -> Result<()> {
+/// Makes the folders above. A folder that is left of files that went gives way to a file, and a lower layer's file to a
+/// folder.
+fn make_room(root: &Utf8Path, path: &Utf8Path) -> Result<()> {
     if path.is_dir() {
         fs::remove_dir_all(path)?;
+    }
+    for above in path.ancestors().skip(1).take_while(|above| *above != root) {
+        if above.is_file() {
+            fs::remove_file(above)?;
+        }
     }
     path.parent().map_or(Ok(()), |parent| Ok(fs::create_dir_all(parent)?))
 }
