@@ -127,7 +127,7 @@ fn choice(report: &TuneReport, view: &View) -> String {
         );
         lines.push(wrap(&text, view.width, 2));
     }
-    let failed = report.tiers.iter().filter(|tier| tier.status == TierStatus::Failed);
+    let mut failed = report.tiers.iter().filter(|tier| tier.status == TierStatus::Failed);
     if let Some(reason) = failed.find_map(|tier| tier.reason.as_ref()) {
         lines.push(wrap(&format!("where it failed: {reason}"), view.width, 2));
     }
