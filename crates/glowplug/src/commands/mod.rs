@@ -6,12 +6,14 @@ mod doctor;
 mod serve;
 mod serve_log;
 mod trace;
+mod tune;
 
 pub(crate) use build::build;
 use build_fleet::build_fleet;
 pub(crate) use doctor::doctor;
 pub(crate) use serve::serve;
 pub(crate) use trace::trace;
+pub(crate) use tune::tune;
 
 use camino::Utf8Path;
 use glowplug_core::{Error, Progress, Result};
