@@ -1,7 +1,7 @@
 //! Options of `glowplug tune`.
 
 use camino::Utf8PathBuf;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::trace::at_least_one;
 use crate::{CommonArgs, LazyLevel, Objective, TrimLevel};
@@ -15,8 +15,8 @@ Examples:
   The cheapest one, where one request in ten starts cold:
     glowplug tune --objective cost --cold-rate 0.1
 
-  Measure these sizes and no others, and look at the curves:
-    glowplug tune examples/report --tiers 256,512,1024,1769 --grid --html tune.html
+  Measure these sizes and no others:
+    glowplug tune examples/report --tiers 256,512,1024,1769
 
   Show what would change in the configuration, ask, and write it:
     glowplug tune --apply
@@ -28,8 +28,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TuneArgs {
-    /// The function: a source folder, a folder that already holds its dependencies, or a zip; with `--target aws` its
-    /// name or ARN
+    /// The function: a source folder, a folder that already holds its dependencies, or a zip
     #[arg(default_value = ".")]
     pub path: Utf8PathBuf,
 
@@ -45,13 +44,9 @@ pub struct TuneArgs {
     #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = share)]
     pub cold_rate: f64,
 
-    /// Memory sizes to choose from, in MB: 128,256,512
+    /// Memory sizes to measure and choose from, in MB: 128,256,512 [default: the usual ones and the function's own]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(128..=10_240))]
     pub tiers: Vec<u32>,
-
-    /// Measure every size, not only those that the choice depends on
-    #[arg(long)]
-    pub grid: bool,
 
     /// New environments for each size, event and form of the function
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -73,14 +68,6 @@ pub struct TuneArgs {
     #[arg(long, value_enum, default_value_t = TrimLevel::Safe, value_name = "LEVEL")]
     pub trim: TrimLevel,
 
-    /// Prices in place of the built-in ones, in the same format
-    #[arg(long, value_name = "FILE")]
-    pub prices: Option<Utf8PathBuf>,
-
-    /// Region whose prices count, and with `--target aws` where the function is
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
-
     /// Write the chosen size into `glowplug.toml`, `pyproject.toml`, the SAM template or `serverless.yml`, after showing
     /// the change and asking
     #[arg(long)]
@@ -90,35 +77,14 @@ pub struct TuneArgs {
     #[arg(long)]
     pub yes: bool,
 
-    /// Write curves and table as one self-contained HTML page
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<Utf8PathBuf>,
-
     /// Write the figures for another tool; may be repeated. FORMAT is csv, or power-tuning for the output of AWS Lambda
     /// Power Tuning with its link; TARGET is a file
     #[arg(long, value_name = "FORMAT=TARGET")]
     pub export: Vec<String>,
 
-    /// Where the function runs
-    #[arg(long, value_enum, default_value_t = Target::Local)]
-    pub target: Target,
-
-    /// With `--target aws`: another address that speaks Lambda's API
-    #[arg(long, value_name = "URL")]
-    pub endpoint_url: Option<String>,
-
     /// Options that every command takes.
     #[command(flatten)]
     pub common: CommonArgs,
-}
-
-/// Where functions run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Target {
-    /// On this machine, as Lambda would run it
-    Local,
-    /// In AWS Lambda, through its API
-    Aws,
 }
 
 /// A number from 0 to 1.

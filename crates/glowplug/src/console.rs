@@ -51,6 +51,7 @@ fn common_of(cli: &Cli) -> &CommonArgs {
         Command::Doctor(args) => &args.common,
         Command::Serve(args) => &args.common,
         Command::Trace(args) => &args.common,
+        Command::Tune(args) => &args.common,
     }
 }
 
@@ -64,6 +65,7 @@ fn dispatch(cli: Cli, printer: Printer) -> Result<()> {
         Command::Doctor(args) => commands::doctor(&console, args),
         Command::Serve(args) => commands::serve(&console, args),
         Command::Trace(args) => commands::trace(&console, args),
+        Command::Tune(args) => commands::tune(&console, *args),
     };
     console.progress.clear();
     match result {

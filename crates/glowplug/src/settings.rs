@@ -7,14 +7,14 @@ use camino::Utf8PathBuf;
 
 use glowplug_cli::{
     BuildArgs, CommonArgs, Cpu, DoctorArgs, Entrypoint, Format, ImageFormat, Kind, LazyLevel, Objective,
-    ServeArgs, SortKey, Start, Toggle, TraceArgs, TrimLevel,
+    ServeArgs, SortKey, Start, Toggle, TraceArgs, TrimLevel, TuneArgs,
 };
 use glowplug_core::{Architecture, Cache, Error, Result};
 use glowplug_doctor::Selection;
 use glowplug_function::{Emulated, LoadOptions};
 use glowplug_optimize::{
-    self as optimize, BuildOptions, DoctorOptions, FleetSettings, ImageBase, ImageOptions, LayerFormat,
-    PlanSource, Reference, TraceOptions,
+    self as optimize, BuildOptions, ChoiceOptions, DoctorOptions, FleetSettings, ImageBase, ImageOptions,
+    LayerFormat, PlanSource, Reference, TraceOptions, TuneOptions,
 };
 use glowplug_report::TraceOrder;
 
@@ -380,6 +380,84 @@ impl Trace {
                 SortKey::Unused => TraceOrder::Unused,
             },
             filter,
+        }
+    }
+}
+
+/// What `glowplug tune` does.
+#[derive(Debug, Clone)]
+pub(crate) struct Tune {
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) load: LoadOptions,
+    pub(crate) options: TuneOptions,
+    pub(crate) choice: ChoiceOptions,
+    pub(crate) apply: bool,
+    pub(crate) yes: bool,
+    pub(crate) export: Vec<String>,
+}
+
+impl Tune {
+    /// Reads the options of `tune`. `init_boost` is the common flag's.
+    pub(crate) fn new(args: TuneArgs, common: &Common) -> Self {
+        let TuneArgs {
+            path,
+            objective,
+            balanced_weight,
+            cold_rate,
+            tiers,
+            runs,
+            event,
+            no_build,
+            lazy,
+            trim,
+            apply,
+            yes,
+            export,
+            common: shared,
+        } = args;
+        let build = BuildOptions {
+            // Nothing is written there.
+            out: "glowplug-out".into(),
+            lazy: lazy_level(lazy),
+            trim: trim_level(trim),
+            objective: optimize::Objective::Balanced,
+            holdout: Vec::new(),
+            plan: PlanSource::Auto,
+            fresh: false,
+            verify: true,
+            runs: None,
+            cpu: glowplug_engine::Cpu::Unlimited,
+            traces: false,
+            zip: true,
+            image: None,
+            bandwidth_mbit: None,
+        };
+        Self {
+            load: LoadOptions {
+                function: common.function.clone(),
+                python: common.python.clone(),
+                memory_mb: common.memory_mb,
+                out: Some(build.out.clone()),
+                events: event,
+                ..LoadOptions::default()
+            },
+            path,
+            options: TuneOptions {
+                build: (!no_build).then_some(build),
+                python: common.python.clone(),
+                share: common.cpu != glowplug_engine::Cpu::Unlimited,
+                init_boost: shared.init_boost == Toggle::On,
+            },
+            choice: ChoiceOptions {
+                sizes: tiers,
+                runs,
+                objective: self::objective(objective),
+                balanced_weight,
+                cold_rate,
+            },
+            apply,
+            yes,
+            export,
         }
     }
 }

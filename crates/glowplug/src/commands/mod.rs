@@ -7,6 +7,7 @@ mod doctor;
 mod serve;
 mod serve_log;
 mod trace;
+mod tune;
 
 pub(crate) use build::build;
 use build_fleet::build_fleet;
@@ -14,6 +15,7 @@ use build_platforms::build_platforms;
 pub(crate) use doctor::doctor;
 pub(crate) use serve::serve;
 pub(crate) use trace::trace;
+pub(crate) use tune::tune;
 
 use camino::Utf8Path;
 use glowplug_core::{Error, Progress, Result};
