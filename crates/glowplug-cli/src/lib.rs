@@ -13,7 +13,7 @@ pub use common::{CommonArgs, Cpu, Format, Toggle, When};
 pub use doctor::DoctorArgs;
 pub use serve::{ServeArgs, Start};
 pub use trace::{SortKey, TraceArgs};
-pub use tune::TuneArgs;
+pub use tune::{Target, TuneArgs};
 
 use std::ffi::OsString;
 

@@ -1,7 +1,7 @@
 //! Options of `glowplug tune`.
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::trace::at_least_one;
 use crate::{CommonArgs, LazyLevel, Objective, TrimLevel};
@@ -22,13 +22,17 @@ Examples:
     glowplug tune --apply
 
   A link to the page of AWS Lambda Power Tuning, for its users:
-    glowplug tune --export power-tuning=tuned.json";
+    glowplug tune --export power-tuning=tuned.json
+
+  The same for a function in AWS Lambda, with your credentials; it asks before it starts:
+    glowplug tune --target aws report --event events/stock.json";
 
 /// Find the memory size that suits a function: latency and cost by size, before and after a build.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TuneArgs {
-    /// The function: a source folder, a folder that already holds its dependencies, or a zip
+    /// The function: a source folder, a folder that already holds its dependencies, or a zip; with `--target aws` its
+    /// name or ARN
     #[arg(default_value = ".")]
     pub path: Utf8PathBuf,
 
@@ -44,9 +48,13 @@ pub struct TuneArgs {
     #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = share)]
     pub cold_rate: f64,
 
-    /// Memory sizes to measure and choose from, in MB: 128,256,512 [default: the usual ones and the function's own]
+    /// Memory sizes to choose from, in MB: 128,256,512 [default: the usual ones and the function's own]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(128..=10_240))]
     pub tiers: Vec<u32>,
+
+    /// Measure every size, not only those that the choice depends on
+    #[arg(long)]
+    pub grid: bool,
 
     /// New environments for each size, event and form of the function
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -68,6 +76,15 @@ pub struct TuneArgs {
     #[arg(long, value_enum, default_value_t = TrimLevel::Safe, value_name = "LEVEL")]
     pub trim: TrimLevel,
 
+    /// Prices in place of the built-in ones, in the same format
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<Utf8PathBuf>,
+
+    /// Region whose prices count, and with `--target aws` where the function is [default: us-east-1, or that of your AWS
+    /// configuration]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+
     /// Write the chosen size into `glowplug.toml`, `pyproject.toml`, the SAM template or `serverless.yml`, after showing
     /// the change and asking
     #[arg(long)]
@@ -82,9 +99,34 @@ pub struct TuneArgs {
     #[arg(long, value_name = "FORMAT=TARGET")]
     pub export: Vec<String>,
 
+    /// Where the function runs
+    #[arg(long, value_enum, default_value_t = Target::Local)]
+    pub target: Target,
+
+    /// With `--target aws`: another address that speaks Lambda's API
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+
+    /// With `--target aws`: a profile of your AWS configuration
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+
+    /// With `--target aws`: take back what a tuning that was killed has left, and do nothing else
+    #[arg(long)]
+    pub clean: bool,
+
     /// Options that every command takes.
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// Where functions run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// On this machine, as Lambda would run it
+    Local,
+    /// In AWS Lambda, through its API
+    Aws,
 }
 
 /// A number from 0 to 1.

@@ -46,6 +46,11 @@ pub(crate) struct Display {
 }
 
 impl Display {
+    /// Whether the user has asked to stop, for those who outlive a borrow.
+    pub(crate) fn interruption(&self) -> Interruption {
+        self.interruption.clone()
+    }
+
     /// Silent with `--quiet`; a bar where standard error is a terminal; lines otherwise.
     pub(crate) fn new(common: &Common, printer: Printer, interruption: Interruption) -> Self {
         let mode = if common.quiet {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
+use glowplug_capacity::Prices;
 use glowplug_cli::{
     BuildArgs, CommonArgs, Cpu, DoctorArgs, Entrypoint, Format, ImageFormat, Kind, LazyLevel, Objective,
-    ServeArgs, SortKey, Start, Toggle, TraceArgs, TrimLevel, TuneArgs,
+    ServeArgs, SortKey, Start, Target, Toggle, TraceArgs, TrimLevel, TuneArgs,
 };
 use glowplug_core::{Architecture, Cache, Error, Result};
 use glowplug_doctor::Selection;
@@ -384,6 +385,9 @@ impl Trace {
     }
 }
 
+/// The region whose prices the built-in table has.
+const PRICED_REGION: &str = "us-east-1";
+
 /// What `glowplug tune` does.
 #[derive(Debug, Clone)]
 pub(crate) struct Tune {
@@ -394,27 +398,74 @@ pub(crate) struct Tune {
     pub(crate) apply: bool,
     pub(crate) yes: bool,
     pub(crate) export: Vec<String>,
+    /// Where the function is, if that is not this machine.
+    pub(crate) aws: Option<Aws>,
+}
+
+/// A function behind Lambda's API.
+#[derive(Debug, Clone)]
+pub(crate) struct Aws {
+    pub(crate) options: glowplug_cloud::Options,
+    /// Payloads; none for an empty event.
+    pub(crate) events: Vec<Utf8PathBuf>,
+    pub(crate) clean: bool,
 }
 
 impl Tune {
     /// Reads the options of `tune`. `init_boost` is the common flag's.
-    pub(crate) fn new(args: TuneArgs, common: &Common) -> Self {
+    ///
+    /// # Errors
+    /// Input: prices that cannot be read. Usage: options of one target with the other.
+    pub(crate) fn new(args: TuneArgs, common: &Common) -> Result<Self> {
         let TuneArgs {
             path,
             objective,
             balanced_weight,
             cold_rate,
             tiers,
+            grid,
             runs,
             event,
             no_build,
             lazy,
             trim,
+            prices,
+            region,
             apply,
             yes,
             export,
+            target,
+            endpoint_url,
+            profile,
+            clean,
             common: shared,
         } = args;
+        let remote = [endpoint_url.is_some(), profile.is_some(), clean].contains(&true);
+        if target == Target::Local && remote {
+            return Err(Error::usage(
+                "`--endpoint-url`, `--profile` and `--clean` are about a function in Lambda",
+            )
+            .hint("add `--target aws`"));
+        }
+        if target == Target::Aws && apply {
+            return Err(Error::usage("`--apply` writes into the files of a function on this machine")
+                .hint("set the size of a function in Lambda where you deploy it from"));
+        }
+        let prices = match prices {
+            Some(path) => Prices::parse(&fs_err::read_to_string(&path)?, path.as_str())?,
+            None => Prices::built_in()?,
+        };
+        let aws = (target == Target::Aws).then(|| Aws {
+            options: glowplug_cloud::Options {
+                function: path.to_string(),
+                qualifier: None,
+                region: region.clone(),
+                profile,
+                endpoint_url,
+            },
+            events: event.clone(),
+            clean,
+        });
         let build = BuildOptions {
             // Nothing is written there.
             out: "glowplug-out".into(),
@@ -432,7 +483,8 @@ impl Tune {
             image: None,
             bandwidth_mbit: None,
         };
-        Self {
+        Ok(Self {
+            aws,
             load: LoadOptions {
                 function: common.function.clone(),
                 python: common.python.clone(),
@@ -450,15 +502,18 @@ impl Tune {
             },
             choice: ChoiceOptions {
                 sizes: tiers,
+                grid,
                 runs,
                 objective: self::objective(objective),
                 balanced_weight,
                 cold_rate,
+                prices,
+                region: region.unwrap_or_else(|| PRICED_REGION.to_owned()),
             },
             apply,
             yes,
             export,
-        }
+        })
     }
 }
 

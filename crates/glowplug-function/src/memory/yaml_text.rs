@@ -118,7 +118,7 @@ fn find(text: &str, path: &[String], key: &str) -> Place {
                         }
                     }
                     Some(true) if top.depth == Some(path.len()) => {
-                        place.scalar = Some(of(span, style, &word))
+                        place.scalar = Some(of(span, style, &word));
                     }
                     Some(_) => {}
                 }

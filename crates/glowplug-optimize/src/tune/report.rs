@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use glowplug_capacity::{
     EventTimes, Outcome, Percentiles, Place, Prices, Probe, Settings, TIERS, Tier, Tuning, Variant, Watcher,
 };
-use glowplug_core::{Architecture, Cache, Error, Progress, Result};
+use glowplug_core::{Cache, Error, Progress, Result};
 use glowplug_function::Function;
 use glowplug_report::{
     Best, EventFigures, TierStatus, TuneForm, TuneFunction, TuneParameters, TuneReport, TuneTier,

@@ -8,6 +8,7 @@ mod serve;
 mod serve_log;
 mod trace;
 mod tune;
+mod tune_aws;
 
 pub(crate) use build::build;
 use build_fleet::build_fleet;

@@ -9,6 +9,7 @@ use glowplug_function::{FileEdit, Function, memory_edits};
 use glowplug_report::{TierStatus, TuneReport, View, power_tuning, render_tune, tune_csv};
 use glowplug_trace::export::{check_file, write_file};
 
+use crate::commands::tune_aws::tune_in_lambda;
 use crate::commands::{json, load};
 use crate::console::Console;
 use crate::printer::Printer;
@@ -17,7 +18,7 @@ use crate::settings::Tune as Settings;
 /// Runs the function at memory sizes and shows what they give. What was measured before an interruption is shown too, and
 /// is then an interruption all the same.
 pub(crate) fn tune(console: &Console, args: TuneArgs) -> Result<()> {
-    let settings = Settings::new(args, &console.common);
+    let settings = Settings::new(args, &console.common)?;
     // What cannot be written is told before anything is measured.
     let exports: Vec<Export> = settings.export.iter().map(|text| Export::new(text)).collect::<Result<_>>()?;
     if settings.apply && !settings.yes && !io::stdin().is_terminal() {
@@ -25,6 +26,14 @@ pub(crate) fn tune(console: &Console, args: TuneArgs) -> Result<()> {
             .cause("standard input is no terminal")
             .hint("add `--yes` to write without a question"));
     }
+    let Some(aws) = &settings.aws else { return tune_here(console, &settings, &exports) };
+    match tune_in_lambda(console, aws, &settings)? {
+        Some(report) => conclude(console, &report, &exports).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+fn tune_here(console: &Console, settings: &Settings, exports: &[Export]) -> Result<()> {
     let function = load(console, &settings.path, &settings.load)?;
     // What cannot be edited is told now, too; the size does not matter for that.
     if settings.apply {
@@ -38,18 +47,22 @@ pub(crate) fn tune(console: &Console, args: TuneArgs) -> Result<()> {
         &common.cache,
         progress,
     )?;
-    progress.clear();
-    show(console, &report)?;
+    let chosen = conclude(console, &report, exports)?;
+    if settings.apply { apply(console, settings, &function, chosen) } else { Ok(()) }
+}
+
+/// Shows the report, writes what is exported, and gives the chosen size.
+fn conclude(console: &Console, report: &TuneReport, exports: &[Export]) -> Result<u32> {
+    console.progress.clear();
+    show(console, report)?;
     if !report.complete {
         return Err(Error::interrupted());
     }
-    for export in &exports {
-        export.write(console, &report)?;
+    for export in exports {
+        export.write(console, report)?;
     }
-    let Some(chosen) = report.chosen else { return Err(nothing_works(&report)) };
-    if settings.apply { apply(console, &settings, &function, chosen) } else { Ok(()) }
+    report.chosen.ok_or_else(|| nothing_works(report))
 }
-
 fn show(console: &Console, report: &TuneReport) -> Result<()> {
     let Console { common, printer, .. } = console;
     let text = if common.json {
