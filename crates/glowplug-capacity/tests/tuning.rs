@@ -132,7 +132,7 @@ fn figures(tuning: &Tuning, size: u32) -> (f64, f64) {
 fn value(objective: Objective, grid: &Tuning, size: u32) -> f64 {
     let (latency, usd) = figures(grid, size);
     let works: Vec<(f64, f64)> =
-        grid.forms.last().unwrap().1.iter().filter_map(|tier| tier.works()).collect();
+        grid.forms.last().unwrap().1.iter().filter_map(glowplug_capacity::Tier::works).collect();
     let most = |part: fn(&(f64, f64)) -> f64| works.iter().map(part).fold(0.0, f64::max);
     match objective {
         Objective::Speed => latency,

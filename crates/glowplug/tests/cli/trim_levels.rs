@@ -105,7 +105,8 @@ fn reachable_keeps_what_texts_stems_and_entry_points_lead_to() {
 fn compiled(project: &Project) -> BTreeSet<String> {
     let archive = zip::ZipArchive::new(std::io::Cursor::new(project.made("demo.zip"))).unwrap();
     let names = archive.file_names().map(|name| name.unwrap().to_string());
-    let paths = names.filter(|name| name.ends_with(".pyc")).map(|name| name.replace("__pycache__/", ""));
+    let paths =
+        names.filter(|name| name.contains("__pycache__")).map(|name| name.replace("__pycache__/", ""));
     paths.map(|name| name.split('.').next().unwrap_or_default().replace('/', ".")).collect()
 }
 
