@@ -16,6 +16,7 @@ fn the_program_says_what_it_does() {
       doctor  Find what costs time or bytes for nothing, with what to do about it
       serve   Serve functions on this machine through Lambda's own API, until stopped
       trace   Show where the cold start of a function goes, import by import
+      tune    Find the memory size that suits a function: latency and cost by size, before and after
 
     Options:
       -h, --help     Print help
@@ -30,6 +31,9 @@ fn the_program_says_what_it_does() {
 
       Find what is in its package for nothing:
         glowplug doctor path/to/function
+
+      Find the memory size that suits it:
+        glowplug tune path/to/function
 
       Run it here as Lambda would, for boto3 and the AWS CLI:
         glowplug serve path/to/function

@@ -20,4 +20,5 @@ mod surroundings;
 mod targets;
 mod trace;
 mod trim_levels;
+mod tune;
 mod values;
