@@ -28,8 +28,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub struct Settings {
     /// Sizes to choose among, in MB.
     pub tiers: Vec<u32>,
-    /// The size that the function has now: always among the measured ones.
-    pub current_mb: u32,
+    /// The size that the function has now, where that is to be measured in any case.
+    pub current_mb: Option<u32>,
     /// Whether every size is measured.
     pub grid: bool,
     pub objective: Objective,
@@ -67,7 +67,7 @@ impl Settings {
 
     /// The sizes, each once, the smallest first.
     fn sizes(&self) -> Result<Vec<u32>> {
-        let mut sizes: Vec<u32> = self.tiers.iter().copied().chain([self.current_mb]).collect();
+        let mut sizes: Vec<u32> = self.tiers.iter().copied().chain(self.current_mb).collect();
         sizes.sort_unstable();
         sizes.dedup();
         match sizes.iter().find(|size| !(128..=10_240).contains(*size)) {
@@ -193,7 +193,8 @@ impl Session<'_> {
             return self.measure_each(&sizes);
         }
         let lowest = self.lowest.map_or(anchor, |at| sizes[at]);
-        for size in [lowest, self.settings.current_mb, sizes.last().copied().unwrap_or(anchor)] {
+        let first = [Some(lowest), self.settings.current_mb, sizes.last().copied()];
+        for size in first.into_iter().flatten() {
             if sizes.contains(&size) && size >= lowest && self.affords() {
                 self.measure(size)?;
             }
@@ -379,7 +380,7 @@ impl Session<'_> {
         }
         let chosen = best.by(self.settings.objective);
         let by_size = |size: u32| tiers.iter().find(|tier| tier.memory_mb == size);
-        let from = by_size(self.settings.current_mb).filter(|tier| tier.works().is_some());
+        let from = self.settings.current_mb.and_then(by_size).filter(|tier| tier.works().is_some());
         let least = seen.iter().find(|tier| tier.works().is_some());
         let to = chosen.and_then(by_size);
         let said = from.or(least).zip(to).and_then(|(from, to)| advice(from, to));

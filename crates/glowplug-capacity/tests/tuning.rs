@@ -102,7 +102,7 @@ impl Watcher for Nobody {
 fn settings(objective: Objective, grid: bool) -> Settings {
     Settings {
         tiers: TIERS.to_vec(),
-        current_mb: 128,
+        current_mb: Some(128),
         grid,
         objective,
         balanced_weight: 0.5,

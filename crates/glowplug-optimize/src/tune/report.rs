@@ -126,8 +126,8 @@ fn settings(tuned: &Tuned, choice: &ChoiceOptions) -> Settings {
     let named = !choice.sizes.is_empty();
     Settings {
         tiers: if named { choice.sizes.clone() } else { TIERS.to_vec() },
-        // A size beyond this machine cannot be measured, and says little of the others.
-        current_mb: tuned.function.memory_mb.min(tuned.most_mb),
+        current_mb: Some(tuned.function.memory_mb)
+            .filter(|size| *size <= tuned.most_mb && (!named || choice.sizes.contains(size))),
         grid: choice.grid,
         objective: match choice.objective {
             Objective::Cost => glowplug_capacity::Objective::Cost,
@@ -178,6 +178,8 @@ fn document(tuned: &Tuned, choice: &ChoiceOptions, tuning: &Tuning) -> TuneRepor
         let tiers = tuning.forms.iter().find(|(of, _)| *of == variant).map(|(_, tiers)| tiers);
         tiers.map(|tiers| TuneForm { tiers: tiers.iter().map(|tier| figures(tuned, tuning, tier)).collect() })
     };
+    let mut tiers = tuning.forms.iter().flat_map(|(_, tiers)| tiers);
+    let modelled = tiers.any(|tier| !tier.measured && tier.latency.is_some());
     let (before, after) = (form(Variant::Before).unwrap_or_default(), form(Variant::After));
     TuneReport {
         schema: TuneReport::SCHEMA.to_owned(),
@@ -199,7 +201,7 @@ fn document(tuned: &Tuned, choice: &ChoiceOptions, tuning: &Tuning) -> TuneRepor
         lowest_mb: tuning.lowest_mb,
         runs: tuning.runs,
         grid_runs: tuning.grid_runs,
-        model_error: tuning.model_error.map(|(median, _)| median),
+        model_error: tuning.model_error.map(|(median, _)| median).filter(|_| modelled),
         before,
         after,
         advice: tuning.advice.clone(),

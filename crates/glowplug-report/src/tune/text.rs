@@ -82,11 +82,14 @@ fn row(tier: &TuneTier, mark: &str, view: &View) -> Vec<Cell> {
     row.push(ms(tier.billed_ms));
     row.push(Cell::new(tier.usd_per_million.map_or_else(|| "-".to_owned(), |usd| format!("{usd:.3}"))));
     row.push(match tier.status {
-        TierStatus::Answered if tier.measured => Cell::styled(mark, view.style.good),
-        TierStatus::Answered => Cell::styled(format!("{mark} modelled"), view.style.dim),
+        TierStatus::Answered => Cell::styled(mark, view.style.good),
         TierStatus::OutOfMemory => Cell::styled("out of memory", view.style.bad),
         TierStatus::TimedOut => Cell::styled("timed out", view.style.bad),
         TierStatus::Failed => Cell::styled("failed", view.style.bad),
+        TierStatus::NotMeasured if tier.latency_ms.is_some() => {
+            Cell::styled(format!("{mark} modelled").trim(), view.style.dim)
+        }
+        TierStatus::NotMeasured if tier.out_of_memory => Cell::styled("too small", view.style.bad),
         TierStatus::NotMeasured => Cell::styled("not measured", view.style.dim),
     });
     row

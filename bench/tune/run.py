@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Whether `glowplug tune` chooses with a few runs what measuring every size would choose, and whether time follows the share.
+
+    python3 bench/tune/run.py [--only s3,thumbnail] [--runs 3] [--build] [--skip choice,curve]
+
+For each function family every size is measured once (`--grid`), and each objective is asked for with the runs that `tune`
+takes by itself. Both are judged by the grid's own figures. The curve is init of the pandas function without a boost. Take a
+quiet machine: the sizes differ by less than another program does.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from examples import release_binary  # noqa: E402
+
+FAMILIES = ["s3", "api", "predict", "thumbnail", "scrape", "report"]
+OBJECTIVES = ["speed", "cost", "balanced"]
+# The part of the grid's runs, and how far from the grid's best the choice may be.
+RUNS_LIMIT, VALUE_LIMIT = 0.40, 1.03
+# Sizes of the curve, and how far time may be from processor time divided by the share.
+CURVE, CURVE_LIMIT = [128, 256, 512, 1024, 1769], 0.20
+FULL_CPU_MB = 1769.0
+
+
+def tune(glowplug, options, name, more):
+    path = os.path.join(os.path.dirname(HERE), "families", name)
+    command = [glowplug, "tune", path, "--format", "json", "--quiet", "--runs", str(options.runs)] + more
+    command += [] if options.build else ["--no-build"]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    if finished.returncode:
+        sys.exit("%s: %s" % (name, finished.stderr[-2000:]))
+    return json.loads(finished.stdout)
+
+
+def values(grid, objective):
+    """What an objective makes small, by size, from the figures of the grid."""
+    works = [tier for tier in grid["tiers"] if tier["measured"] and tier["reason"] is None]
+    latency = {tier["memory_mb"]: tier["latency_ms"]["median"] for tier in works}
+    usd = {tier["memory_mb"]: tier["usd_per_million"] for tier in works}
+    if objective == "speed":
+        return latency
+    if objective == "cost":
+        return usd
+    slowest, dearest = max(latency.values()), max(usd.values())
+    return {size: 0.5 * latency[size] / slowest + 0.5 * usd[size] / dearest for size in latency}
+
+
+def choice(glowplug, options, wrong):
+    print("%-10s %-9s %8s %8s %8s %8s %10s" % ("family", "objective", "grid", "chosen", "value", "runs", "model off"))
+    for name in options.only:
+        grid = tune(glowplug, options, name, ["--grid"])
+        for objective in OBJECTIVES:
+            found = tune(glowplug, options, name, ["--objective", objective])
+            by_size = values(grid, objective)
+            best = min(by_size, key=by_size.get)
+            value = by_size.get(found["chosen"], float("inf")) / by_size[best]
+            runs = found["runs"] / found["grid_runs"]
+            off = "%.1f %%" % (100 * found["model_error"]) if found["model_error"] is not None else "-"
+            print("%-10s %-9s %8d %8d %8.3f %8.2f %10s" % (name, objective, best, found["chosen"], value, runs, off), flush=True)
+            if value > VALUE_LIMIT:
+                wrong.append("%s by %s: %.3f of the grid's best" % (name, objective, value))
+            if runs > RUNS_LIMIT:
+                wrong.append("%s by %s: %.2f of the grid's runs" % (name, objective, runs))
+
+
+def curve(glowplug, options, wrong):
+    event = os.path.join(os.path.dirname(HERE), "families", "report", "events", "health.json")
+    sizes = ",".join(map(str, CURVE))
+    found = tune(glowplug, options, "report", ["--grid", "--tiers", sizes, "--init-boost", "off", "--event", event])
+    inits = {
+        tier["memory_mb"]: next(iter(tier["events"].values()))["init_ms"]["median"]
+        for tier in found["before"]["tiers"]
+        if tier["measured"] and tier["memory_mb"] in CURVE
+    }
+    work = inits[CURVE[-1]]
+    print("%-10s %10s %10s %8s" % ("MB", "init ms", "by share", "ratio"))
+    for size, init in sorted(inits.items()):
+        expected = work / min(1.0, size / FULL_CPU_MB)
+        print("%-10d %10.0f %10.0f %8.2f" % (size, init, expected, init / expected), flush=True)
+        if abs(init / expected - 1) > CURVE_LIMIT:
+            wrong.append("init at %d MB is %.2f of the time by its share" % (size, init / expected))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", type=lambda text: text.split(","), default=FAMILIES)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--build", action="store_true", help="tune what a build makes, too")
+    parser.add_argument("--skip", type=lambda text: text.split(","), default=[])
+    options = parser.parse_args()
+    glowplug, wrong = release_binary(), []
+    print("load before: %.2f" % os.getloadavg()[0])
+    if "choice" not in options.skip:
+        choice(glowplug, options, wrong)
+    if "curve" not in options.skip:
+        curve(glowplug, options, wrong)
+    for line in wrong:
+        print("OVER: " + line)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
