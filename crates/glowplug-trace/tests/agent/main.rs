@@ -1,5 +1,5 @@
 //! The agents in real interpreters: alone, to show that they are invisible, and through the engine.
-#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they skip")]
 
 mod effects;
 mod fixtures;
