@@ -1,26 +1,35 @@
 """What the tracer records in passes of its own, since it costs time that the figures would show.
 
-Joined after `phases.py` and before `work.py`. Each hook adds rows to the tracer that it is given.
+Joined after `phases.py` and `pages.py`, and before `work.py`. Each hook adds rows to the tracer that it is given.
 """
 
 
 def _hook_files(tracer):
-    """Files opened, in order, and processes started; an audit hook stays for good."""
-    seen = {"/proc/self/maps"}
+    """Files opened, in order, which parts of mapped ones were touched, and processes started; an audit hook stays for
+    good."""
+    seen = {_MAPS, _PAGEMAP}
+    opened = set()
+    reading = []  # threads that read headers for us
+
+    def note(path):
+        if path in seen:
+            return
+        seen.add(path)
+        try:
+            size = posix.stat(path).st_size
+        except (OSError, ValueError):
+            return
+        tracer.file_rows.append((path, size, tracer.phases.number))
 
     def audit(event, arguments):
         if event == "open":
             path = arguments[0]
             if type(path) is bytes:
                 path = path.decode("utf-8", "surrogateescape")
-            if type(path) is not str or path in seen:
+            if type(path) is not str or _ident() in reading:
                 return
-            seen.add(path)
-            try:
-                size = posix.stat(path).st_size
-            except (OSError, ValueError):
-                return
-            tracer.file_rows.append((path, size, tracer.phases.number))
+            opened.add(path)
+            note(path)
         elif event in ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork"):
             what = arguments[0] if arguments else "fork"
             tracer.process_rows.append((event, str(what), tracer.phases.number))
@@ -30,11 +39,17 @@ def _hook_files(tracer):
 
     def _collect():
         # Native libraries are mapped by the linker, which tells nobody; where it puts them differs from start to start.
-        with open("/proc/self/maps", "rb") as maps:
-            lines = [line.split(None, 5) for line in maps.read().split(b"\n")]
-        mapped = {fields[5] for fields in lines if len(fields) == 6}
-        for path in sorted(path for path in mapped if path.startswith(b"/") and b".so" in path):
-            audit("open", (path,))
+        ident = _ident()
+        reading.append(ident)
+        try:
+            mapped = _mapped()
+            parts = _touched({path: mapped[path] for path in mapped if path not in opened})
+        finally:
+            reading.remove(ident)
+        for path in sorted(mapped):
+            note(path)
+        # What was read too is needed whole.
+        tracer.part_rows.extend((path, None if path in opened else parts.get(path)) for path in sorted(mapped))
         return collect()
 
     tracer.phases._collect = _collect

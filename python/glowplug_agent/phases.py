@@ -1,6 +1,6 @@
 """Where the agent writes, and which phase of the environment's life it is in.
 
-This file is joined with `passes.py`, `work.py`, `hooks.py` and `tracer.py`, or with `usage.py`, into the agent that is
+This file is joined with `pages.py`, `passes.py`, `work.py`, `hooks.py` and `tracer.py`, or with `usage.py`, into the agent that is
 executed before any other module is imported. Its code is given the file name `<frozen importlib._bootstrap>`:
 tracebacks and `warnings.warn(stacklevel=...)` then pass over its frames. Nothing is
 imported that a bare interpreter has not loaded already, so that the modules the function loads

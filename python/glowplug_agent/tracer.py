@@ -1,6 +1,6 @@
 """Measures every import, every top-level statement of the user's modules and every lazy load.
 
-Joined after `phases.py`, `passes.py`, `work.py` and `hooks.py`, whose names it uses; `install(config)` is the entry.
+Joined after `phases.py`, `pages.py`, `passes.py`, `work.py` and `hooks.py`, whose names it uses; `install(config)` is the entry.
 `config`: `output` (file to append to), `task_root`, `user_files` (relative paths), and the switches
 `statements`, `memory`, `files`, `cached` and `immediate`, each a pass of its own in what it costs.
 
@@ -154,6 +154,7 @@ class _Tracer:
         self.statement_rows = []
         self.lazy_rows = []
         self.file_rows = []
+        self.part_rows = []
         self.process_rows = []
         self.cached_rows = []
         self.connection_rows = []
@@ -179,6 +180,7 @@ class _Tracer:
         statements, self.statement_rows = self.statement_rows, []
         lazy, self.lazy_rows = self.lazy_rows, []
         files, self.file_rows = self.file_rows, []
+        parts, self.part_rows = self.part_rows, []
         processes, self.process_rows = self.process_rows, []
         cached, self.cached_rows = self.cached_rows, []
         connections, self.connection_rows = self.connection_rows, []
@@ -187,6 +189,7 @@ class _Tracer:
             "statements": statements,
             "lazy": lazy,
             "files": files,
+            "parts": parts,
             "subprocesses": processes,
             "cached": cached,
             "connections": connections,

@@ -6,6 +6,7 @@
 mod cache;
 mod decision;
 mod error;
+mod extents;
 mod names;
 mod progress;
 mod python;
@@ -16,6 +17,7 @@ mod verdict;
 pub use cache::Cache;
 pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
 pub use error::{Error, ErrorClass, Result};
+pub use extents::Extents;
 pub use names::{
     ABSENT_MODULE, LAYER_ROOT, OUTPUT_MARKER, SCHEMA_FLEET, SCHEMA_IMAGES, SCHEMA_LAYERS, SCHEMA_PLAN,
     SCHEMA_REPORT, SCHEMA_TRACE, SCHEMA_TUNE, SUPPORT_MODULE, TASK_ROOT,

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use glowplug_core::{Architecture, Error, NoProgress, Result};
+use glowplug_core::{Architecture, Error, Extents, NoProgress, Result};
 use serde::Serialize;
 
 use crate::layout::Layout;
 use crate::limits::IMAGE_LIMIT;
 use crate::node::{Data, Kind, NO_PREFETCH, Node, PREFETCH};
 use crate::oci::{Descriptor, Digest};
+use crate::request::TouchedFile;
 use crate::toc::{self, TocEntry};
 use crate::unlayer::{Reading, read_layer};
 use crate::view::{Seen, View, What};
@@ -42,7 +43,7 @@ pub struct LayerFetch {
     pub lazy: bool,
     /// Its table, with the footer where that has to be read to find it.
     pub table_bytes: u64,
-    /// The chunks of the touched files.
+    /// The chunks of the touched files that hold what was touched of them.
     pub chunk_bytes: u64,
     /// Everything before the prefetch landmark; 0 where there is none.
     pub prefetch_bytes: u64,
@@ -50,20 +51,34 @@ pub struct LayerFetch {
     pub prefetched_bytes: u64,
     /// How many of the touched files it has.
     pub files: usize,
+    /// Of how many of these not every chunk is needed.
+    pub files_in_parts: usize,
+}
+
+/// A chunk: where its compressed bytes are in the layer, and its contents in the file.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    packed: (u64, u64),
+    contents: (u64, u64),
+}
+
+impl Chunk {
+    fn holds(&self, parts: Option<&Extents>) -> bool {
+        parts.is_none_or(|parts| parts.meet(self.contents.0, self.contents.1))
+    }
 }
 
 /// A layer's listing, and where contents are.
 struct Table {
     nodes: Vec<Node>,
-    /// Where the chunks of a file begin and end.
-    chunks: BTreeMap<String, Vec<(u64, u64)>>,
+    chunks: BTreeMap<String, Vec<Chunk>>,
     links: BTreeMap<String, String>,
     bytes: u64,
     prefetch: u64,
 }
 
-/// Reads the tables of an image in a layout and adds up what the files `touched` (absolute paths in the image; links
-/// are followed) need. `image` is a tag or digest, as for [`crate::Base::Layout`].
+/// Reads the tables of an image in a layout and adds up what the files `touched` need: of those that are
+/// touched in parts, the chunks with these parts. `image` is a tag or digest, as for [`crate::Base::Layout`].
 ///
 /// Chunks are counted as they are: a snapshotter that asks for larger ranges fetches more, one that has pulled before
 /// less.
@@ -73,7 +88,7 @@ pub fn fetched_before(
     layout: &Utf8Path,
     image: Option<&str>,
     architecture: Architecture,
-    touched: &[Utf8PathBuf],
+    touched: &[TouchedFile],
 ) -> Result<FetchSummary> {
     let layout = Layout::open(layout)?;
     let image = layout.image(image, &[architecture])?;
@@ -112,25 +127,31 @@ pub fn fetched_before(
     })
 }
 
+/// Touched files of a layer by the path of their entry.
+type Files = BTreeMap<String, TouchedFile>;
+
 /// The touched files of each layer, and the paths that lead nowhere.
-fn find(touched: &[Utf8PathBuf], view: &View, layers: usize) -> (Vec<BTreeSet<String>>, Vec<Utf8PathBuf>) {
-    let mut files = vec![BTreeSet::new(); layers];
+fn find(touched: &[TouchedFile], view: &View, layers: usize) -> (Vec<Files>, Vec<Utf8PathBuf>) {
+    let mut files = vec![Files::new(); layers];
     let mut missing = Vec::new();
-    for path in touched {
-        match view.resolve(path.as_str()) {
+    for file in touched {
+        match view.resolve(file.path.as_str()) {
             Some((_, Seen { what: What::Dir { .. }, .. })) => {} // The table tells all of it.
             Some((real, seen)) => {
                 if let Some(files) = files.get_mut(seen.layer) {
-                    files.insert(real);
+                    files
+                        .entry(real)
+                        .and_modify(|known| known.add(file.parts.as_ref()))
+                        .or_insert_with(|| file.clone());
                 }
             }
-            None => missing.push(path.clone()),
+            None => missing.push(file.path.clone()),
         }
     }
     (files, missing)
 }
 
-fn count(layer: &Descriptor, table: Option<&Table>, files: &BTreeSet<String>) -> LayerFetch {
+fn count(layer: &Descriptor, table: Option<&Table>, files: &Files) -> LayerFetch {
     let mut fetch = LayerFetch {
         digest: layer.digest.clone(),
         total_bytes: layer.size,
@@ -140,15 +161,17 @@ fn count(layer: &Descriptor, table: Option<&Table>, files: &BTreeSet<String>) ->
         prefetch_bytes: 0,
         prefetched_bytes: 0,
         files: files.len(),
+        files_in_parts: 0,
     };
     let Some(table) = table else { return fetch };
     // A set: further names of a file, and files that share a chunk, are fetched once.
-    let chunks: BTreeSet<(u64, u64)> = files
-        .iter()
-        .filter_map(|file| table.chunks.get(table.links.get(file).unwrap_or(file)))
-        .flatten()
-        .copied()
-        .collect();
+    let mut chunks: BTreeSet<(u64, u64)> = BTreeSet::new();
+    for (path, file) in files {
+        let Some(all) = table.chunks.get(table.links.get(path).unwrap_or(path)) else { continue };
+        let needed = all.iter().filter(|chunk| chunk.holds(file.parts.as_ref()));
+        fetch.files_in_parts += usize::from(needed.clone().count() < all.len());
+        chunks.extend(needed.map(|chunk| chunk.packed));
+    }
     let bytes = |chunk: &(u64, u64)| chunk.1 - chunk.0;
     fetch.table_bytes = table.bytes;
     fetch.prefetch_bytes = table.prefetch;
@@ -193,7 +216,10 @@ fn read_table(layout: &Layout, layer: &Descriptor) -> Result<Option<Table>> {
         if has_contents(&entry) {
             let after = (Bound::Excluded(entry.offset), Bound::Unbounded);
             let end = bounds.range(after).next().copied().unwrap_or(entry.offset);
-            table.chunks.entry(path.clone()).or_default().push((entry.offset, end));
+            let length = if entry.chunk_size > 0 { entry.chunk_size } else { u64::MAX };
+            let contents = (entry.chunk_offset, entry.chunk_offset.saturating_add(length));
+            let chunk = Chunk { packed: (entry.offset, end), contents };
+            table.chunks.entry(path.clone()).or_default().push(chunk);
         }
         let kind = match entry.r#type.as_str() {
             "chunk" => continue,

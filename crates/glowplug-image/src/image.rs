@@ -16,7 +16,7 @@ use crate::oci::{
 };
 use crate::order::{hot_of_layers, order};
 use crate::pack::pack;
-use crate::request::{Base, ImageRequest, LayerFormat};
+use crate::request::{Base, ImageRequest, LayerFormat, TouchedFile};
 use crate::rootfs::{self, Scanned};
 use crate::staging::Staging;
 use crate::unlayer::{Reading, read_layer};
@@ -57,6 +57,8 @@ pub struct LayerSummary {
     pub entries: usize,
     /// How many hot files are in it: at its beginning, unless it is copied.
     pub hot: usize,
+    /// How many files come after those, of which a start reads so small a part that they are not prefetched.
+    pub hot_parts: usize,
     /// Whether it is the base's, byte for byte.
     pub copied: bool,
 }
@@ -121,8 +123,7 @@ pub(crate) fn write_image_at_most(
         drafts.push(draft);
     }
     check_drafts(&drafts, limit)?;
-    let hot = request.hot.iter().map(|path| path.as_str());
-    let (hot, hot_missing) = hot_of_layers(hot, &view, drafts.len());
+    let (hot, hot_missing) = hot_of_layers(&request.hot, &view, drafts.len());
     let mut layers = Vec::new();
     let mut descriptors = Vec::new();
     for (draft, hot) in drafts.into_iter().zip(hot) {
@@ -265,22 +266,25 @@ fn read_base_layers(
 /// Packs a layer, or copies it.
 fn write_layer(
     draft: Draft,
-    hot: &[String],
+    hot: &[TouchedFile],
     format: LayerFormat,
     from: Option<&Layout>,
     staging: &Staging,
     progress: &dyn Progress,
 ) -> Result<(Descriptor, LayerSummary)> {
     let entries = draft.nodes.len();
-    let summary = |descriptor: &Descriptor, diff_id: Digest, uncompressed_bytes, hot, copied| LayerSummary {
-        name: draft.name.to_owned(),
-        digest: descriptor.digest.clone(),
-        diff_id,
-        bytes: descriptor.size,
-        uncompressed_bytes,
-        entries,
-        hot,
-        copied,
+    let summary = |descriptor: &Descriptor, diff_id: Digest, uncompressed_bytes, (hot, hot_parts), copied| {
+        LayerSummary {
+            name: draft.name.to_owned(),
+            digest: descriptor.digest.clone(),
+            diff_id,
+            bytes: descriptor.size,
+            uncompressed_bytes,
+            entries,
+            hot,
+            hot_parts,
+            copied,
+        }
     };
     if let (Some((layer, diff_id)), Some(from)) = (&draft.copied, from) {
         progress.start("copying a layer of the base", Some(layer.size));
@@ -291,7 +295,7 @@ fn write_layer(
         if let Some(compression) = layer.compression() {
             descriptor.media_type = compression.media_type().into();
         }
-        let summary = summary(&descriptor, diff_id.clone(), draft.bytes, hot.len(), true);
+        let summary = summary(&descriptor, diff_id.clone(), draft.bytes, (hot.len(), 0), true);
         return Ok((descriptor, summary));
     }
     let ordered = order(draft.nodes, hot, format == LayerFormat::EStargz)?;
@@ -301,7 +305,8 @@ fn write_layer(
     progress.finish();
     let packed = packed?;
     staging.adopt(file, &packed.descriptor.digest)?;
-    let summary = summary(&packed.descriptor, packed.diff_id, packed.uncompressed_bytes, ordered.hot, false);
+    let hot = (ordered.hot, ordered.hot_parts);
+    let summary = summary(&packed.descriptor, packed.diff_id, packed.uncompressed_bytes, hot, false);
     Ok((packed.descriptor, summary))
 }
 

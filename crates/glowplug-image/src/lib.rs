@@ -43,6 +43,6 @@ pub use image::{ImageSummary, LayerSummary, write_image};
 pub use index::{IndexSummary, index_of};
 pub use limits::IMAGE_LIMIT;
 pub use oci::Digest;
-pub use request::{Base, Component, ImageRequest, LayerFormat, Licence, Ownership, Part};
+pub use request::{Base, Component, ImageRequest, LayerFormat, Licence, Ownership, Part, TouchedFile};
 pub use startup::{BaseFiles, StartupFiles, startup_files};
 pub use unpack::{LayoutImage, StartConfig};

@@ -8,9 +8,20 @@ use crate::node::{Kind, Node};
 use crate::request::LayerFormat;
 
 /// Contents of one chunk, in bytes: what the stargz tools use.
-pub(crate) const CHUNK_BYTES: u64 = 4 * 1024 * 1024;
+const CHUNK_BYTES: u64 = 4 * 1024 * 1024;
+/// Contents of one chunk of a native library, in bytes. They are mapped, and a start touches some of their pages. What
+/// smaller chunks cost and save is in `docs/images.md`.
+const LIBRARY_CHUNK_BYTES: u64 = 256 * 1024;
 /// Uncompressed bytes of one block of a plain layer.
 const PLAIN_BYTES: u64 = 1024 * 1024;
+
+/// Contents of one chunk of this entry at most, in bytes, in the formats with a table of contents. By the name, so
+/// that cuts depend on nothing that has to be read: `x.so`, `x.so.1`.
+pub(crate) fn chunk_bytes(node: &Node) -> u64 {
+    let name = node.path.rsplit('/').next().unwrap_or_default();
+    let library = name.split('.').skip(1).any(|part| part == "so");
+    if library { LIBRARY_CHUNK_BYTES } else { CHUNK_BYTES }
+}
 
 /// A run of the tar stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +57,7 @@ struct Segments<'a> {
     index: usize,
     /// `None` before the header of the entry, then how much of its contents is done.
     done: Option<u64>,
-    most: u64,
+    format: LayerFormat,
     end: Option<Vec<u8>>,
 }
 
@@ -63,7 +74,8 @@ impl Iterator for Segments<'_> {
         };
         let size = if matches!(node.kind, Kind::File { .. }) { node.size() } else { 0 };
         if done < size {
-            let length = (size - done).min(self.most);
+            let most = if self.format == LayerFormat::Gzip { PLAIN_BYTES } else { chunk_bytes(node) };
+            let length = (size - done).min(most);
             self.done = Some(done + length);
             return Some(Segment::Payload { node: self.index, offset: done, length: length as usize });
         }
@@ -83,9 +95,8 @@ pub(crate) struct Pieces<'a> {
 /// Cuts a layer. The two blocks of zeros that end a tar archive are in the last piece, except that eStargz has them
 /// after its table of contents.
 pub(crate) fn pieces(nodes: &[Node], format: LayerFormat) -> Pieces<'_> {
-    let most = if format == LayerFormat::Gzip { PLAIN_BYTES } else { CHUNK_BYTES };
     let end = (format != LayerFormat::EStargz).then(|| vec![0; 2 * BLOCK]);
-    let segments = Segments { nodes, index: 0, done: None, most, end };
+    let segments = Segments { nodes, index: 0, done: None, format, end };
     Pieces { segments: segments.peekable(), format }
 }
 
@@ -137,6 +148,17 @@ mod tests {
         let shapes: Vec<String> =
             pieces(&nodes(), format).map(|piece| piece.segments.iter().map(letter).collect()).collect();
         shapes.join(" ")
+    }
+
+    #[test]
+    fn libraries_have_smaller_chunks() {
+        let most = |path: &str| chunk_bytes(&Node::new(path, Kind::Dir, 0o755));
+        for path in ["a/b.so", "b.cpython-311-x86_64-linux-gnu.so", "libx-1.so.5.0.0"] {
+            assert_eq!(most(path), LIBRARY_CHUNK_BYTES, "{path}");
+        }
+        for path in ["a.so/b", "so", "b.sox", "model.bin"] {
+            assert_eq!(most(path), CHUNK_BYTES, "{path}");
+        }
     }
 
     #[test]

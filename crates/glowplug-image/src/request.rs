@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use camino::Utf8PathBuf;
-use glowplug_core::{Architecture, PythonVersion};
+use glowplug_core::{Architecture, Extents, PythonVersion};
 use glowplug_package::ArchiveEntry;
 
 /// What the image stands on.
@@ -101,6 +101,36 @@ pub struct Component {
     pub purl: Option<String>,
 }
 
+/// A file that a start reads, or parts of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedFile {
+    /// An absolute path in the image. Links are followed.
+    pub path: Utf8PathBuf,
+    /// What a start reads of it; `None` for all.
+    pub parts: Option<Extents>,
+}
+
+impl TouchedFile {
+    /// Adds what is read of it in another place, `None` for all.
+    pub fn add(&mut self, parts: Option<&Extents>) {
+        self.parts = self.parts.take().zip(parts).map(|(known, parts)| known.join(parts));
+    }
+}
+
+impl From<Utf8PathBuf> for TouchedFile {
+    /// All of the file.
+    fn from(path: Utf8PathBuf) -> Self {
+        Self { path, parts: None }
+    }
+}
+
+impl From<&str> for TouchedFile {
+    /// All of the file.
+    fn from(path: &str) -> Self {
+        Self::from(Utf8PathBuf::from(path))
+    }
+}
+
 /// An image to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRequest {
@@ -120,9 +150,9 @@ pub struct ImageRequest {
     pub dependencies: Vec<Part>,
     /// Last layer: the function's own files.
     pub application: Vec<Part>,
-    /// Files that a start reads, as absolute paths in the image, in the order of their first use: they go first in
-    /// their layers. Links are followed; paths that are not in the image are counted and left out.
-    pub hot: Vec<Utf8PathBuf>,
+    /// Files that a start reads, in the order of their first use: they go first in their layers, those of which it
+    /// reads a small part after what is prefetched. Paths that are not in the image are counted and left out.
+    pub hot: Vec<TouchedFile>,
     /// The program and its first arguments; empty keeps what the base says, and its `cmd`.
     pub entrypoint: Vec<String>,
     /// Arguments after the entry point.

@@ -29,6 +29,9 @@ pub struct ImageReport {
     pub fetched_bytes: IndexMap<String, u64>,
     /// The same for a snapshotter that fetches what is before the prefetch landmark in any case.
     pub prefetching_bytes: IndexMap<String, u64>,
+    /// Of how many native libraries a start fetches parts, by event.
+    #[serde(default)]
+    pub libraries_in_parts: IndexMap<String, usize>,
     /// Where the bill of materials is, as the user can type it.
     pub sbom: String,
     /// What names it for ever in the registry that it was pushed to.
@@ -50,6 +53,9 @@ pub struct ImageLayer {
     pub entries: usize,
     /// Files at its beginning that a start reads.
     pub hot: usize,
+    /// Files after those of which a start reads a small part.
+    #[serde(default)]
+    pub hot_parts: usize,
 }
 
 /// Zip and image compared for one stated way to get them to where they run.
@@ -90,22 +96,28 @@ pub(crate) fn render_image(image: &ImageReport, view: &View) -> String {
     let bytes = format_bytes(image.bytes);
     let mut text =
         format!("image: {bytes} in {} layers ({}) on {}", image.layers.len(), image.format, image.base);
-    if let Some(most) = image.fetched_bytes.values().max().filter(|_| image.bytes > 0) {
+    let dearest = image.fetched_bytes.iter().max_by_key(|(_, bytes)| **bytes);
+    if let Some((event, most)) = dearest.filter(|_| image.bytes > 0) {
         let share = *most as f64 / image.bytes as f64;
         text += &format!(
             ", of which a start fetches {} before its first response ({share:.2})",
             format_bytes(*most)
         );
+        let parts = image.libraries_in_parts.get(event).copied().unwrap_or(0);
+        if parts > 0 {
+            text += &format!(", of {parts} native libraries parts");
+        }
     }
     out += &wrap(&text, view.width, 2);
     out.push('\n');
     for layer in &image.layers {
         let line = format!(
-            "  {:<13} {:>9}  {} entries, {} of them first",
+            "  {:<13} {:>9}  {} entries, {} of them first{}",
             layer.name,
             format_bytes(layer.bytes),
             layer.entries,
-            layer.hot
+            layer.hot,
+            if layer.hot_parts > 0 { format!(", then {} in parts", layer.hot_parts) } else { String::new() }
         );
         out += &format!("{line}\n");
     }
@@ -153,11 +165,13 @@ mod tests {
                 uncompressed_bytes: 110_000_000,
                 entries: 3100,
                 hot: 212,
+                hot_parts: 31,
             }],
             bytes: 60_000_000,
             uncompressed_bytes: 200_000_000,
             fetched_bytes: [("health".to_owned(), 6_000_000), ("report".to_owned(), 12_000_000)].into(),
             prefetching_bytes: IndexMap::new(),
+            libraries_in_parts: [("health".to_owned(), 4), ("report".to_owned(), 31)].into(),
             sbom: String::new(),
             pushed: None,
         };

@@ -21,7 +21,7 @@ pub const TRACE: &str = r#"{"schema":"glowplug.trace/1",
  "connections":[{"kind":"","address":"","phase":"","event":null,"total_ms":0}],
  "advice":[{"subject":"","text":"","saves_ms":0,"command":""}],
  "distributions":[{"name":"","version":"","total_ms":0,"memory_kib":0,"bytes":0,"bytes_by_kind":{},"used_by":[""]}],
- "files":[{"path":"","order":0,"bytes":0}],"unexplained_ms":0,"subprocesses":[{"event":"","what":"","phase":""}],"failure":null}"#;
+ "files":[{"path":"","order":0,"bytes":0,"touched_bytes":0}],"unexplained_ms":0,"subprocesses":[{"event":"","what":"","phase":""}],"failure":null}"#;
 
 /// `glowplug.report/1`, in the same way.
 pub const REPORT: &str = r#"{"schema":"glowplug.report/1",

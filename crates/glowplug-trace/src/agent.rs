@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::recording::Recording;
 
 const PHASES: &str = include_str!("../../../python/glowplug_agent/phases.py");
+const PAGES: &str = include_str!("../../../python/glowplug_agent/pages.py");
 const PASSES: &str = include_str!("../../../python/glowplug_agent/passes.py");
 const WORK: &str = include_str!("../../../python/glowplug_agent/work.py");
 const HOOKS: &str = include_str!("../../../python/glowplug_agent/hooks.py");
@@ -72,7 +73,7 @@ impl Agent {
 /// The agent's files as one.
 fn python_source(kind: Kind) -> String {
     match kind {
-        Kind::Tracer => [COUNTS, PHASES, PASSES, WORK, HOOKS, TRACER].join("\n"),
+        Kind::Tracer => [COUNTS, PHASES, PAGES, PASSES, WORK, HOOKS, TRACER].join("\n"),
         Kind::Usage => [COUNTS, PHASES, USAGE].join("\n"),
     }
 }
@@ -85,6 +86,7 @@ mod tests {
     fn the_sources_are_ascii() {
         assert!(
             PHASES.is_ascii()
+                && PAGES.is_ascii()
                 && PASSES.is_ascii()
                 && WORK.is_ascii()
                 && HOOKS.is_ascii()

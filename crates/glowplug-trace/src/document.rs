@@ -319,6 +319,10 @@ pub struct FileUse {
     pub order: usize,
     /// Its size.
     pub bytes: u64,
+    /// How much of it any start touched: of libraries that are only mapped the pages, of others all. `None` in traces
+    /// of before this was told.
+    #[serde(default)]
+    pub touched_bytes: Option<u64>,
 }
 
 /// A name that was looked up or a connection that was opened.

@@ -1,10 +1,11 @@
 //! Turns what an agent wrote into records.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use glowplug_core::Extents;
 
 use crate::recording::{ImportRow, Recording};
 use crate::records::{
@@ -174,14 +175,33 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn files(&self) -> Vec<FileRecord> {
+        let parts = self.parts();
         let rows = self.recording.files.iter().enumerate();
         rows.map(|(order, row)| FileRecord {
             path: Utf8PathBuf::from(self.relative(&row.path)),
             order,
             bytes: u64::try_from(row.bytes).unwrap_or(0),
+            parts: parts.get(row.path.as_str()).cloned().flatten(),
             phase: Phase::of(row.phase),
         })
         .collect()
+    }
+
+    /// By path, what all that was written says together; nothing where another process may have touched more.
+    fn parts(&self) -> BTreeMap<&str, Option<Extents>> {
+        let mut parts: BTreeMap<&str, Option<Extents>> = BTreeMap::new();
+        if !self.recording.subprocesses.is_empty() {
+            return parts;
+        }
+        for (path, bounds) in &self.recording.parts {
+            let byte = |bound: i64| u64::try_from(bound).unwrap_or(0);
+            let pairs = |bounds: &Vec<i64>| {
+                Extents::new(bounds.chunks_exact(2).map(|pair| (byte(pair[0]), byte(pair[1]))))
+            };
+            let known = parts.entry(path).or_insert_with(|| Some(Extents::default()));
+            *known = known.take().zip(bounds.as_ref()).map(|(known, bounds)| known.join(&pairs(bounds)));
+        }
+        parts
     }
 
     pub(crate) fn connections(&self) -> Vec<Connection> {
@@ -282,6 +302,7 @@ fn line_of(source: &[u8], number: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::FileRow;
 
     fn row(module: &str, parent: &str, importer_module: &str, begin: i64) -> ImportRow {
         ImportRow {
@@ -358,6 +379,29 @@ mod tests {
         assert_eq!(records[0].file.as_deref(), Some(Utf8Path::new("app.py")));
         assert!((records[0].start_ms - 2.0).abs() < 1e-9);
         assert_eq!(records[0].memory_kib, None);
+    }
+
+    #[test]
+    fn parts_add_up_and_are_not_told_where_more_may_have_been_touched() {
+        let file = |path: &str| FileRow { path: path.to_owned(), bytes: 9000, phase: 0 };
+        let part = |path: &str, bounds: Option<&[i64]>| (path.to_owned(), bounds.map(<[i64]>::to_vec));
+        let mut recording = Recording {
+            files: vec![file("/lib/a.so"), file("/lib/b.so"), file("/lib/c.py")],
+            parts: vec![
+                part("/lib/a.so", Some(&[4096, 8192, 0, 64])),
+                part("/lib/b.so", Some(&[0, 64])),
+                part("/lib/a.so", Some(&[8192, 9000])),
+                part("/lib/b.so", None),
+            ],
+            ..Recording::default()
+        };
+        let parts = |recording: &Recording| -> Vec<Option<Extents>> {
+            let reader = Reader::new(recording, Utf8Path::new("/none"), None, 100, 1000, 2000);
+            reader.files().into_iter().map(|file| file.parts).collect()
+        };
+        assert_eq!(parts(&recording), [Some(vec![(0, 64), (4096, 9000)].into()), None, None]);
+        recording.subprocesses.push(("os.fork".to_owned(), "fork".to_owned(), 0));
+        assert_eq!(parts(&recording), [None, None, None]);
     }
 
     #[test]

@@ -126,6 +126,8 @@ pub(crate) struct Recording {
     pub(crate) statements: Vec<StatementRow>,
     pub(crate) lazy: Vec<LazyRow>,
     pub(crate) files: Vec<FileRow>,
+    /// Of mapped files, by path: where each touched part begins and ends, in turn; `None` where that is not known.
+    pub(crate) parts: Vec<(String, Option<Vec<i64>>)>,
     /// Audit event, what was started, phase.
     pub(crate) subprocesses: Vec<(String, String, i64)>,
     pub(crate) cached: Vec<CachedRow>,
@@ -203,6 +205,7 @@ impl Recording {
             "files" => {
                 self.files.push(FileRow { path: row.text()?, bytes: row.int()?, phase: row.int()? });
             }
+            "parts" => self.parts.push((row.text()?, row.optional_ints()?)),
             "subprocesses" => self.subprocesses.push((row.text()?, row.text()?, row.int()?)),
             "cached" => self.cached.push(CachedRow {
                 module: row.text()?,
@@ -266,6 +269,17 @@ impl Row {
             Value::None => Ok(None),
             _ => Err(damaged("a number is missing")),
         }
+    }
+
+    fn optional_ints(&mut self) -> Result<Option<Vec<i64>>> {
+        let list = match self.next()? {
+            Value::None => return Ok(None),
+            Value::List(list) => list,
+            _ => return Err(damaged("a list is missing")),
+        };
+        let int =
+            |value| if let Value::Int(int) = value { Ok(int) } else { Err(damaged("a number is missing")) };
+        list.into_iter().map(int).collect::<Result<_>>().map(Some)
     }
 
     fn flag(&mut self) -> Result<bool> {

@@ -1,6 +1,7 @@
 //! What happened in one process, in milliseconds and in paths of the tree.
 
 use camino::Utf8PathBuf;
+use glowplug_core::Extents;
 use serde::{Deserialize, Serialize};
 
 /// Which part of the environment's life.
@@ -180,6 +181,9 @@ pub struct FileRecord {
     pub order: usize,
     /// Its size.
     pub bytes: u64,
+    /// Which parts of a file that was only ever mapped were touched, by pages; `None` where all of it counts: it was
+    /// read, the pages cannot be seen, or a process was started that may have touched others.
+    pub parts: Option<Extents>,
     /// When it was first opened.
     pub phase: Phase,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use glowplug_core::{Progress, Result, SCHEMA_TRACE, Stat};
+use glowplug_core::{Extents, Progress, Result, SCHEMA_TRACE, Stat};
 use glowplug_engine::{Cpu, Engine, EnvironmentSpec};
 
 use crate::document::{
@@ -235,10 +235,21 @@ fn invoke_parts(timed: &[Observation]) -> BTreeMap<String, InvokeParts> {
 /// Each file once, in the order of the events' passes.
 fn files(passes: &[Observation]) -> Vec<FileUse> {
     let mut known = BTreeSet::new();
+    let mut parts: BTreeMap<&Utf8PathBuf, Extents> = BTreeMap::new();
+    for file in passes.iter().flat_map(|pass| &pass.files) {
+        let touched = file.parts.clone().unwrap_or_else(|| Extents::new([(0, file.bytes)]));
+        let before = parts.entry(&file.path).or_default();
+        *before = before.join(&touched);
+    }
     let opened = passes.iter().flat_map(|pass| &pass.files).filter(|file| known.insert(&file.path));
     opened
         .enumerate()
-        .map(|(order, file)| FileUse { path: file.path.clone(), order, bytes: file.bytes })
+        .map(|(order, file)| FileUse {
+            path: file.path.clone(),
+            order,
+            bytes: file.bytes,
+            touched_bytes: parts.get(&file.path).map(Extents::bytes),
+        })
         .collect()
 }
 

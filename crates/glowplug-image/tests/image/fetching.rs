@@ -1,8 +1,7 @@
 //! What a start has to fetch, against what the table says when it is read by hand.
 
-use camino::Utf8PathBuf;
 use glowplug_core::Architecture;
-use glowplug_image::{FetchSummary, LayerFormat, fetched_before};
+use glowplug_image::{FetchSummary, LayerFormat, TouchedFile, fetched_before};
 
 use crate::support::{FORMATS, Written, bytes, folder, link, noise, part, request, write};
 
@@ -10,6 +9,12 @@ const KIB: u64 = 1024;
 
 /// Files that do not compress, so that chunks are as large as their contents and a little more.
 fn fetched(format: LayerFormat, touched: &[&str], hot: &[&str]) -> FetchSummary {
+    let whole =
+        |paths: &[&str]| -> Vec<TouchedFile> { paths.iter().copied().map(TouchedFile::from).collect() };
+    fetched_in_parts(format, &whole(touched), &whole(hot))
+}
+
+fn fetched_in_parts(format: LayerFormat, touched: &[TouchedFile], hot: &[TouchedFile]) -> FetchSummary {
     let (_keep, root) = folder();
     let mut wanted = request(format);
     wanted.dependencies = vec![part(
@@ -18,14 +23,21 @@ fn fetched(format: LayerFormat, touched: &[&str], hot: &[&str]) -> FetchSummary 
             bytes("small.bin", noise("small", 100 * KIB as usize)),
             bytes("other.bin", noise("other", 300 * KIB as usize)),
             bytes("large.bin", noise("large", 9 * 1024 * KIB as usize)),
+            bytes("native.so.3", noise("native", 2000 * KIB as usize)),
             link("again.bin", "small.bin"),
+            link("native.so", "native.so.3"),
         ],
     )];
     wanted.application = vec![part("/var/task", vec![bytes("app.py", noise("app", 50 * KIB as usize))])];
-    wanted.hot = hot.iter().map(Utf8PathBuf::from).collect();
+    wanted.hot = hot.to_vec();
     write(&wanted, &root.join("image"));
-    let touched: Vec<Utf8PathBuf> = touched.iter().map(Utf8PathBuf::from).collect();
-    fetched_before(&root.join("image"), Some("latest"), Architecture::host().unwrap(), &touched).unwrap()
+    fetched_before(&root.join("image"), Some("latest"), Architecture::host().unwrap(), touched).unwrap()
+}
+
+/// Parts of a file, in KiB.
+fn parts(path: &str, parts: &[(u64, u64)]) -> TouchedFile {
+    let parts: Vec<(u64, u64)> = parts.iter().map(|(from, to)| (from * KIB, to * KIB)).collect();
+    TouchedFile { path: path.into(), parts: Some(parts.into()) }
 }
 
 /// Within what headers and compression add.
@@ -52,6 +64,43 @@ fn chunks_of_touched_files_are_counted_once() {
         let documents = whole.total_bytes - whole.layers.iter().map(|l| l.total_bytes).sum::<u64>();
         assert_eq!(whole.fetched_bytes, sum + documents);
     }
+}
+
+#[test]
+fn of_a_library_in_parts_the_chunks_with_them_are_counted() {
+    for format in [LayerFormat::EStargz, LayerFormat::ZstdChunked] {
+        // The header, and a part that lies in two chunks; by its two names.
+        let touched = [
+            parts("/var/task/native.so", &[(0, 4)]),
+            parts("/var/task/native.so.3", &[(508, 516)]),
+            parts("/var/task/large.bin", &[(4092, 4096)]),
+        ];
+        let fetch = fetched_in_parts(format, &touched, &touched);
+        let layer = &fetch.layers[0];
+        assert!(near(layer.chunk_bytes, 3 * 256 + 4 * 1024), "{layer:?}");
+        assert_eq!((layer.files, layer.files_in_parts), (2, 2), "{format:?}");
+        assert_eq!(layer.prefetch_bytes, 0, "both are needed in small parts");
+        // What one start reads whole is whole, whatever else is touched of it; the last chunk is the shorter one.
+        let both = [parts("/var/task/native.so", &[(0, 4)]), "/var/task/native.so".into()];
+        let fetch = fetched_in_parts(format, &both, &[]);
+        assert!(near(fetch.layers[0].chunk_bytes, 2000), "{fetch:?}");
+        assert_eq!(fetch.layers[0].files_in_parts, 0);
+        let end = fetched_in_parts(format, &[parts("/var/task/native.so", &[(1999, 2000)])], &[]);
+        assert!(near(end.layers[0].chunk_bytes, 2000 - 7 * 256), "{end:?}");
+    }
+}
+
+#[test]
+fn what_is_prefetched_is_whole_and_what_is_needed_in_small_parts_is_not_prefetched() {
+    let small = [parts("/var/task/native.so", &[(0, 4)]), "/var/task/small.bin".into()];
+    let layer = &fetched_in_parts(LayerFormat::EStargz, &small, &small).layers[0];
+    assert!(near(layer.prefetch_bytes, 100) && near(layer.chunk_bytes, 356), "{layer:?}");
+    assert!(near(layer.prefetched_bytes, 100), "{layer:?}");
+    let most = [parts("/var/task/native.so", &[(0, 1400)])];
+    let fetch = fetched_in_parts(LayerFormat::EStargz, &most, &most);
+    let layer = &fetch.layers[0];
+    assert!(near(layer.prefetch_bytes, 2000) && near(layer.chunk_bytes, 6 * 256), "{layer:?}");
+    assert_eq!(fetch.prefetching_bytes - fetch.fetched_bytes, layer.prefetch_bytes - layer.prefetched_bytes);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use camino::Utf8PathBuf;
 use fs_err as fs;
 use glowplug_core::Architecture;
 use glowplug_image::{ImageRequest, LayerFormat, index_of};
@@ -33,10 +34,11 @@ fn hot_files_come_first_and_the_rest_by_path_in_every_format() {
             .collect();
         assert_eq!(names[0], ["var/runtime/client.py", "usr/bin/run"]);
         assert_eq!(
-            names[1][..4],
+            names[1][..5],
             [
                 "var/task/lib/b.py", // where `c.py` leads
                 "var/task/big/weights.bin",
+                "var/task/lib/fast.so", // needed in parts
                 "var/task/big/zeros.bin",
                 "var/task/lib/a.py",
             ]
@@ -71,7 +73,10 @@ fn the_documents_tell_what_is_in_it() {
         .layers
         .iter()
         .map(|l| {
-            format!("{}: {} entries, {} hot, {} bytes in tar", l.name, l.entries, l.hot, l.uncompressed_bytes)
+            format!(
+                "{}: {} entries, {} hot, {} in parts, {} bytes in tar",
+                l.name, l.entries, l.hot, l.hot_parts, l.uncompressed_bytes
+            )
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"));
@@ -196,7 +201,7 @@ proptest! {
         for format in FORMATS {
             let make = |entries: Vec<_>| {
                 let mut wanted = request(format);
-                wanted.hot = vec![format!("/{first}").into()];
+                wanted.hot = vec![Utf8PathBuf::from(format!("/{first}")).into()];
                 wanted.application = vec![part("/", entries)];
                 let (_keep, root) = folder();
                 let summary = write(&wanted, &root.join("image"));

@@ -7,7 +7,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Architecture, NoProgress};
-use glowplug_image::{Base, LayerFormat, Ownership, startup_files};
+use glowplug_image::{Base, LayerFormat, Ownership, TouchedFile, startup_files};
 use glowplug_test::{newest, run};
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn python_runs_from_an_image_under_runc() {
     assert!(started.missing.is_empty(), "{:?}", started.missing);
     let mut wanted = request(LayerFormat::EStargz);
     wanted.base = base;
-    wanted.hot = started.files;
+    wanted.hot = started.files.into_iter().map(TouchedFile::from).collect();
     wanted.application = vec![part("/var/task", vec![bytes("app.py", PROGRAM)])];
     wanted.entrypoint = vec![PYTHON.into(), "-v".into(), "/var/task/app.py".into()];
     wanted.cmd = vec!["world".into()];

@@ -6,7 +6,9 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Architecture, NoProgress, PythonVersion};
-use glowplug_image::{Base, Component, ImageRequest, ImageSummary, LayerFormat, Licence, Part, write_image};
+use glowplug_image::{
+    Base, Component, ImageRequest, ImageSummary, LayerFormat, Licence, Part, TouchedFile, write_image,
+};
 use glowplug_package::{ArchiveEntry, Contents};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -77,8 +79,8 @@ pub(crate) fn request(format: LayerFormat) -> ImageRequest {
     }
 }
 
-/// An image with something of everything: three layers, hot files in two of them, a file of several chunks, links,
-/// odd names, an empty file.
+/// An image with something of everything: three layers, hot files in two of them, a file of several chunks, a library
+/// that is needed in parts, links, odd names, an empty file.
 pub(crate) fn rich(format: LayerFormat) -> ImageRequest {
     let mut request = request(format);
     let run = ArchiveEntry { executable: true, ..bytes("usr/bin/run", "#!/bin/sh\nexec true\n".repeat(50)) };
@@ -93,6 +95,7 @@ pub(crate) fn rich(format: LayerFormat) -> ImageRequest {
             bytes("lib/b.py", "b = 2\n"),
             bytes("lib/empty.py", ""),
             link("lib/c.py", "b.py"),
+            bytes("lib/fast.so", noise("fast", 900 * 1024 + 5)),
             link("lib/absolute", "/var/runtime"),
             bytes("odd/new\nline \"quoted\" \\ back", "x"),
             bytes("odd/ünï/日本.txt", "x"),
@@ -103,8 +106,11 @@ pub(crate) fn rich(format: LayerFormat) -> ImageRequest {
     )];
     request.application = vec![part("/var/task", vec![bytes("app.py", "import lib.a\n")])];
     request.hot = ["/var/runtime/client.py", "/var/task/lib/c.py", "/var/task/big/weights.bin", "/none"]
-        .map(Utf8PathBuf::from)
+        .map(TouchedFile::from)
         .to_vec();
+    // One of its four chunks.
+    let parts = Some(vec![(0, 4096)].into());
+    request.hot.push(TouchedFile { path: "/var/task/lib/fast.so".into(), parts });
     request
 }
 

@@ -90,10 +90,12 @@ pub(crate) fn make(
     let summary = write_image(&request, &layout, progress)?;
     let mut report = described(&layout, &summary, asked);
     // What no start has shown is not told: of a function for another machine only the loader's files are known.
-    for (event, paths) in touched.by_event().iter().filter(|_| ground.runs_here()) {
-        let fetched = fetched_before(&layout, None, function.architecture, paths)?;
+    for (event, files) in touched.by_event().iter().filter(|_| ground.runs_here()) {
+        let fetched = fetched_before(&layout, None, function.architecture, files)?;
         report.fetched_bytes.insert(event.clone(), fetched.fetched_bytes);
         report.prefetching_bytes.insert(event.clone(), fetched.prefetching_bytes);
+        let in_parts = fetched.layers.iter().map(|layer| layer.files_in_parts).sum();
+        report.libraries_in_parts.insert(event.clone(), in_parts);
         if options.zip {
             delivery::count(&mut finished.report, ground, event, &fetched, &summary);
         }
@@ -231,6 +233,7 @@ fn described(layout: &Utf8Path, summary: &ImageSummary, asked: &ImageOptions) ->
         uncompressed_bytes: layer.uncompressed_bytes,
         entries: layer.entries,
         hot: layer.hot,
+        hot_parts: layer.hot_parts,
     });
     ImageReport {
         format: asked.format.as_str().to_owned(),
@@ -242,6 +245,7 @@ fn described(layout: &Utf8Path, summary: &ImageSummary, asked: &ImageOptions) ->
         uncompressed_bytes: summary.uncompressed_bytes,
         fetched_bytes: indexmap::IndexMap::new(),
         prefetching_bytes: indexmap::IndexMap::new(),
+        libraries_in_parts: indexmap::IndexMap::new(),
         sbom: format!("{layout}.cdx.json"),
         pushed: None,
     }

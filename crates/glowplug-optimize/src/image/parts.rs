@@ -7,7 +7,7 @@ use fs_err as fs;
 
 use glowplug_core::{Cache, Error, NoProgress, PythonVersion, Result, TASK_ROOT};
 use glowplug_function::Function;
-use glowplug_image::{Base, BaseFiles, Component, ImageRequest, Licence, Part};
+use glowplug_image::{Base, BaseFiles, Component, ImageRequest, Licence, Part, TouchedFile};
 use glowplug_package::{
     ArchiveEntry, CompileJob, CompileResult, Compiler, Contents, FileEntry, HTTP_ENTRY_SOURCE, PackageTree,
     bytecode_path, normalise_name,
@@ -19,7 +19,7 @@ use crate::options::{Entrypoint, ImageOptions};
 /// Where Lambda has its runtime client.
 pub(super) const RUNTIME_ROOT: &str = "/var/runtime";
 /// Where a function's layers are.
-const LAYERS_ROOT: &str = "/opt";
+pub(super) const LAYERS_ROOT: &str = "/opt";
 /// What starts in AWS's own base images, which bring a runtime client.
 const LAMBDA_ENTRY: &str = "/lambda-entrypoint.sh";
 /// The module of the server behind the entry point `http`.
@@ -138,7 +138,7 @@ impl Parts {
         package: &PackageTree,
         base: Base,
         asked: &ImageOptions,
-        hot: Vec<Utf8PathBuf>,
+        hot: Vec<TouchedFile>,
     ) -> ImageRequest {
         let function = ground.function;
         let title = ("org.opencontainers.image.title".to_owned(), function.name.clone());

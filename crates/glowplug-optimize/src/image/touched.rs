@@ -1,26 +1,27 @@
 //! The files of an image that a start reads until its first response, as traced starts have shown them.
 //!
 //! Traced is the function with this machine's interpreter. What that read of its standard library is looked for in the
-//! base's; of both it is the same minor version.
+//! base's; of both it is the same minor version. Which parts of a native library were touched holds for the libraries that
+//! are the same in the image: the package's, the layers', the runtime client's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_core::{Error, Progress, PythonVersion, Result, TASK_ROOT};
-use glowplug_image::BaseFiles;
-use glowplug_trace::{Observation, ObserveOptions, observe_with};
+use glowplug_image::{BaseFiles, TouchedFile};
+use glowplug_trace::{FileRecord, Observation, ObserveOptions, observe_with};
 
 use crate::ground::Ground;
-use crate::image::parts::Interpreter;
+use crate::image::parts::{Interpreter, LAYERS_ROOT, RUNTIME_ROOT};
 
 /// Modules that every interpreter reads before an agent could see it.
 const FIRST: [&str; 3] = ["encodings", "encodings.aliases", "encodings.utf_8"];
 
-/// Absolute paths in the image.
+/// What the starts touch in the image.
 pub(super) struct Touched {
-    /// Event → paths in the order of their first use.
-    events: Vec<(String, Vec<Utf8PathBuf>)>,
+    /// Event → files in the order of their first use.
+    events: Vec<(String, Vec<TouchedFile>)>,
     /// Places of the events by their shares, the most frequent first.
     order: Vec<usize>,
 }
@@ -46,16 +47,14 @@ impl Touched {
             if progress.interrupted() {
                 return Err(Error::interrupted());
             }
-            let mut paths = startup.clone();
+            let mut touched: Vec<TouchedFile> = startup.iter().cloned().map(TouchedFile::from).collect();
             if ground.runs_here() {
                 let options = ObserveOptions { files: true, ..ObserveOptions::default() };
                 let spec = ground.spec_for_agent(tree, None);
                 let payload = Some((event.name.as_str(), event.payload.as_slice()));
-                paths.extend(place.of(&observe_with(&ground.engine, &spec, payload, &options)?));
+                touched.extend(place.of(&observe_with(&ground.engine, &spec, payload, &options)?));
             }
-            let mut seen = BTreeSet::new();
-            paths.retain(|path| seen.insert(path.clone()));
-            events.push((event.name.clone(), paths));
+            events.push((event.name.clone(), each_once(&touched)));
             progress.advance(1);
         }
         progress.finish();
@@ -65,16 +64,29 @@ impl Touched {
     }
 
     /// What any event reads, that of the most frequent first.
-    pub(super) fn hot(&self) -> Vec<Utf8PathBuf> {
-        let mut seen = BTreeSet::new();
-        let all = self.order.iter().flat_map(|at| &self.events[*at].1);
-        all.filter(|path| seen.insert((*path).clone())).cloned().collect()
+    pub(super) fn hot(&self) -> Vec<TouchedFile> {
+        each_once(self.order.iter().flat_map(|at| &self.events[*at].1))
     }
 
     /// What each event reads.
-    pub(super) fn by_event(&self) -> &[(String, Vec<Utf8PathBuf>)] {
+    pub(super) fn by_event(&self) -> &[(String, Vec<TouchedFile>)] {
         &self.events
     }
+}
+
+/// Each file where it comes first, with all that is touched of it.
+fn each_once<'a>(files: impl IntoIterator<Item = &'a TouchedFile>) -> Vec<TouchedFile> {
+    let mut known: Vec<TouchedFile> = Vec::new();
+    let mut places: BTreeMap<&Utf8Path, usize> = BTreeMap::new();
+    for file in files {
+        if let Some(first) = places.get(file.path.as_path()).and_then(|place| known.get_mut(*place)) {
+            first.add(file.parts.as_ref());
+        } else {
+            places.insert(&file.path, known.len());
+            known.push(file.clone());
+        }
+    }
+    known
 }
 
 /// Where things are in the image.
@@ -85,10 +97,18 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn of(&self, observation: &Observation) -> Vec<Utf8PathBuf> {
+    fn of(&self, observation: &Observation) -> Vec<TouchedFile> {
         let preloaded = FIRST.into_iter().chain(observation.preloaded.iter().map(String::as_str));
         let preloaded = preloaded.filter_map(|module| self.module(module));
-        preloaded.chain(observation.files.iter().filter_map(|file| self.path(&file.path))).collect()
+        let files = observation.files.iter().filter_map(|file| self.file(file));
+        preloaded.map(TouchedFile::from).chain(files).collect()
+    }
+
+    fn file(&self, file: &FileRecord) -> Option<TouchedFile> {
+        let path = self.path(&file.path)?;
+        let same = [TASK_ROOT, LAYERS_ROOT, RUNTIME_ROOT].iter().any(|root| path.starts_with(root));
+        let parts = file.parts.as_ref().filter(|_| same).map(|parts| parts.within(file.bytes));
+        Some(TouchedFile { path, parts })
     }
 
     fn path(&self, path: &Utf8Path) -> Option<Utf8PathBuf> {

@@ -11,6 +11,7 @@ use crate::support::{Function, engine, write};
 const AGENT: &str = concat!(
     include_str!("../../../../python/glowplug_agent/phases.py"),
     "\n",
+    include_str!("../../../../python/glowplug_agent/pages.py"),
     include_str!("../../../../python/glowplug_agent/passes.py"),
     include_str!("../../../../python/glowplug_agent/work.py"),
     include_str!("../../../../python/glowplug_agent/hooks.py"),

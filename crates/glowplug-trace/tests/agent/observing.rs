@@ -198,6 +198,8 @@ fn passes_of_their_own_tell_memory_files_processes_and_cached_imports() {
         assert!(order.iter().copied().eq(0..order.len()));
         let native = observation.files.iter().any(|file| file.path.as_str().contains("runtime_client."));
         assert!(native, "a mapped native library is a file");
+        let whole = observation.files.iter().all(|file| file.parts.is_none());
+        assert!(whole, "what the process that was started touched is not known");
         let process = &observation.subprocesses[0];
         assert!(process.phase == Phase::FirstInvoke && process.what.contains("true"), "{process:?}");
         let places: BTreeSet<(&str, Phase)> = observation
@@ -207,6 +209,44 @@ fn passes_of_their_own_tell_memory_files_processes_and_cached_imports() {
             .map(|cached| (cached.importer.as_str(), cached.phase))
             .collect();
         assert_eq!(places, BTreeSet::from([("app.py:2", Phase::Init), ("app.py:6", Phase::FirstInvoke)]));
+    }
+}
+
+/// A library that depends on nothing but the C library, which is beside it.
+fn maths() -> Option<Vec<u8>> {
+    let maps = fs_err::read_to_string("/proc/self/maps").unwrap();
+    let place = maps.split_whitespace().find(|word| word.ends_with("/libc.so.6"))?;
+    fs_err::read(place.replace("libc.so.6", "libm.so.6")).ok()
+}
+
+#[test]
+fn of_a_mapped_library_the_touched_pages_are_told_and_one_that_is_read_is_whole() {
+    let Some(maths) = maths() else {
+        println!("not covered: no C library of glibc's");
+        return;
+    };
+    // What nobody looks at: nothing refers to the end of the file.
+    let size = maths.len().next_multiple_of(4096) + (1 << 20);
+    for python in clients() {
+        let app = "import ctypes, os\nhere = os.path.dirname(__file__)\n\
+                   mapped = ctypes.CDLL(here + '/mapped.so')\nread = ctypes.CDLL(here + '/read.so')\n\
+                   def handler(event, context):\n    with open(here + '/read.so', 'rb') as file:\n        return len(file.read(1))\n";
+        let function = Function::new(&python, &[("app.py", app)]);
+        for name in ["mapped.so", "read.so"] {
+            let mut bytes = maths.clone();
+            bytes.resize(size, 0);
+            fs_err::write(function.spec.tree.join(name), bytes).unwrap();
+        }
+        let options = ObserveOptions { files: true, ..ObserveOptions::default() };
+        let observation = observe_with(engine(), &function.spec, Some(("go", b"{}")), &options).unwrap();
+        let find = |name: &str| observation.files.iter().find(|file| file.path == name).unwrap();
+        assert_eq!(find("read.so").parts, None, "Python {}", python.version);
+        let mapped = find("mapped.so");
+        let parts = mapped.parts.as_ref().unwrap();
+        assert_eq!(mapped.bytes, size as u64);
+        assert!(parts.meet(0, 4096), "the header: {parts:?}");
+        assert!(!parts.meet(mapped.bytes - (1 << 19), mapped.bytes), "{parts:?}");
+        assert!(parts.bytes() > 4096 && parts.bytes() < maths.len() as u64, "{parts:?}");
     }
 }
 
