@@ -112,18 +112,18 @@ pub struct Tuning {
 ///
 /// # Errors
 /// Usage: a size that Lambda does not have. Input: the function works at no size. Surroundings: those of the probe. An
-/// interruption is one only where nothing was measured.
+/// interruption is none: it leaves what was measured until then.
 pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watcher) -> Result<Tuning> {
     let sizes = settings.sizes()?;
+    let seen = BTreeMap::new();
     let mut session =
-        Session { settings, probe, watcher, sizes, seen: BTreeMap::new(), runs: 0, lowest: None };
-    let ended = session.measure_all();
-    let complete = match ended {
-        Ok(()) => true,
-        Err(error) if error.class() == ErrorClass::Interrupted && session.any() => false,
+        Session { settings, probe, watcher, sizes, seen, runs: 0, lowest: None, interrupted: false };
+    match session.measure_all() {
+        Ok(()) => {}
+        Err(error) if error.class() == ErrorClass::Interrupted => session.interrupted = true,
         Err(error) => return Err(error),
-    };
-    session.conclude(complete)
+    }
+    session.conclude()
 }
 
 /// What was seen at a size: rounds by form and event, and what ended a form's runs.
@@ -142,6 +142,8 @@ struct Session<'a> {
     runs: usize,
     /// The place of the smallest size that does not run out of memory.
     lowest: Option<usize>,
+    /// The user has ended it: what was run counts, however often.
+    interrupted: bool,
 }
 
 impl Session<'_> {
@@ -175,10 +177,6 @@ impl Session<'_> {
         let all = self.grid_runs();
         let part = if self.whole() { all } else { (all as f64 * BUDGET) as usize };
         part.max(self.runs)
-    }
-
-    fn any(&self) -> bool {
-        self.seen.keys().any(|size| self.figures(*size, self.form()).is_some_and(|tier| tier.measured))
     }
 
     fn measure_all(&mut self) -> Result<()> {
@@ -229,10 +227,15 @@ impl Session<'_> {
         let form = self.form();
         let last = self.seen.iter().rev().find_map(|(size, seen)| Some((size, seen.failed.get(&form)?)));
         let error = Error::input("the function works at none of the memory sizes");
-        match last {
-            Some((size, outcome)) => error.cause(format!("at {size} MB {}", reason(outcome))),
-            None => error,
-        }
+        let Some((size, outcome)) = last else { return error };
+        let hint = match outcome {
+            Outcome::OutOfMemory => "try larger sizes with `--tiers`",
+            Outcome::TimedOut => "raise `timeout`, or give it an event that it can answer with `--event`",
+            Outcome::Answered | Outcome::Failed { .. } => {
+                "see what it raises with `glowplug trace`, or give it an event that it can answer with `--event`"
+            }
+        };
+        error.cause(format!("at {size} MB {}", reason(outcome))).hint(hint)
     }
 
     /// Has a size run as often as the settings say, its forms and events in turns.
@@ -317,7 +320,8 @@ impl Session<'_> {
         let events = 0..self.settings.weights.len();
         let rounds: Vec<Vec<Round>> =
             events.map(|event| seen.rounds.get(&(variant, event)).cloned().unwrap_or_default()).collect();
-        let whole = rounds.iter().all(|rounds| rounds.len() >= self.settings.rounds as usize);
+        let enough = if self.interrupted { 1 } else { self.settings.rounds as usize };
+        let whole = rounds.iter().all(|rounds| rounds.len() >= enough);
         if whole { measured(size, &rounds, self.settings) } else { None }
     }
 
@@ -369,7 +373,8 @@ impl Session<'_> {
         Some((median(&errors)?, errors.iter().copied().fold(0.0, f64::max)))
     }
 
-    fn conclude(self, complete: bool) -> Result<Tuning> {
+    fn conclude(self) -> Result<Tuning> {
+        let complete = !self.interrupted;
         let forms: Vec<(Variant, Vec<Tier>)> =
             self.settings.variants.iter().map(|variant| (*variant, self.tiers(*variant))).collect();
         let tiers = forms.last().map(|(_, tiers)| tiers.clone()).unwrap_or_default();

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use glowplug_cli::TuneArgs;
 use glowplug_core::{Error, Progress, Result};
 use glowplug_function::{FileEdit, Function, memory_edits};
-use glowplug_report::{TierStatus, TuneReport, View, power_tuning, render_tune, tune_csv};
+use glowplug_report::{TuneReport, View, power_tuning, render_tune, tune_csv};
 use glowplug_trace::export::{check_file, write_file};
 
 use crate::commands::tune_aws::tune_in_lambda;
@@ -61,7 +61,7 @@ fn conclude(console: &Console, report: &TuneReport, exports: &[Export]) -> Resul
     for export in exports {
         export.write(console, report)?;
     }
-    report.chosen.ok_or_else(|| nothing_works(report))
+    report.chosen.ok_or_else(|| Error::defect("every size was tried and none was chosen"))
 }
 fn show(console: &Console, report: &TuneReport) -> Result<()> {
     let Console { common, printer, .. } = console;
@@ -71,23 +71,6 @@ fn show(console: &Console, report: &TuneReport) -> Result<()> {
         render_tune(report, &View { style: printer.style(), width: Printer::width(), all: common.verbose })
     };
     printer.data(&text)
-}
-
-/// Why no size can be chosen.
-fn nothing_works(report: &TuneReport) -> Error {
-    let all = |status| report.tiers.iter().all(|tier| tier.status == status);
-    let error = Error::input("the function works at none of the memory sizes");
-    let reason = report.tiers.iter().rev().find_map(|tier| tier.reason.clone());
-    let error = reason.into_iter().fold(error, Error::cause);
-    if all(TierStatus::OutOfMemory) {
-        error.hint("try larger sizes with `--tiers`")
-    } else if all(TierStatus::TimedOut) {
-        error.hint("raise `timeout`, or give it an event that it can answer here")
-    } else {
-        error.hint(
-            "see what it raises with `glowplug trace`, or give it an event that it can answer with `--event`",
-        )
-    }
 }
 
 /// Shows what would change, asks, and writes it.

@@ -27,6 +27,11 @@ impl Serving {
         Self::start_with(project, more, &[])
     }
 
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The same with more variables.
     fn start_with(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments =

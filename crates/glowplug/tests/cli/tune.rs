@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::serve::Serving;
 use crate::support::{PLAIN, Project, signal};
 
 /// Busy with the processor.
@@ -192,4 +193,44 @@ fn other_tools_get_their_forms() {
     assert!([256, 512].contains(&tuned["power"].as_u64().unwrap()), "{tuned}");
     let address = tuned["stateMachine"]["visualization"].as_str().unwrap();
     assert!(address.starts_with("https://lambda-power-tuning.show/#AAEAAg==;"), "{address}");
+}
+
+#[test]
+fn a_function_behind_lambdas_api_is_tuned_and_left_as_it_was() {
+    let project = Project::new(BUSY);
+    project.configure("memory = 256\n");
+    let serving = Serving::start(&project, &[]);
+    let url = serving.url();
+    let aws =
+        ["tune", "demo", "--target", "aws", "--endpoint-url", &url, "--runs", "1", "--tiers", "256,512"];
+    let question = project.run(&aws);
+    assert_eq!(question.code, Some(2), "{question:?}");
+    assert!(question.stderr.contains("add `--yes`"), "{question:?}");
+    let report = project.run(&[&aws[..], &["--yes", "--format", "json"]].concat()).json();
+    assert_eq!(
+        (&report["parameters"]["target"], &report["function"]["memory_mb"]),
+        (&"aws".into(), &256.into())
+    );
+    assert_eq!(statuses(&report), ["answered"; 2]);
+    assert!([256, 512].map(Value::from).contains(&report["chosen"]), "{report}");
+    let here = tuned(&project, &["--tiers", "256,512", "--runs", "1"]);
+    assert_eq!(here["best"]["cost"].is_number(), report["best"]["cost"].is_number());
+    // Nothing is left to take back.
+    let again = project.run(&["tune", "demo", "--target", "aws", "--endpoint-url", &url, "--clean"]);
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), ""), "{again:?}");
+    assert!(!again.stderr.contains("were deleted"), "{again:?}");
+}
+
+#[test]
+fn what_belongs_to_one_target_is_refused_with_the_other() {
+    let project = Project::new(PLAIN);
+    for (more, told) in [
+        (&["--clean"][..], "add `--target aws`"),
+        (&["--target", "aws", "--apply", "--yes"], "deploy it from"),
+        (&["--prices", "none.toml"], "none.toml"),
+    ] {
+        let outcome = project.run(&tune(more));
+        assert_ne!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.stderr.contains(told), "{more:?}: {outcome:?}");
+    }
 }
