@@ -18,8 +18,20 @@ const CHANGING_ANY: [&str; 3] = ["update", "popitem", "clear"];
 const READING: [&str; 3] = ["get", "__getitem__", "__contains__"];
 
 /// Parts of a text without which nothing but imported things is of interest.
-const CONCERNED: [&str; 10] =
-    ["env", "chdir", "context", "seed", "patch", "attr", "warn", "sys", "filter", "Recursion"];
+const CONCERNED: [&str; 12] = [
+    "env",
+    "chdir",
+    "context",
+    "seed",
+    "patch",
+    "attr",
+    "warn",
+    "sys",
+    "filter",
+    "Recursion",
+    "tzset",
+    "setlocale",
+];
 /// Methods of `sys.path` after which another module may be found; what is appended is found after all others.
 const SEARCHING: [&str; 6] = ["insert", "remove", "pop", "clear", "reverse", "sort"];
 /// Methods of `sys.modules` that change it, those that take the name first.

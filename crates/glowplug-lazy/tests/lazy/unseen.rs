@@ -36,8 +36,7 @@ fn texts_that_are_evaluated_find_names_in_the_dictionary_alone() {
         "import sys, x\ndef f():\n    return x, sys._getframe(1).f_globals['x']\n",
         "import doctest, x\ndef f():\n    return x, doctest.testmod()\n",
     ] {
-        let expected = if app.contains("f_globals['x']") { None } else { reads };
-        assert_eq!(rule(app, ""), expected, "{app}");
+        assert_eq!(rule(app, ""), reads, "{app}");
     }
     let elsewhere =
         ("own.py", "import sys\ndef ev(text):\n    return eval(text, sys._getframe(1).f_globals)\n");
