@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
-use ruff_python_ast::{Expr, ExprContext, Stmt};
+use ruff_python_ast::{Expr, ExprContext, Identifier, Stmt};
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::effects::table;
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
 impl<'a> Visitor<'a> for Reader<'a> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
         match statement {
-            Stmt::Global(global) => self.global.extend(global.names.iter().map(|name| name.as_str())),
+            Stmt::Global(global) => self.global.extend(global.names.iter().map(Identifier::as_str)),
             Stmt::FunctionDef(function) => {
                 self.local.extend(function.parameters.iter().map(|parameter| parameter.name().as_str()));
             }
