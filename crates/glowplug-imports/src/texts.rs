@@ -11,6 +11,9 @@ use ruff_text_size::{Ranged, TextSize};
 const NAMES: [&str; 2] = ["f_globals", "__globals__"];
 /// Methods and functions that evaluate a text, or a module's documentation, with the names of whoever calls them.
 const EVALUATING: [&str; 3] = ["eval", "evaluate", "testmod"];
+/// Functions and methods whose texts are for people.
+const TELLING: [&str; 9] =
+    ["print", "debug", "info", "warn", "warning", "error", "exception", "critical", "log"];
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -61,6 +64,14 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
+    /// A call that tells people something: of its arguments texts are no code.
+    fn told(&mut self, call: &ExprCall) {
+        self.visit_expr(&call.func);
+        let named = call.arguments.keywords.iter().map(|keyword| &keyword.value);
+        let arguments = call.arguments.args.iter().chain(named);
+        arguments.filter(|argument| !argument.is_string_literal_expr()).for_each(|it| self.visit_expr(it));
+    }
+
     /// Of the names of a function or a caller one is asked for.
     fn asked(&mut self, name: &Expr) {
         if let Expr::StringLiteral(text) = name {
@@ -68,6 +79,16 @@ impl Reader<'_> {
             self.found.names.entry(text.value.to_str().to_owned()).or_insert(at);
         }
     }
+}
+
+/// `print(…)`, `logger.info(…)`.
+fn is_telling(call: &ExprCall) -> bool {
+    let name = match call.func.as_ref() {
+        Expr::Name(name) => &name.id,
+        Expr::Attribute(method) => &method.attr.id,
+        _ => return false,
+    };
+    TELLING.contains(&name.as_str())
 }
 
 fn is_names(expr: &Expr) -> bool {
@@ -82,11 +103,22 @@ fn is_asked_for_one(call: &ExprCall) -> bool {
 
 impl<'a> Visitor<'a> for Reader<'_> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
-        // Documentation, and notes in the form of a text.
-        if !matches!(statement, Stmt::Expr(dropped) if dropped.value.is_string_literal_expr()) {
-            walk_stmt(self, statement);
+        match statement {
+            // Documentation, and notes in the form of a text.
+            Stmt::Expr(dropped) if dropped.value.is_string_literal_expr() => {}
+            Stmt::Raise(raise) => match raise.exc.as_deref() {
+                Some(Expr::Call(error)) => {
+                    self.told(error);
+                    raise.cause.iter().for_each(|cause| self.visit_expr(cause));
+                }
+                _ => walk_stmt(self, statement),
+            },
+            _ => walk_stmt(self, statement),
         }
     }
+
+    /// Who evaluates annotations is asked elsewhere, and for all names.
+    fn visit_annotation(&mut self, _annotation: &'a Expr) {}
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
@@ -107,6 +139,7 @@ impl<'a> Visitor<'a> for Reader<'_> {
                 let how = format!("`{}`", part.attr);
                 self.found.takes.get_or_insert(((self.line_of)(expr.start()), how));
             }
+            Expr::Call(call) if is_telling(call) => return self.told(call),
             Expr::Call(call) => self.call(call),
             _ => {}
         }
@@ -163,6 +196,14 @@ mod tests {
             assert_eq!(used_as_code(text).into_iter().collect::<Vec<_>>(), expected, "{text}");
         }
         assert!(of("def f():\n    'x.mean(1)'\n").names.is_empty());
+        for source in [
+            "a: 'x[y]' = {}\ndef f(a: 'x[y]') -> 'x[y]': ...\n",
+            "raise ValueError('x.get(1) failed')\n",
+            "logger.error('x.get(%s) failed', extra='x.get(1)')\nprint('x.get(1)')\n",
+        ] {
+            assert!(of(source).names.is_empty(), "{source}");
+        }
+        assert_eq!(of("\nprint(f('x.mean(1)'))\n").names, BTreeMap::from([("x".to_owned(), 2)]));
         assert_eq!(of("\nf('x.mean(1)')\n").names, BTreeMap::from([("x".to_owned(), 2)]));
     }
 
