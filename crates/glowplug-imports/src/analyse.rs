@@ -10,7 +10,7 @@ use ruff_text_size::TextSize;
 
 use glowplug_core::{Error, PythonVersion, Result};
 
-use crate::facts::{Called, Effect, Hang, Import, ModuleAnalysis, ModuleId, Place};
+use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place};
 use crate::found::{Annotations, Found};
 use crate::scopes::Meaning;
 use crate::walk::Walker;
@@ -89,6 +89,9 @@ pub fn called(
     all
 }
 
+/// What is in the text of a module that looks for files which are not part of the package.
+const TEMPORARY: [&str; 5] = ["/tmp", "tempfile", "gettempdir", "expanduser", "TMPDIR"];
+
 /// Reads a module.
 ///
 /// # Errors
@@ -112,6 +115,11 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let (bindings, others) = crate::bindings::bindings(&found, &waiting, &place_of);
     let followed = crate::effects::effects(suite, top(id), &line_of, &crate::globals::starts(&found));
     let surroundings = crate::surroundings::surroundings(source, id, suite, &line_of);
+    let mut changes = surroundings.changes;
+    changes.extend(crate::state::state(suite, &line_of));
+    changes.sort_by_key(|change| change.line);
+    let texts = crate::texts::texts(suite, &line_of);
+    let warns = followed.effects.iter().any(|e| e.kind == EffectKind::Warns && e.what == "warns");
     let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
     let effects: Vec<_> = followed.effects.into_iter().map(|effect| located(id, effect)).collect();
     Ok(ModuleAnalysis {
@@ -126,6 +134,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         dynamic_exports,
         declared_globals: found.scopes.all_declared_global(),
         reads_namespace: found.reads_namespace.as_ref().map(|(at, how)| (line_of(*at), how.clone())),
+        evaluates: texts.evaluates,
         listings: found.listings.iter().map(|at| place_of(*at)).collect(),
         listed_globals: found.listed_globals.iter().map(|at| place_of(*at)).collect(),
         conditional_getattr: found.conditional_getattr.map(line_of),
@@ -144,7 +153,11 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
             .map(|(name, bases)| (name, bases.iter().map(|base| absolute_path(id, base)).collect()))
             .collect(),
         configures: followed.configures,
-        changes: surroundings.changes,
+        changes,
+        temporary: TEMPORARY.iter().any(|part| source.contains(part)),
+        warns,
+        takes_names: texts.takes,
+        text_names: texts.names,
         lists_subclasses: source.contains("__subclasses__"),
         environment_reads: surroundings.reads,
         bindings,

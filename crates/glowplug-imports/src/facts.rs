@@ -233,6 +233,22 @@ pub enum Changed {
     Decimal,
     /// The state of a generator of random numbers.
     Seed,
+    /// What becomes of warnings.
+    Warnings,
+    /// Where modules are looked for, and found before others.
+    SearchPath,
+    /// What `sys.modules` has under a name; `None` stands for any.
+    Modules(Option<String>),
+    /// How deep calls may go, or what happens when they go too deep.
+    Depth,
+    /// Something at the top of the module itself.
+    State {
+        name: String,
+        /// The function or class of the module in which that happens.
+        by: String,
+        /// Whether the name means another object afterwards; else the object is changed in place.
+        rebound: bool,
+    },
 }
 
 /// What a value is made from beside the program.
@@ -341,6 +357,16 @@ pub struct ModuleAnalysis {
     pub changes: Vec<Change>,
     /// Whether it asks a class for those that are derived from it.
     pub lists_subclasses: bool,
+    /// Whether its text has to do with folders that outlive no process, or belong to one user.
+    pub temporary: bool,
+    /// Whether its body warns, as far as its text says.
+    pub warns: bool,
+    /// Where it takes the names of functions or callers as a whole: line and how.
+    pub takes_names: Option<(u32, String)>,
+    /// Where it has a text evaluated, with its own names, that is not there to see: line and how.
+    pub evaluates: Option<(u32, String)>,
+    /// Names that its texts use as code does, with the line of the first: `x.mean(` or `@x`.
+    pub text_names: BTreeMap<String, u32>,
     /// Environment variables that the module reads, in its body or in a function; `None` stands for any.
     pub environment_reads: BTreeSet<Option<String>>,
     /// The literal `__all__`, if it is one.

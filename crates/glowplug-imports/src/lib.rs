@@ -17,7 +17,9 @@ mod services;
 mod shapes;
 mod signatures;
 mod sites;
+mod state;
 mod surroundings;
+mod texts;
 mod tree;
 mod walk;
 

@@ -17,6 +17,29 @@ const CHANGING_ANY: [&str; 3] = ["update", "popitem", "clear"];
 /// Methods of `os.environ` that read one variable.
 const READING: [&str; 3] = ["get", "__getitem__", "__contains__"];
 
+/// Parts of a text without which nothing but imported things is of interest.
+const CONCERNED: [&str; 12] = [
+    "env",
+    "chdir",
+    "context",
+    "seed",
+    "patch",
+    "attr",
+    "warn",
+    "sys",
+    "filter",
+    "Recursion",
+    "tzset",
+    "setlocale",
+];
+/// Methods of `sys.path` after which another module may be found; what is appended is found after all others.
+const SEARCHING: [&str; 6] = ["insert", "remove", "pop", "clear", "reverse", "sort"];
+/// Methods of `sys.modules` that change it, those that take the name first.
+const CHANGING_MODULE: [&str; 3] = CHANGING_ONE;
+/// Functions that change what becomes of warnings.
+const FILTERING: [&str; 5] =
+    ["simplefilter", "filterwarnings", "resetwarnings", "catch_warnings", "captureWarnings"];
+
 /// How names begin of functions that set something up for later.
 const SETTING_UP: [&str; 9] =
     ["set", "config", "install", "register", "add_", "enable", "disable", "patch", "use_"];
@@ -36,9 +59,16 @@ pub(crate) fn surroundings(
     suite: &[Stmt],
     line_of: &dyn Fn(TextSize) -> u32,
 ) -> Surroundings {
-    let own = ["env", "chdir", "context", "seed"].iter().any(|part| source.contains(part));
-    let mut reader =
-        Reader { id, line_of, functions: 0, imported: BTreeMap::new(), own, found: Surroundings::default() };
+    let own = CONCERNED.iter().any(|part| source.contains(part));
+    let mut reader = Reader {
+        id,
+        line_of,
+        functions: 0,
+        imported: BTreeMap::new(),
+        aliases: aliases(suite, source),
+        own,
+        found: Surroundings::default(),
+    };
     reader.visit_body(suite);
     reader.found
 }
@@ -50,6 +80,8 @@ struct Reader<'l> {
     functions: u32,
     /// Name → dotted path of what an import has bound to it.
     imported: BTreeMap<String, String>,
+    /// Names that are bound to `os.environ` somewhere in the module.
+    aliases: BTreeSet<String>,
     /// Whether the text has to do with anything but imported things.
     own: bool,
     found: Surroundings,
@@ -58,6 +90,11 @@ struct Reader<'l> {
 impl Reader<'_> {
     fn reads(&mut self, name: Option<&Expr>) {
         self.found.reads.insert(name.and_then(literal));
+    }
+
+    fn is_environment(&self, expr: &Expr) -> bool {
+        is_environment(expr)
+            || expr.as_name_expr().is_some_and(|name| self.aliases.contains(name.id.as_str()))
     }
 
     fn changes(&mut self, at: TextSize, what: Changed) {
@@ -88,15 +125,69 @@ impl Reader<'_> {
         if self.functions == 0 {
             return;
         }
+        if self.of_search(target) {
+            return;
+        }
         let (owner, attribute) = match target {
             Expr::Attribute(attribute) => (attribute.value.as_ref(), Some(attribute.attr.as_str())),
             Expr::Subscript(item) => (item.value.as_ref(), None),
             _ => return,
         };
         // Of the environment, each variable is told by itself.
-        let Some(path) = self.path_of(owner).filter(|_| !is_environment(owner)) else { return };
+        let Some(path) = self.path_of(owner).filter(|_| !self.is_environment(owner)) else { return };
         let path = attribute.map_or(path.clone(), |name| format!("{path}.{name}"));
         self.changes(target.start(), Changed::Thing { path, rebound: attribute.is_some() });
+    }
+
+    /// A function binds `os.environ` or `sys.path` again, or changes an item of `sys.path` or `sys.modules`.
+    fn of_search(&mut self, target: &Expr) -> bool {
+        let what = match target {
+            Expr::Attribute(_) if self.is_environment(target) => Changed::Variable(None),
+            Expr::Attribute(_) if is_of_sys(target, "path") => Changed::SearchPath,
+            Expr::Attribute(_) if is_of_sys(target, "modules") => Changed::Modules(None),
+            Expr::Subscript(item) if is_of_sys(&item.value, "path") => Changed::SearchPath,
+            Expr::Subscript(item) if is_of_sys(&item.value, "modules") => {
+                Changed::Modules(literal(&item.slice))
+            }
+            _ => return false,
+        };
+        self.changes(target.start(), what);
+        true
+    }
+
+    /// A function replaces something by its path, as tests do: `patch("a.b", c)`, `patch.object(a, "b", c)`,
+    /// `setattr(a, "b", c)`, `patch.dict(os.environ, …)`.
+    fn replaced(&mut self, call: &ExprCall, (name, owner): (&str, Option<&Expr>)) {
+        let [first, rest @ ..] = &*call.arguments.args else { return };
+        let patcher = owner.is_some_and(|owner| {
+            matches!(owner, Expr::Name(name) if name.id.as_str() == "patch")
+                || matches!(owner, Expr::Attribute(part) if part.attr.as_str() == "patch")
+        });
+        let text = literal(first);
+        let what = match name {
+            "patch" => text.map(|path| Changed::Thing { path, rebound: true }),
+            "object" | "multiple" if patcher => self.part_named(first, rest.first()),
+            "setattr" | "delattr" => self.part_named(first, rest.first()),
+            "dict" if patcher => match text.as_deref() {
+                Some("os.environ") => Some(Changed::Variable(None)),
+                Some("sys.modules") => Some(Changed::Modules(None)),
+                Some(path) => Some(Changed::Thing { path: path.to_owned(), rebound: false }),
+                None if self.is_environment(first) => Some(Changed::Variable(None)),
+                None if is_of_sys(first, "modules") => Some(Changed::Modules(None)),
+                None => self.path_of(first).map(|path| Changed::Thing { path, rebound: false }),
+            },
+            _ => None,
+        };
+        if let Some(what) = what.filter(|_| self.functions > 0) {
+            self.changes(call.start(), what);
+        }
+    }
+
+    /// The part of something imported that a text names; without the text, the whole.
+    fn part_named(&self, owner: &Expr, name: Option<&Expr>) -> Option<Changed> {
+        let path = self.path_of(owner)?;
+        let path = name.and_then(literal).map_or(path.clone(), |name| format!("{path}.{name}"));
+        Some(Changed::Thing { path, rebound: true })
     }
 
     /// A function calls something imported that sets it up, or adds to it, and drops what that gives.
@@ -105,7 +196,7 @@ impl Reader<'_> {
         let Expr::Attribute(method) = call.func.as_ref() else { return };
         let name = method.attr.as_str();
         if self.functions == 0
-            || is_environment(&method.value)
+            || self.is_environment(&method.value)
             || !(SETTING_UP.iter().any(|start| name.starts_with(start)) || table::is_registering(name))
         {
             return;
@@ -133,7 +224,10 @@ impl Reader<'_> {
             other => return self.visit_expr(other),
         };
         let first = call.arguments.args.first();
-        let of_environment = owner.is_some_and(is_environment);
+        self.replaced(call, (name, owner));
+        let of_path = owner.is_some_and(|owner| is_of_sys(owner, "path")) && self.functions > 0;
+        let of_modules = owner.is_some_and(|owner| is_of_sys(owner, "modules")) && self.functions > 0;
+        let of_environment = owner.is_some_and(|owner| self.is_environment(owner));
         match name {
             "getenv" => self.reads(first),
             "putenv" | "unsetenv" => self.changes(call.start(), Changed::Variable(first.and_then(literal))),
@@ -141,6 +235,21 @@ impl Reader<'_> {
             "chdir" | "fchdir" => self.changes(call.start(), Changed::Folder),
             "localcontext" | "getcontext" | "setcontext" => self.changes(call.start(), Changed::Decimal),
             "seed" => self.changes(call.start(), Changed::Seed),
+            _ if FILTERING.contains(&name) => self.changes(call.start(), Changed::Warnings),
+            "setrecursionlimit" => self.changes(call.start(), Changed::Depth),
+            "setlocale" | "tzset" => {
+                for module in ["locale", "time", "datetime", "calendar"] {
+                    let path = module.to_owned();
+                    self.changes(call.start(), Changed::Thing { path, rebound: false });
+                }
+            }
+            _ if of_path && SEARCHING.contains(&name) => self.changes(call.start(), Changed::SearchPath),
+            _ if of_modules && CHANGING_MODULE.contains(&name) => {
+                self.changes(call.start(), Changed::Modules(first.and_then(literal)));
+            }
+            _ if of_modules && CHANGING_ANY.contains(&name) => {
+                self.changes(call.start(), Changed::Modules(None));
+            }
             _ if of_environment && READING.contains(&name) => self.reads(first),
             _ if of_environment && CHANGING_ONE.contains(&name) => {
                 self.changes(call.start(), Changed::Variable(first.and_then(literal)));
@@ -184,7 +293,7 @@ impl<'a> Visitor<'a> for Reader<'_> {
                 walk_expr(self, expr);
                 self.functions -= 1;
             }
-            Expr::Subscript(item) if is_environment(&item.value) => {
+            Expr::Subscript(item) if self.is_environment(&item.value) => {
                 if item.ctx == ExprContext::Load {
                     self.reads(Some(&item.slice));
                 } else {
@@ -194,12 +303,15 @@ impl<'a> Visitor<'a> for Reader<'_> {
             }
             Expr::Compare(comparison)
                 if matches!(*comparison.ops, [CmpOp::In | CmpOp::NotIn])
-                    && is_environment(&comparison.comparators[0]) =>
+                    && self.is_environment(&comparison.comparators[0]) =>
             {
                 self.reads(Some(&comparison.left));
                 self.visit_expr(&comparison.left);
             }
-            _ if is_environment(expr) => self.reads(None),
+            Expr::Name(name) if name.id.as_str() == "RecursionError" => {
+                self.changes(name.start(), Changed::Depth);
+            }
+            _ if self.is_environment(expr) => self.reads(None),
             _ => walk_expr(self, expr),
         }
     }
@@ -208,9 +320,48 @@ impl<'a> Visitor<'a> for Reader<'_> {
 /// `os.environ`, or `environ`.
 fn is_environment(expr: &Expr) -> bool {
     match expr {
-        Expr::Name(name) => name.id.as_str() == "environ",
-        Expr::Attribute(attribute) => attribute.attr.as_str() == "environ",
+        Expr::Name(name) => matches!(name.id.as_str(), "environ" | "environb"),
+        Expr::Attribute(attribute) => matches!(attribute.attr.as_str(), "environ" | "environb"),
         _ => false,
+    }
+}
+
+/// `sys.<name>`, or `<name>` itself where that can mean nothing else.
+fn is_of_sys(expr: &Expr, name: &str) -> bool {
+    matches!(expr, Expr::Attribute(attribute)
+        if attribute.attr.as_str() == name
+            && matches!(attribute.value.as_ref(), Expr::Name(owner) if owner.id.as_str() == "sys"))
+}
+
+/// Names that `name = os.environ` and `from os import environ as name` bind, anywhere in the module.
+fn aliases(suite: &[Stmt], source: &str) -> BTreeSet<String> {
+    let mut found = Aliases(BTreeSet::new());
+    if source.contains("environ") {
+        found.visit_body(suite);
+    }
+    found.0
+}
+
+struct Aliases(BTreeSet<String>);
+
+impl<'a> Visitor<'a> for Aliases {
+    fn visit_stmt(&mut self, statement: &'a Stmt) {
+        match statement {
+            Stmt::Assign(assign) if is_environment(&assign.value) => {
+                let names = assign.targets.iter().filter_map(Expr::as_name_expr);
+                self.0.extend(names.map(|name| name.id.to_string()));
+            }
+            Stmt::AnnAssign(assign) if assign.value.as_deref().is_some_and(is_environment) => {
+                self.0.extend(assign.target.as_name_expr().map(|name| name.id.to_string()));
+            }
+            Stmt::ImportFrom(import) if import.module.as_ref().is_some_and(|m| m.as_str() == "os") => {
+                let taken =
+                    import.names.iter().filter(|alias| matches!(alias.name.as_str(), "environ" | "environb"));
+                self.0.extend(taken.filter_map(|alias| alias.asname.as_ref()).map(ToString::to_string));
+            }
+            _ => {}
+        }
+        walk_stmt(self, statement);
     }
 }
 

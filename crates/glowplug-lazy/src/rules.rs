@@ -111,11 +111,19 @@ fn of_module(world: &World, analysis: &ModuleAnalysis) -> Option<Refusal> {
     if world.is_read_whole(&analysis.name) {
         return refused(Rule::ReadsNamespace, "another module reads the namespace of this one as a whole");
     }
+    if let Some((path, line, how)) = world.takes_names.filter(|_| world.is_user(&analysis.name)) {
+        let detail = format!("the function takes the names of callers or functions: {how}, {path}:{line}");
+        return refused(Rule::ReadsNamespace, detail);
+    }
     if let Some((line, how)) = &analysis.reads_namespace {
         return refused(
             Rule::ReadsNamespace,
             format!("the module reads its namespace as a whole: `{how}`, line {line}"),
         );
+    }
+    let evaluates = analysis.evaluates.as_ref().filter(|_| world.is_user(&analysis.name));
+    if let Some((line, how)) = evaluates {
+        return refused(Rule::ReadsNamespace, format!("the module evaluates texts: `{how}`, line {line}"));
     }
     if let Some(line) = analysis.replaces_itself {
         return refused(
@@ -164,6 +172,12 @@ fn of_name(world: &World, analysis: &ModuleAnalysis, binding: &Binding, last: Pl
         return refused(
             Rule::FollowsListing,
             format!("`dir()`, line {}, lists the names that are bound before it", listing.line),
+        );
+    }
+    if let Some(line) = analysis.text_names.get(name).filter(|_| world.is_user(&analysis.name)) {
+        return refused(
+            Rule::ReadsNamespace,
+            format!("a text uses the name as code does, and may be evaluated, line {line}"),
         );
     }
     let exported = analysis.exports.as_ref().is_some_and(|names| names.contains(name));

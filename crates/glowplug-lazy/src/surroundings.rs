@@ -47,9 +47,16 @@ impl<'a> Surroundings<'a> {
                 }
                 _ => false,
             };
-            let reads =
-                analyses.values().filter(|a| reads(a, &change.what, user.contains(&a.name)) || asks(a));
-            let seeds = reads.map(|analysis| (analysis.name.as_str(), analysis.name.as_str())).collect();
+            let reads = analyses
+                .values()
+                .filter(|a| reads(a, &change.what, &module.name, user.contains(&a.name)) || asks(a));
+            let concerns = |a: &&ModuleAnalysis| {
+                !(matches!(change.what, Changed::State { .. }) && a.name == module.name)
+            };
+            let seeds = reads
+                .filter(concerns)
+                .map(|analysis| (analysis.name.as_str(), analysis.name.as_str()))
+                .collect();
             Concerned { module, change, readers: spread(seeds, &importers) }
         };
         Self { changes: changes.into_iter().map(concerned).collect(), timed: spread(timed, &importers) }
@@ -100,6 +107,9 @@ impl<'a> Surroundings<'a> {
         if self.changes.is_empty() {
             return None;
         }
+        if let Some(refusal) = self.judge_itself(analysis, binding) {
+            return Some(refusal);
+        }
         let line = binding.statements.last().map_or(0, |statement| statement.end_line);
         let targets = targets(binding);
         self.changes.iter().find_map(|change| {
@@ -114,9 +124,38 @@ impl<'a> Surroundings<'a> {
                 Changed::Thing { path, .. } => format!("`{path}`"),
                 Changed::Decimal => "the context of decimal numbers".to_owned(),
                 Changed::Seed => "random numbers".to_owned(),
+                Changed::Warnings => "what becomes of warnings".to_owned(),
+                Changed::SearchPath => "`sys.path`".to_owned(),
+                Changed::Modules(_) => "`sys.modules`".to_owned(),
+                Changed::Depth => "how deep calls may go".to_owned(),
+                Changed::State { name, .. } => format!("`{}.{name}`", change.module.name),
             };
             let place = format!("{}:{}", change.module.path, change.change.line);
             refused(Rule::EnvironmentChanges, format!("`{reader}` may read {what}, which {place} changes"))
+        })
+    }
+
+    /// Why the import itself could give something else, or fail, at its first use.
+    fn judge_itself(&self, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+        self.changes.iter().find_map(|change| {
+            let place = format!("{}:{}", change.module.path, change.change.line);
+            let detail = match &change.change.what {
+                _ if !change.change.in_function => return None,
+                Changed::SearchPath => {
+                    format!("another module may be found later: {place} changes `sys.path`")
+                }
+                Changed::Modules(name) if loads(binding, name.as_deref()) => {
+                    format!("another module may be there later: {place} changes `sys.modules`")
+                }
+                Changed::Depth if change.module.name == analysis.name => {
+                    format!("calls may be too deep for an import then, {place}")
+                }
+                Changed::Thing { path, rebound: true } if takes(binding, path) => {
+                    return refused(Rule::Unsettled, format!("{place} replaces `{path}`"));
+                }
+                _ => return None,
+            };
+            refused(Rule::EnvironmentChanges, detail)
         })
     }
 
@@ -138,22 +177,100 @@ impl Concerned<'_> {
             let before = self.module.imports.iter().filter(|import| import.line < at);
             before.flat_map(names_of).any(|module| is_user(&module))
         };
-        self.change.in_function || if self.module.name == analysis.name { at > line } else { imports_own() }
+        // Whoever draws a number first takes the others' from them.
+        let ordered = matches!(self.change.what, Changed::Seed);
+        self.change.in_function
+            || ordered
+            || if self.module.name == analysis.name { at > line } else { imports_own() }
     }
 }
 
 /// Whether loading a module reads what is changed, as far as its text says. A function of the user's own may be called
 /// by a module that loads.
-fn reads(analysis: &ModuleAnalysis, changed: &Changed, own: bool) -> bool {
+/// `module` is the one that makes the change.
+fn reads(analysis: &ModuleAnalysis, changed: &Changed, module: &str, own: bool) -> bool {
     match changed {
         Changed::Variable(name) => {
             (own || analysis.reads.contains(&Source::Environment)) && asks_for(analysis, name.as_ref())
         }
         Changed::Folder => own && analysis.reads.contains(&Source::Files),
-        Changed::Thing { path, rebound } => own && reads_thing(analysis, path, *rebound),
+        Changed::Thing { path, rebound } => (own || *rebound) && reads_thing(analysis, path, *rebound),
         Changed::Seed => own && analysis.reads.contains(&Source::Random),
         Changed::Decimal => own && analysis.imports.iter().any(|import| import.module == "decimal"),
+        Changed::Warnings => analysis.warns || imports_warning(analysis),
+        Changed::Modules(Some(name)) => imports_at_once(analysis, |module| module == name),
+        Changed::State { name, by, rebound } => own && reads_state(analysis, module, (name, by), *rebound),
+        Changed::SearchPath | Changed::Modules(None) | Changed::Depth => false,
     }
+}
+
+/// Modules of the standard library that warn when they are loaded: they are to be removed.
+const WARNING: [&str; 25] = [
+    "aifc",
+    "asynchat",
+    "asyncore",
+    "audioop",
+    "cgi",
+    "cgitb",
+    "chunk",
+    "crypt",
+    "distutils",
+    "imghdr",
+    "imp",
+    "lib2to3",
+    "mailcap",
+    "msilib",
+    "nis",
+    "nntplib",
+    "ossaudiodev",
+    "pipes",
+    "smtpd",
+    "sndhdr",
+    "spwd",
+    "sunau",
+    "telnetlib",
+    "uu",
+    "xdrlib",
+];
+
+fn imports_warning(analysis: &ModuleAnalysis) -> bool {
+    imports_at_once(analysis, |module| WARNING.contains(&module.split('.').next().unwrap_or(module)))
+}
+
+/// Whether loading a module may import one that `is_it` knows.
+fn imports_at_once(analysis: &ModuleAnalysis, is_it: impl Fn(&str) -> bool) -> bool {
+    let mut at_once = analysis.imports.iter().filter(|import| !import.in_function && !import.typing_only);
+    at_once.any(|import| names_of(import).any(|module| is_it(&module)))
+}
+
+/// Whether a binding imports a module, or something in it; `None` stands for any.
+fn loads(binding: &Binding, module: Option<&str>) -> bool {
+    module.is_none_or(|module| targets(binding).contains(module))
+}
+
+/// Whether a binding takes what has this dotted path, or something in it, from where it is.
+fn takes(binding: &Binding, path: &str) -> bool {
+    binding.statements.iter().any(|statement| {
+        statement
+            .attribute
+            .as_ref()
+            .is_some_and(|name| is_within(&format!("{}.{name}", statement.module), path))
+    })
+}
+
+/// Whether a body takes, uses or has changed by a call what functions of `module` change: `name`, in `by`.
+fn reads_state(analysis: &ModuleAnalysis, module: &str, (name, by): (&str, &str), rebound: bool) -> bool {
+    let path = format!("{module}.{name}");
+    let asks = reads_thing(analysis, &path, rebound)
+        && (takes_any(analysis, &path) || analysis.attribute_paths.iter().any(|read| is_within(read, &path)));
+    let function = format!("{module}.{by}");
+    let called = |hang: &Hang| matches!(hang, Hang::Call(path, _) if is_within(path, &function));
+    let calls = || analysis.hangs.iter().any(called);
+    asks || calls()
+}
+
+fn takes_any(analysis: &ModuleAnalysis, path: &str) -> bool {
+    analysis.bindings.iter().any(|binding| takes(binding, path))
 }
 
 /// The module whose function or class a body calls.
@@ -195,6 +312,9 @@ fn reads_thing(analysis: &ModuleAnalysis, path: &str, rebound: bool) -> bool {
 fn timed(analysis: &ModuleAnalysis, own: &dyn Fn(&str) -> bool, listed: bool) -> Option<String> {
     if analysis.reads.contains(&Source::Clock) {
         return Some(format!("what `{}` makes while it loads depends on the time", analysis.name));
+    }
+    if analysis.temporary && analysis.reads.contains(&Source::Files) {
+        return Some(format!("`{}` looks for temporary files while it loads", analysis.name));
     }
     if listed && analysis.hangs.iter().any(|hang| matches!(hang, Hang::Derive(_))) {
         return Some(format!(

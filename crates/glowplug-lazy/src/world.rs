@@ -18,6 +18,8 @@ pub(crate) struct World<'a> {
     tops: BTreeSet<&'a str>,
     /// Whether the user's own code evaluates annotations.
     pub(crate) evaluates_annotations: bool,
+    /// Where the user's own code takes the names of callers or functions as a whole: a path, a line and how.
+    pub(crate) takes_names: Option<(&'a str, u32, &'a str)>,
     /// Modules that another one takes everything from.
     pub(crate) star_imported: BTreeSet<&'a str>,
     /// Modules whose namespace another one reads as a whole.
@@ -67,6 +69,10 @@ impl<'a> World<'a> {
             modules,
             tops,
             evaluates_annotations,
+            takes_names: user.iter().filter_map(|module| analyses.get(module)).find_map(|analysis| {
+                let (line, how) = analysis.takes_names.as_ref()?;
+                Some((analysis.path.as_str(), *line, how.as_str()))
+            }),
             star_imported,
             read_whole,
             wanted,

@@ -10,7 +10,7 @@ use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_pattern, walk_stmt};
 use ruff_python_ast::{
     AnyParameterRef, Comprehension, ExceptHandler, Expr, ExprContext, Identifier, InterpolatedStringElement,
-    Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtIf, TypeParams,
+    Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtIf, StmtImportFrom, TypeParams,
 };
 use ruff_text_size::{Ranged, TextSize};
 
@@ -146,16 +146,8 @@ impl<'a> Walker<'a> {
                 crate::clauses::of_import(import, place, end_line)
             }
             Stmt::ImportFrom(from) => {
+                self.record_import_from(at, from);
                 let star = from.names.iter().any(|alias| alias.name.as_str() == "*");
-                let asked = from.module.as_ref().map(ruff_python_ast::Identifier::as_str);
-                if let Some(module) = crate::clauses::absolute(self.id, from.level, asked) {
-                    let names = if star {
-                        Vec::new()
-                    } else {
-                        from.names.iter().map(|a| a.name.to_string()).collect()
-                    };
-                    self.record_import(at, module, names, star);
-                }
                 if star && self.scope == 0 {
                     self.found.star.get_or_insert(at);
                 }
@@ -168,6 +160,16 @@ impl<'a> Walker<'a> {
             if self.scope == 0 && !self.typing_only {
                 self.found.clauses.push(Clause { name, statement, nested: self.depth > 0 });
             }
+        }
+    }
+
+    fn record_import_from(&mut self, at: TextSize, from: &StmtImportFrom) {
+        let star = from.names.iter().any(|alias| alias.name.as_str() == "*");
+        let asked = from.module.as_ref().map(Identifier::as_str);
+        if let Some(module) = crate::clauses::absolute(self.id, from.level, asked) {
+            let names =
+                if star { Vec::new() } else { from.names.iter().map(|a| a.name.to_string()).collect() };
+            self.record_import(at, module, names, star);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr};
-use ruff_python_ast::{Expr, ExprCall, StmtAssign};
+use ruff_python_ast::{Expr, ExprCall, Stmt, StmtAssign};
 use ruff_text_size::{Ranged, TextSize};
 
 use super::Walker;
@@ -117,6 +117,23 @@ impl<'a> Walker<'a> {
         true
     }
 
+    /// Notes what `exec("from x import *")` imports.
+    fn imports_of_text(&mut self, call: &ExprCall) {
+        let Some(Expr::StringLiteral(text)) = call.arguments.args.first() else { return };
+        let Ok(parsed) = ruff_python_parser::parse_module(text.value.to_str()) else { return };
+        for statement in parsed.suite() {
+            match statement {
+                Stmt::Import(import) => {
+                    for alias in &import.names {
+                        self.record_import(call.start(), alias.name.to_string(), Vec::new(), false);
+                    }
+                }
+                Stmt::ImportFrom(from) => self.record_import_from(call.start(), from),
+                _ => {}
+            }
+        }
+    }
+
     fn is_read_of_own_module(&mut self, expr: &'a Expr) -> bool {
         let Expr::Subscript(subscript) = expr else { return false };
         let is_it = is_own_module(&subscript.value, &subscript.slice);
@@ -137,6 +154,9 @@ impl<'a> Walker<'a> {
         let arguments = &call.arguments;
         let count = arguments.args.len() + arguments.keywords.len();
         let in_body = matches!(self.found.scopes.kind(self.scope), ScopeKind::Module | ScopeKind::Class);
+        if called == "exec" && by_name {
+            self.imports_of_text(call);
+        }
         match called {
             "dir" if by_name && count == 0 && self.scope == 0 => self.found.listings.push(call.start()),
             "vars" | "locals" if by_name && count == 0 && in_body => {

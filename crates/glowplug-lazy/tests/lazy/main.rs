@@ -9,3 +9,4 @@ mod refusals;
 mod semantics;
 mod signatures;
 mod support;
+mod unseen;
