@@ -213,7 +213,7 @@ fn a_function_behind_lambdas_api_is_tuned_and_left_as_it_was() {
     );
     assert_eq!(statuses(&report), ["answered"; 2]);
     assert!([256, 512].map(Value::from).contains(&report["chosen"]), "{report}");
-    let here = tuned(&project, &["--tiers", "256,512", "--runs", "1"]);
+    let here = tuned(&project, &["--tiers", "256,512"]);
     assert_eq!(here["best"]["cost"].is_number(), report["best"]["cost"].is_number());
     // Nothing is left to take back.
     let again = project.run(&["tune", "demo", "--target", "aws", "--endpoint-url", &url, "--clean"]);
