@@ -254,7 +254,7 @@ fn a_difference_that_only_the_second_event_shows_is_found() {
     project.write("function/rows.py", rows);
     let (count, close) = (project.event("count", "{}"), project.event("close", r#"{"close": true}"#));
     project.configure(&format!("{count}weight = 0.01\n{close}weight = 0.99\n"));
-    let report = project.report(&[]);
+    let report = project.report(&["--lazy", "aggressive"]);
     assert_eq!(report["verdict"]["equal"], true, "{report}");
     let decisions = report["decisions"].as_array().unwrap();
     let rows = decisions.iter().find(|d| d["place"] == "app.py:2").unwrap();
