@@ -156,7 +156,7 @@ fn slow_reference_implementations_read_both_formats() {
         counts,
         [
             "eStargz, 3 files, 3 chunks, prefetch landmark: true",
-            "eStargz, 9 files, 12 chunks, prefetch landmark: true",
+            "eStargz, 10 files, 16 chunks, prefetch landmark: true",
             "eStargz, 2 files, 2 chunks, prefetch landmark: false",
         ]
     );
