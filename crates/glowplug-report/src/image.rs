@@ -105,7 +105,8 @@ pub(crate) fn render_image(image: &ImageReport, view: &View) -> String {
         );
         let parts = image.libraries_in_parts.get(event).copied().unwrap_or(0);
         if parts > 0 {
-            text += &format!(", of {parts} native libraries parts");
+            let libraries = if parts == 1 { "library" } else { "libraries" };
+            text += &format!(", with parts of {parts} {libraries}");
         }
     }
     out += &wrap(&text, view.width, 2);
