@@ -19,8 +19,9 @@ use glowplug_core::{Error, Result};
 use crate::fault::causes;
 use crate::name::Named;
 
-/// How often a call is tried: the SDK waits longer each time.
+/// How often a call is tried: the SDK waits longer each time. What is on this machine is there or is not.
 const ATTEMPTS: u32 = 8;
+const ATTEMPTS_HERE: u32 = 3;
 
 /// The longest of these waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -136,9 +137,10 @@ fn stoppable<T>(
 
 async fn load(options: &Options, named: &Named) -> SdkConfig {
     let here = options.endpoint_url.as_deref().is_some_and(is_here);
+    let attempts = if here { ATTEMPTS_HERE } else { ATTEMPTS };
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http_client(here))
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_WAIT))
+        .retry_config(RetryConfig::standard().with_max_attempts(attempts).with_max_backoff(LONGEST_WAIT))
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).build())
         // An invoke says nothing until it is answered.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
