@@ -210,6 +210,9 @@ impl Session<'_> {
                 self.measure(*size)?;
             }
         }
+        if self.lowest.is_none() {
+            self.lowest = sizes.iter().position(|size| !self.is_out_of_memory(*size));
+        }
         if self.sizes.iter().any(|size| self.works(*size)) { Ok(()) } else { Err(self.nowhere()) }
     }
 

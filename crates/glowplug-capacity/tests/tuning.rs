@@ -194,6 +194,12 @@ fn the_smallest_size_that_is_enough_is_found_and_smaller_ones_are_told() {
 }
 
 #[test]
+fn a_function_that_needs_more_than_one_vcpu_has_is_tuned_above_it() {
+    let tuning = tuned(&Simulated { needs_mb: 2000, ..plain() }, &settings(Objective::Cost, false));
+    assert_eq!((tuning.lowest_mb, tuning.chosen), (Some(2048), Some(2048)));
+}
+
+#[test]
 fn an_init_that_is_slow_at_a_small_share_is_told_in_a_sentence() {
     let init = phase(400.0, 0.0, 0.0);
     let function = Simulated { init, ..plain() };

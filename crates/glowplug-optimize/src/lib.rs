@@ -93,4 +93,4 @@ pub use platforms::{PlatformsBuilt, build_platforms};
 pub use preview::{Preview, preview};
 pub use ready::{Ready, ready};
 pub use trace::{TraceOptions, trace};
-pub use tune::{Bench, ChoiceOptions, Local, TuneOptions, Tuned, choose, tune, tune_report};
+pub use tune::{Bench, ChoiceOptions, Local, ROUNDS, TuneOptions, Tuned, WARM, choose, tune, tune_report};

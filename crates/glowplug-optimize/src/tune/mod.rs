@@ -27,7 +27,7 @@ use crate::trial::init_failed;
 use crate::workspace::Workspace;
 
 pub use local::Local;
-pub use report::{ChoiceOptions, Tuned, choose, tune_report};
+pub use report::{ChoiceOptions, ROUNDS, Tuned, WARM, choose, tune_report};
 
 /// Lambda's largest memory size in MB ("Configure Lambda function memory" in the developer guide).
 const LARGEST_MB: u32 = 10_240;

@@ -17,9 +17,9 @@ use crate::options::Objective;
 use crate::tune::{TuneOptions, tune};
 
 /// Rounds where no number is given.
-const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 5;
 /// Warm invokes after each cold one.
-const WARM: u32 = 4;
+pub const WARM: u32 = 4;
 /// Bytes in what reports call a MB.
 const MIB: f64 = 1024.0 * 1024.0;
 

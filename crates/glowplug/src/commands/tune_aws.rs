@@ -6,7 +6,7 @@ use std::sync::Arc;
 use glowplug_capacity::{Place, TIERS, Variant};
 use glowplug_cloud::{AwsTarget, CleanUp, Estimate, Inspection, Plan, Runs};
 use glowplug_core::{Error, Progress, Result};
-use glowplug_optimize::{Tuned, choose};
+use glowplug_optimize::{ROUNDS, Tuned, WARM, choose};
 use glowplug_report::{TuneFunction, TuneReport};
 
 use crate::console::Console;
@@ -14,9 +14,6 @@ use crate::settings::{Aws, Tune as Settings};
 
 /// Lambda's largest size in MB, all of which has its processors there.
 const LARGEST_MB: u32 = 10_240;
-/// Rounds and warm invokes that the estimate counts with, as tuning does.
-const ROUNDS: usize = 5;
-const WARM: u32 = 4;
 /// What a cold start and a warm invoke are assumed to be billed, in ms, before anything was measured.
 const ASSUMED_MS: (u64, u64) = (2000, 200);
 /// Versions of a size that are published together.
@@ -54,10 +51,15 @@ pub(crate) fn tune_in_lambda(
     let tuned = tuned(&inspection, &target, &events);
     let mut session = target.begin(&inspection, plan, &common.cache)?;
     let report = choose(&tuned, &choice, &mut session, progress);
-    let done = session.finish();
-    let report = report?;
-    told(console, &done?);
-    Ok(Some(report))
+    // What could not be taken back matters more than why it was to be.
+    match (report, session.finish()) {
+        (report, Ok(done)) => {
+            told(console, &done);
+            report.map(Some)
+        }
+        (Ok(_), Err(error)) => Err(error),
+        (Err(report), Err(error)) => Err(error.cause(format!("it came after: {}", report.message()))),
+    }
 }
 
 /// The payloads by the names of their files; an empty event where there are none.
