@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use glowplug_capacity::{Ask, ColdStart, Invoke, Outcome, Probe, Round, Variant};
+use glowplug_capacity::{Ask, ColdStart, Invoke, Outcome, Probe, Round, Variant, share};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_engine::{
     Cpu, Environment, EnvironmentSpec, Init, InitOutcome, Invocation, Outcome as Ended, error_message,
@@ -12,7 +12,7 @@ use glowplug_engine::{
 
 use crate::ground::Ground;
 use crate::trial::init_payload;
-use crate::tune::scale::{at_share, share};
+use crate::tune::scale::at_share;
 
 /// Runs trees of a function on the engine.
 pub struct Local<'a> {

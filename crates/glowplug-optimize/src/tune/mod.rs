@@ -12,7 +12,7 @@ mod scale;
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 
-use glowplug_capacity::Variant;
+use glowplug_capacity::{FULL_CPU_MB, Variant};
 use glowplug_core::{Cache, Error, ErrorClass, Progress, Result};
 use glowplug_engine::{Cpu, InitOutcome};
 use glowplug_function::Function;
@@ -167,5 +167,5 @@ fn first_start(ground: &Ground, tree: &Utf8Path) -> Result<()> {
 /// The largest memory size whose share of processors there is.
 fn most_mb() -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
-    processors.saturating_mul(scale::MB_PER_VCPU).min(LARGEST_MB)
+    processors.saturating_mul(FULL_CPU_MB as u32).min(LARGEST_MB)
 }

@@ -1,8 +1,5 @@
 //! What a run without a processor limit would have taken under one.
 
-/// Memory size in MB that has one whole vCPU ("Configure Lambda function memory" in the developer guide).
-pub(super) const MB_PER_VCPU: u32 = 1769;
-
 /// Wall time in µs at a share of processors, from wall and processor time at full speed.
 ///
 /// The time in which the processor was not busy stays as it is: it was spent waiting. The rest is served by as many
@@ -13,11 +10,6 @@ pub(super) fn at_share(wall_us: u64, cpu_us: u64, share: f64) -> u64 {
     let busy = if wall > 0.0 { (cpu / wall).max(1.0) } else { 1.0 };
     let waiting = (wall - cpu / busy).max(0.0);
     (waiting + cpu / share.min(busy)).round() as u64
-}
-
-/// Share of processors of a memory size.
-pub(super) fn share(memory_mb: u32) -> f64 {
-    f64::from(memory_mb) / f64::from(MB_PER_VCPU)
 }
 
 #[cfg(test)]
@@ -39,10 +31,5 @@ mod tests {
         assert_eq!(at_share(1000, 2000, 2.0), 1000);
         assert_eq!(at_share(1000, 2000, 4.0), 1000);
         assert_eq!(at_share(1000, 2000, 1.0), 2000);
-    }
-
-    #[test]
-    fn one_vcpu_is_1769_mb() {
-        assert!((share(1769) - 1.0).abs() < 1e-12);
     }
 }

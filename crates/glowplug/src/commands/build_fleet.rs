@@ -3,17 +3,16 @@
 use glowplug_core::{Result, SCHEMA_FLEET};
 use glowplug_function::Function;
 use glowplug_optimize::FleetBuilt;
-use glowplug_report::{View, render, render_fleet};
+use glowplug_report::render_fleet;
 use serde_json::json;
 
-use crate::commands::{json, load};
+use crate::commands::{load, show_reports};
 use crate::console::Console;
-use crate::printer::Printer;
 use crate::settings::Build;
 
 /// Builds all, and shows them in one table; with `--verbose` each report before it.
 pub(crate) fn build_fleet(console: &Console, settings: &Build) -> Result<()> {
-    let Console { common, printer, progress } = console;
+    let Console { common, progress, .. } = console;
     let functions: Vec<Function> =
         settings.paths.iter().map(|path| load(console, path, &settings.load)).collect::<Result<_>>()?;
     let known = settings.fleet.clone().unwrap_or_default();
@@ -28,19 +27,8 @@ pub(crate) fn build_fleet(console: &Console, settings: &Build) -> Result<()> {
         progress,
     )?;
     let FleetBuilt { reports, layers } = built;
-    progress.clear();
-    if common.json {
-        let document = json!({ "schema": SCHEMA_FLEET, "reports": reports, "layers": layers });
-        return printer.data(&json(&document)?);
-    }
-    let view = View { style: printer.style(), width: Printer::width(), all: common.verbose };
-    let mut text = String::new();
-    if common.verbose {
-        for report in &reports {
-            text += &render(report, &view);
-            text.push('\n');
-        }
-    }
-    text += &render_fleet(&reports, layers.as_ref(), settings.options.out.as_str(), &view);
-    printer.data(&text)
+    let document = json!({ "schema": SCHEMA_FLEET, "reports": reports, "layers": layers });
+    show_reports(console, &reports, &document, |view| {
+        render_fleet(&reports, layers.as_ref(), settings.options.out.as_str(), view)
+    })
 }

@@ -4,17 +4,16 @@ use camino::Utf8PathBuf;
 use glowplug_core::{Result, SCHEMA_IMAGES};
 use glowplug_function::{Function, LoadOptions};
 use glowplug_optimize::PlatformsBuilt;
-use glowplug_report::{View, render, render_platforms};
+use glowplug_report::render_platforms;
 use serde_json::json;
 
-use crate::commands::{json, load};
+use crate::commands::{load, show_reports};
 use crate::console::Console;
-use crate::printer::Printer;
 use crate::settings::Build;
 
 /// Builds one image for each platform, and shows them with their index; with `--verbose` each report before it.
 pub(crate) fn build_platforms(console: &Console, settings: &Build) -> Result<()> {
-    let Console { common, printer, progress } = console;
+    let Console { common, progress, .. } = console;
     let path = settings.paths.first().cloned().unwrap_or_else(|| Utf8PathBuf::from("."));
     let on = |architecture| LoadOptions { architecture: Some(architecture), ..settings.load.clone() };
     let functions: Vec<Function> = settings
@@ -29,19 +28,8 @@ pub(crate) fn build_platforms(console: &Console, settings: &Build) -> Result<()>
         &common.cache,
         progress,
     )?;
-    progress.clear();
-    if common.json {
-        let document = json!({ "schema": SCHEMA_IMAGES, "reports": reports, "index": index });
-        return printer.data(&json(&document)?);
-    }
-    let view = View { style: printer.style(), width: Printer::width(), all: common.verbose };
-    let mut text = String::new();
-    if common.verbose {
-        for report in &reports {
-            text += &render(report, &view);
-            text.push('\n');
-        }
-    }
-    text += &render_platforms(&reports, &index, settings.options.out.as_str(), &view);
-    printer.data(&text)
+    let document = json!({ "schema": SCHEMA_IMAGES, "reports": reports, "index": index });
+    show_reports(console, &reports, &document, |view| {
+        render_platforms(&reports, &index, settings.options.out.as_str(), view)
+    })
 }

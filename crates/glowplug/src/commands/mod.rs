@@ -21,11 +21,13 @@ pub(crate) use tune::tune;
 use camino::Utf8Path;
 use glowplug_core::{Error, Progress, Result};
 use glowplug_function::{Function, LoadOptions};
-use glowplug_report::{Page, render_page};
+use glowplug_report::{Page, Report, View, render, render_page};
 use glowplug_trace::export::write_file;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::console::Console;
+use crate::printer::Printer;
 
 /// Reads the function, and says what is worth saying about it.
 fn load(console: &Console, path: &Utf8Path, options: &LoadOptions) -> Result<Function> {
@@ -41,6 +43,30 @@ fn write_page(console: &Console, path: &Utf8Path, page: &Page) -> Result<()> {
     write_file(path, render_page(page)?.as_bytes())?;
     console.progress.note(&format!("wrote {path}"));
     Ok(())
+}
+
+/// Shows several builds: their document, or what they are together; with `--verbose` each report before it.
+fn show_reports(
+    console: &Console,
+    reports: &[Report],
+    document: &Value,
+    together: impl FnOnce(&View) -> String,
+) -> Result<()> {
+    let Console { common, printer, progress } = console;
+    progress.clear();
+    if common.json {
+        return printer.data(&json(document)?);
+    }
+    let view = View { style: printer.style(), width: Printer::width(), all: common.verbose };
+    let mut text = String::new();
+    if common.verbose {
+        for report in reports {
+            text += &render(report, &view);
+            text.push('\n');
+        }
+    }
+    text += &together(&view);
+    printer.data(&text)
 }
 
 /// A document as people and programs read it.
