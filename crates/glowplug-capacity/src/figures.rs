@@ -90,10 +90,6 @@ impl Percentiles {
         };
         Some(Self { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)? })
     }
-
-    fn scaled(self, by: f64) -> Self {
-        Self { p50: self.p50 * by, p90: self.p90 * by, p99: self.p99 * by }
-    }
 }
 
 fn ms(us: u64) -> f64 {
@@ -168,37 +164,32 @@ fn latencies(rounds: &[Vec<Round>], weights: &[f64], rate: f64) -> Vec<f64> {
     (0..count).filter_map(|at| one(at).sum::<Option<f64>>()).collect()
 }
 
-/// What the model says of each event at a size, before it is set right by `near`, the figures of a measured one and what
-/// the model says of that.
+/// What the model says of each event at a size, set right by a factor. Percentiles are those of the events' figures by their
+/// shares: how far single runs of one event lie apart, no model says.
 pub(crate) fn modelled(
     memory_mb: u32,
     models: &[[Option<Model>; 3]],
-    near: Option<(&Tier, f64)>,
+    by: f64,
     settings: &Settings,
 ) -> Option<Tier> {
     let (weights, rate) = (settings.shares(), settings.cold_rate);
-    let (mut latency, mut cold_ms, mut warm_ms) = (0.0, 0.0, 0.0);
-    let (mut billed_cold, mut billed_warm) = (0.0, 0.0);
-    let by = near.map_or(1.0, |(_, by)| by);
+    let (mut colds, mut warms) = (Vec::new(), Vec::new());
     for (models, weight) in models.iter().zip(&weights) {
         let [init, first, warm] = models;
-        let cold = by * (init.as_ref()?.at(memory_mb) + first.as_ref()?.at(memory_mb));
-        let warm = by * warm.as_ref().or(first.as_ref())?.at(memory_mb);
-        latency += weight * (rate * cold + (1.0 - rate) * warm);
-        cold_ms += weight * cold;
-        warm_ms += weight * warm;
-        billed_cold += weight * cold.ceil();
-        billed_warm += weight * warm.ceil();
+        let cold = init.as_ref()?.at(memory_mb) + first.as_ref()?.at(memory_mb);
+        colds.push((by * cold, *weight));
+        warms.push((by * warm.as_ref().or(first.as_ref())?.at(memory_mb), *weight));
     }
-    let shape = |times: Option<Percentiles>, ms: f64| {
-        let flat = Percentiles { p50: ms, p90: ms, p99: ms };
-        times.filter(|times| times.p50 > 0.0).map_or(flat, |times| times.scaled(ms / times.p50))
+    let mean = |values: &[(f64, f64)], of: fn(f64) -> f64| -> f64 {
+        values.iter().map(|(value, weight)| weight * of(*value)).sum()
     };
-    let near = near.map(|(tier, _)| tier);
+    let same: fn(f64) -> f64 = |ms| ms;
+    let latency = rate * mean(&colds, same) + (1.0 - rate) * mean(&warms, same);
+    let (billed_cold, billed_warm) = (mean(&colds, f64::ceil), mean(&warms, f64::ceil));
     Some(Tier {
         reason: None,
-        cold: Some(shape(near.and_then(|tier| tier.cold), cold_ms)),
-        warm: Some(shape(near.and_then(|tier| tier.warm), warm_ms)),
+        cold: Percentiles::weighted(colds),
+        warm: Percentiles::weighted(warms),
         latency: Some(Stat { median: latency, low: latency, high: latency, spread: 0.0, runs: 0 }),
         billed_ms: Some(rate * billed_cold + (1.0 - rate) * billed_warm),
         usd_per_million: Some(settings.usd(memory_mb, billed_cold, billed_warm)),

@@ -356,9 +356,8 @@ impl Session<'_> {
                 let why = format!("less memory than {lowest} MB, the least that was enough");
                 return Tier::without(*size, None, why);
             }
-            let right = correction(*size, &known, &models, self.settings);
-            let near = right.as_ref().map(|(tier, by)| (*tier, *by));
-            let modelled = modelled(*size, &models, near, self.settings);
+            let by = correction(*size, &known, &models, self.settings);
+            let modelled = modelled(*size, &models, by.unwrap_or(1.0), self.settings);
             modelled.unwrap_or_else(|| Tier::without(*size, None, "it was not measured".to_owned()))
         };
         self.sizes.iter().map(tier).collect()
@@ -457,16 +456,10 @@ fn nearest(sizes: &[u32], wanted: u32) -> u32 {
     sizes.iter().copied().min_by_key(|size| size.abs_diff(wanted)).unwrap_or(wanted)
 }
 
-/// What a modelled size has to be multiplied by, from what its measured neighbours are over what the model says of them;
-/// and the nearer of them.
-fn correction<'a>(
-    size: u32,
-    known: &'a [Tier],
-    models: &[[Option<Model>; 3]],
-    settings: &Settings,
-) -> Option<(&'a Tier, f64)> {
+/// What a modelled size has to be multiplied by, from what its measured neighbours are over what the model says of them.
+fn correction(size: u32, known: &[Tier], models: &[[Option<Model>; 3]], settings: &Settings) -> Option<f64> {
     let ratio = |tier: &Tier| {
-        let says = modelled(tier.memory_mb, models, None, settings)?.latency?.median;
+        let says = modelled(tier.memory_mb, models, 1.0, settings)?.latency?.median;
         Some(tier.latency?.median / says.max(1e-6))
     };
     let place = |size: u32| f64::from(size).ln();
@@ -477,11 +470,9 @@ fn correction<'a>(
         (Some(below), Some(above)) => {
             let low = (place(below.memory_mb), ratio(below)?);
             let high = (place(above.memory_mb), ratio(above)?);
-            let by = between(low, high, place(size));
-            let nearer = if size - below.memory_mb <= above.memory_mb - size { below } else { above };
-            Some((nearer, by))
+            Some(between(low, high, place(size)))
         }
-        (Some(one), None) | (None, Some(one)) => Some((one, ratio(one)?)),
+        (Some(one), None) | (None, Some(one)) => ratio(one),
         (None, None) => None,
     }
 }

@@ -27,6 +27,8 @@ struct Simulated {
     fault: fn(u32) -> Option<Outcome>,
     /// What a size makes slower.
     drag: fn(u32) -> f64,
+    /// How much more every event after the first one takes.
+    heavier: f64,
 }
 
 fn phase(cpu_ms: f64, waits_ms: f64, parallel: f64) -> Model {
@@ -45,6 +47,7 @@ fn plain() -> Simulated {
         patience: usize::MAX,
         fault: |_| None,
         drag: |_| 1.0,
+        heavier: 1.0,
     }
 }
 
@@ -76,16 +79,19 @@ impl Probe for Simulated {
         if let Some(outcome) = short.or(fault) {
             return Ok(Round { cold: None, warm: Vec::new(), peak_bytes: None, outcome });
         }
+        let heavier = if ask.event > 0 { self.heavier } else { 1.0 };
+        let [first, warm] =
+            [self.first, self.warm].map(|model| Model { cpu_ms: model.cpu_ms * heavier, ..model });
         let before = if ask.variant == Variant::Before { 2.0 } else { 1.0 };
         let init = Model { cpu_ms: self.init.cpu_ms * before, ..self.init };
         let init_ms = self.noisy(init.at(ask.memory_mb));
-        let first = self.invoke(self.first, ask.memory_mb, init_ms);
+        let first = self.invoke(first, ask.memory_mb, init_ms);
         let cold = ColdStart {
             init_us: (init_ms * 1000.0) as u64,
             init_cpu_us: Some((init.cpu_ms * 1000.0) as u64),
             first,
         };
-        let warm = (0..ask.warm).map(|_| self.invoke(self.warm, ask.memory_mb, 0.0)).collect();
+        let warm = (0..ask.warm).map(|_| self.invoke(warm, ask.memory_mb, 0.0)).collect();
         let peak_bytes = Some(u64::from(self.needs_mb) * 1024 * 1024);
         Ok(Round { cold: Some(cold), warm, peak_bytes, outcome: Outcome::Answered })
     }
@@ -211,6 +217,21 @@ fn an_init_that_is_slow_at_a_small_share_is_told_in_a_sentence() {
         "{advice}"
     );
     assert!(advice.ends_with("% more money") || advice.ends_with("the same money"), "{advice}");
+}
+
+#[test]
+fn modelled_percentiles_are_of_the_same_mix_as_measured_ones() {
+    let function = Simulated { heavier: 100.0, ..plain() };
+    // One request in a hundred is the heavy one: no percentile up to the ninetieth may know of it.
+    let settings = Settings { weights: vec![0.99, 0.01], ..settings(Objective::Balanced, false) };
+    let tuning = tuned(&function, &settings);
+    let (measured, modelled): (Vec<_>, Vec<_>) = tuning.forms[1].1.iter().partition(|tier| tier.measured);
+    assert!(!modelled.is_empty());
+    let most = measured.iter().filter_map(|tier| tier.cold).map(|cold| cold.p90).fold(0.0, f64::max);
+    for tier in modelled {
+        let cold = tier.cold.unwrap();
+        assert!(cold.p90 <= most * 1.1 && cold.p99 < most * 200.0, "{}: {cold:?} {most}", tier.memory_mb);
+    }
 }
 
 #[test]
