@@ -1,6 +1,6 @@
 //! The figures of one memory size, from the runs at it or from the model.
 
-use glowplug_core::Stat;
+use glowplug_core::{Stat, intervals};
 
 use crate::model::{Model, Phase, Point, median};
 use crate::probe::{Outcome, Round};
@@ -73,6 +73,9 @@ pub struct Percentiles {
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
+    /// The 95 % interval of each, in their order; nothing where they are a model's. Environments are what is drawn: the warm
+    /// invokes of one of them are not independent.
+    pub intervals: Option<[(f64, f64); 3]>,
 }
 
 impl Percentiles {
@@ -88,8 +91,33 @@ impl Percentiles {
             });
             found.or(samples.last()).map(|(value, _)| *value)
         };
-        Some(Self { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)? })
+        Some(Self { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, intervals: None })
     }
+
+    /// Of what `times` takes from the rounds of each event, with intervals.
+    fn of(rounds: &[Vec<Round>], weights: &[f64], times: fn(&Round) -> Vec<f64>) -> Option<Self> {
+        let times: Vec<Vec<Vec<f64>>> =
+            rounds.iter().map(|rounds| rounds.iter().map(times).collect()).collect();
+        let count = times.iter().map(Vec::len).min().unwrap_or_default();
+        let all: Vec<usize> = (0..count).collect();
+        let found = Self::weighted(mixed(&times, weights, &all))?;
+        let intervals = intervals(count, |drawn| {
+            let again = Self::weighted(mixed(&times, weights, drawn)).unwrap_or(found);
+            [again.p50, again.p90, again.p99]
+        });
+        Some(Self { intervals: Some(intervals), ..found })
+    }
+}
+
+/// The times of some rounds of each event, each by its part of all events.
+fn mixed(times: &[Vec<Vec<f64>>], weights: &[f64], rounds: &[usize]) -> Vec<(f64, f64)> {
+    let mut all = Vec::new();
+    for (times, weight) in times.iter().zip(weights) {
+        let values = || rounds.iter().flat_map(|at| &times[*at]);
+        let each = weight / values().count().max(1) as f64;
+        all.extend(values().map(|value| (*value, each)));
+    }
+    all
 }
 
 fn ms(us: u64) -> f64 {
@@ -121,13 +149,10 @@ pub(crate) fn point(memory_mb: u32, rounds: &[Round], phase: Phase) -> Option<Po
 /// The figures of a size that was measured; `rounds` has those of each event.
 pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Settings) -> Option<Tier> {
     let weights = settings.shares();
-    let (mut all_cold, mut all_warm, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let mut events = Vec::new();
     let (mut billed_cold, mut billed_warm) = (0.0, 0.0);
     for (rounds, weight) in rounds.iter().zip(&weights) {
         let (colds, warms) = (cold(rounds), warm(rounds));
-        let each = |values: &[f64]| weight / values.len().max(1) as f64;
-        all_cold.extend(colds.iter().map(|value| (*value, each(&colds))));
-        all_warm.extend(warms.iter().map(|value| (*value, each(&warms))));
         let inits: Vec<f64> = rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| ms(c.init_us)).collect();
         events.push(EventTimes { init: Stat::of(&inits), cold: Stat::of(&colds), warm: Stat::of(&warms) });
         let firsts = rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| c.first.billed_ms as f64);
@@ -140,8 +165,8 @@ pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Setting
         measured: true,
         outcome: Some(Outcome::Answered),
         reason: None,
-        cold: Percentiles::weighted(all_cold),
-        warm: Percentiles::weighted(all_warm),
+        cold: Percentiles::of(rounds, &weights, |round| cold(std::slice::from_ref(round))),
+        warm: Percentiles::of(rounds, &weights, |round| warm(std::slice::from_ref(round))),
         latency: Stat::of(&latencies(rounds, &weights, rate)),
         billed_ms: Some(rate * billed_cold + (1.0 - rate) * billed_warm),
         usd_per_million: Some(settings.usd(memory_mb, billed_cold, billed_warm)),

@@ -220,6 +220,21 @@ fn an_init_that_is_slow_at_a_small_share_is_told_in_a_sentence() {
 }
 
 #[test]
+fn percentiles_have_intervals_where_they_were_measured() {
+    let tuning = tuned(&Simulated { noise: 0.1, ..plain() }, &settings(Objective::Cost, false));
+    for tier in &tuning.forms[1].1 {
+        for times in [tier.cold, tier.warm].into_iter().flatten() {
+            assert_eq!(times.intervals.is_some(), tier.measured, "{} MB", tier.memory_mb);
+            let Some([p50, p90, p99]) = times.intervals else { continue };
+            for (value, (low, high)) in [(times.p50, p50), (times.p90, p90), (times.p99, p99)] {
+                assert!(low <= value && value <= high, "{} MB: {times:?}", tier.memory_mb);
+            }
+            assert!(p50.0 < p50.1, "runs that differ leave doubt: {times:?}");
+        }
+    }
+}
+
+#[test]
 fn modelled_percentiles_are_of_the_same_mix_as_measured_ones() {
     let function = Simulated { heavier: 100.0, ..plain() };
     // One request in a hundred is the heavy one: no percentile up to the ninetieth may know of it.

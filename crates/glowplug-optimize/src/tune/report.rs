@@ -220,7 +220,12 @@ fn figures(tuned: &Tuned, tuning: &Tuning, tier: &Tier) -> TuneTier {
     };
     let too_small = tier.outcome.is_none() && tuning.lowest_mb.is_some_and(|least| tier.memory_mb < least);
     let percentiles = |times: Option<Percentiles>| {
-        times.map(|t| glowplug_report::Percentiles { p50: t.p50, p90: t.p90, p99: t.p99 })
+        times.map(|t| glowplug_report::Percentiles {
+            p50: t.p50,
+            p90: t.p90,
+            p99: t.p99,
+            intervals: t.intervals.map(|[p50, p90, p99]| glowplug_report::Intervals { p50, p90, p99 }),
+        })
     };
     let times =
         |times: &EventTimes| EventFigures { init_ms: times.init, cold_ms: times.cold, warm_ms: times.warm };

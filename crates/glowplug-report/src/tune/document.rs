@@ -156,6 +156,20 @@ pub struct Percentiles {
     pub p90: f64,
     /// 99 of 100 are faster.
     pub p99: f64,
+    /// The 95 % bootstrap intervals, environments drawn; `null` where the figures are a model's.
+    #[serde(default)]
+    pub intervals: Option<Intervals>,
+}
+
+/// Lower and upper ends of the intervals of percentiles.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// Of the 50th.
+    pub p50: (f64, f64),
+    /// Of the 90th.
+    pub p90: (f64, f64),
+    /// Of the 99th.
+    pub p99: (f64, f64),
 }
 
 /// The best sizes.
