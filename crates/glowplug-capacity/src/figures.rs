@@ -25,6 +25,8 @@ pub struct Tier {
     /// Billed duration by the same shares, in ms.
     pub billed_ms: Option<f64>,
     pub usd_per_million: Option<f64>,
+    /// The 95 % interval of the cost, environments drawn; nothing where it is a model's.
+    pub usd_interval: Option<(f64, f64)>,
     /// The most memory that an environment had in use.
     pub peak_bytes: Option<u64>,
     /// By event, in their order.
@@ -52,6 +54,7 @@ impl Tier {
             latency: None,
             billed_ms: None,
             usd_per_million: None,
+            usd_interval: None,
             peak_bytes: None,
             events: Vec::new(),
         }
@@ -148,19 +151,23 @@ pub(crate) fn point(memory_mb: u32, rounds: &[Round], phase: Phase) -> Option<Po
 
 /// The figures of a size that was measured; `rounds` has those of each event.
 pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Settings) -> Option<Tier> {
-    let weights = settings.shares();
-    let mut events = Vec::new();
-    let (mut billed_cold, mut billed_warm) = (0.0, 0.0);
-    for (rounds, weight) in rounds.iter().zip(&weights) {
-        let (colds, warms) = (cold(rounds), warm(rounds));
-        let inits: Vec<f64> = rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| ms(c.init_us)).collect();
-        events.push(EventTimes { init: Stat::of(&inits), cold: Stat::of(&colds), warm: Stat::of(&warms) });
-        let firsts = rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| c.first.billed_ms as f64);
-        let laters = rounds.iter().flat_map(|r| &r.warm).map(|invoke| invoke.billed_ms as f64);
-        billed_cold += weight * median(&firsts.collect::<Vec<_>>())?;
-        billed_warm += weight * median(&laters.collect::<Vec<_>>())?;
-    }
-    let rate = settings.cold_rate;
+    let (weights, rate) = (settings.shares(), settings.cold_rate);
+    let each = |rounds: &Vec<Round>| EventTimes {
+        init: Stat::of(
+            &rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| ms(c.init_us)).collect::<Vec<_>>(),
+        ),
+        cold: Stat::of(&cold(rounds)),
+        warm: Stat::of(&warm(rounds)),
+    };
+    let count = rounds.iter().map(Vec::len).min().unwrap_or_default();
+    let usd = |drawn: &[usize]| {
+        let (cold, warm) = billed(rounds, &weights, drawn)?;
+        Some(settings.usd(memory_mb, cold, warm))
+    };
+    let all: Vec<usize> = (0..count).collect();
+    let (billed_cold, billed_warm) = billed(rounds, &weights, &all)?;
+    let found = settings.usd(memory_mb, billed_cold, billed_warm);
+    let [interval] = intervals(count, |drawn| [usd(drawn).unwrap_or(found)]);
     Some(Tier {
         measured: true,
         outcome: Some(Outcome::Answered),
@@ -169,11 +176,25 @@ pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Setting
         warm: Percentiles::of(rounds, &weights, |round| warm(std::slice::from_ref(round))),
         latency: Stat::of(&latencies(rounds, &weights, rate)),
         billed_ms: Some(rate * billed_cold + (1.0 - rate) * billed_warm),
-        usd_per_million: Some(settings.usd(memory_mb, billed_cold, billed_warm)),
+        usd_per_million: Some(found),
+        usd_interval: Some(interval),
         peak_bytes: rounds.iter().flatten().filter_map(|round| round.peak_bytes).max(),
-        events,
+        events: rounds.iter().map(each).collect(),
         ..Tier::without(memory_mb, None, String::new())
     })
+}
+
+/// Billed durations of a cold and of a warm invoke, in ms: medians over some rounds of each event, by the events' shares.
+fn billed(rounds: &[Vec<Round>], weights: &[f64], drawn: &[usize]) -> Option<(f64, f64)> {
+    let (mut cold, mut warm) = (0.0, 0.0);
+    for (rounds, weight) in rounds.iter().zip(weights) {
+        let drawn = || drawn.iter().map(|at| &rounds[*at]);
+        let firsts = drawn().filter_map(|round| round.cold.as_ref()).map(|cold| cold.first.billed_ms as f64);
+        let laters = drawn().flat_map(|round| &round.warm).map(|invoke| invoke.billed_ms as f64);
+        cold += weight * median(&firsts.collect::<Vec<_>>())?;
+        warm += weight * median(&laters.collect::<Vec<_>>())?;
+    }
+    Some((cold, warm))
 }
 
 /// The latency of each round, all events together.

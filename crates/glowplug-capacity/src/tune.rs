@@ -4,11 +4,12 @@
 //! has processors for. A model of each phase says what the others would be; what would be chosen is measured in turn, until
 //! the choice rests on measured sizes or the runs are spent.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use glowplug_core::{Error, ErrorClass, Result};
 
-use crate::choice::{Best, Objective, advice, best, pareto};
+use crate::choice::{Best, Objective, advice, best, pareto, undecided};
 use crate::figures::{Tier, between, measured, modelled, point};
 use crate::model::{FULL_CPU_MB, Model, Phase, Point, median};
 use crate::prices::{Place, Prices};
@@ -116,11 +117,23 @@ pub struct Tuning {
 pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watcher) -> Result<Tuning> {
     let sizes = settings.sizes()?;
     let seen = BTreeMap::new();
-    let mut session =
-        Session { settings, probe, watcher, sizes, seen, runs: 0, lowest: None, interrupted: false };
+    let mut session = Session {
+        settings,
+        probe,
+        watcher,
+        sizes,
+        seen,
+        runs: 0,
+        lowest: None,
+        interrupted: false,
+        made: RefCell::default(),
+    };
     match session.measure_all() {
         Ok(()) => {}
-        Err(error) if error.class() == ErrorClass::Interrupted => session.interrupted = true,
+        Err(error) if error.class() == ErrorClass::Interrupted => {
+            session.interrupted = true;
+            session.made.take();
+        }
         Err(error) => return Err(error),
     }
     session.conclude()
@@ -144,6 +157,8 @@ struct Session<'a> {
     lowest: Option<usize>,
     /// The user has ended it: what was run counts, however often.
     interrupted: bool,
+    /// Figures of what was run, made once: intervals take a while.
+    made: RefCell<BTreeMap<(u32, Variant), Option<Tier>>>,
 }
 
 impl Session<'_> {
@@ -175,7 +190,7 @@ impl Session<'_> {
 
     fn expected(&self) -> usize {
         let all = self.grid_runs();
-        let part = if self.whole() { all } else { (all as f64 * BUDGET) as usize };
+        let part = if self.whole() { all } else { self.budget() };
         part.max(self.runs)
     }
 
@@ -197,10 +212,37 @@ impl Session<'_> {
                 self.measure(size)?;
             }
         }
-        while let Some(size) = self.wanted().filter(|_| self.affords()) {
-            self.measure(size)?;
+        self.settle()
+    }
+
+    /// Measures what would be chosen, and what cannot be told apart from it once more, while the runs last.
+    fn settle(&mut self) -> Result<()> {
+        for again in 0..self.settings.rounds {
+            while let Some(size) = self.wanted().filter(|_| self.affords()) {
+                self.measure(size)?;
+            }
+            let rivals = self.rivals();
+            let needed = rivals.len() * self.settings.variants.len() * self.settings.weights.len();
+            if rivals.is_empty() || self.runs + needed > self.budget() {
+                break;
+            }
+            for size in rivals {
+                self.round(size, self.settings.rounds + again)?;
+            }
         }
         Ok(())
+    }
+
+    /// The measured size that would be chosen and those that cannot be told apart from it; nothing where it stands alone.
+    fn rivals(&self) -> Vec<u32> {
+        let (objective, weight) = (self.settings.objective, self.settings.balanced_weight);
+        let tiers: Vec<Tier> = self.tiers(self.form()).into_iter().filter(|tier| tier.measured).collect();
+        let Some(chosen) = best(&tiers, weight).by(objective) else { return Vec::new() };
+        let mut rivals = undecided(&tiers, objective, weight, chosen);
+        if !rivals.is_empty() {
+            rivals.push(chosen);
+        }
+        rivals
     }
 
     fn measure_each(&mut self, sizes: &[u32]) -> Result<()> {
@@ -216,9 +258,14 @@ impl Session<'_> {
         if self.sizes.iter().any(|size| self.works(*size)) { Ok(()) } else { Err(self.nowhere()) }
     }
 
+    /// Runs that may be made unless every size is measured.
+    fn budget(&self) -> usize {
+        (self.grid_runs() as f64 * BUDGET) as usize
+    }
+
     /// Whether one more size may be measured.
     fn affords(&self) -> bool {
-        self.runs + self.runs_of_a_size() <= (self.grid_runs() as f64 * BUDGET) as usize
+        self.runs + self.runs_of_a_size() <= self.budget()
     }
 
     /// Whether the form that is chosen for is answered at a size.
@@ -261,6 +308,7 @@ impl Session<'_> {
                 let ask = Ask { variant, memory_mb: size, event, warm: self.settings.warm };
                 let made = self.probe.run(ask)?;
                 self.runs += 1;
+                self.made.borrow_mut().remove(&(size, variant));
                 let seen = self.seen.entry(size).or_default();
                 if made.outcome == Outcome::Answered {
                     seen.rounds.entry((variant, event)).or_default().push(made);
@@ -317,6 +365,11 @@ impl Session<'_> {
     /// What was measured of a form at a size; nothing where not all of it was.
     fn figures(&self, size: u32, variant: Variant) -> Option<Tier> {
         let seen = self.seen.get(&size)?;
+        let make = || self.make_figures(seen, size, variant);
+        self.made.borrow_mut().entry((size, variant)).or_insert_with(make).clone()
+    }
+
+    fn make_figures(&self, seen: &Seen, size: u32, variant: Variant) -> Option<Tier> {
         if let Some(outcome) = seen.failed.get(&variant) {
             return Some(Tier::without(size, Some(outcome.clone()), reason(outcome)));
         }
@@ -401,13 +454,14 @@ impl Session<'_> {
             model_error: self.model_error(),
             advice: said,
             complete,
-            notes: self.notes(&seen),
+            notes: self.notes(&seen, chosen),
             forms,
         })
     }
 
-    fn notes(&self, seen: &[Tier]) -> Vec<String> {
+    fn notes(&self, seen: &[Tier], chosen: Option<u32>) -> Vec<String> {
         let mut notes = Vec::new();
+        notes.extend(chosen.and_then(|chosen| self.doubt(seen, chosen)));
         let works: Vec<&Tier> = seen.iter().filter(|tier| tier.works().is_some()).collect();
         for pair in works.windows(2) {
             if let (Some(low), Some(high)) = (pair[0].latency, pair[1].latency)
@@ -438,6 +492,26 @@ impl Session<'_> {
             ));
         }
         notes
+    }
+}
+
+impl Session<'_> {
+    /// Which sizes may be as good as the chosen one.
+    fn doubt(&self, seen: &[Tier], chosen: u32) -> Option<String> {
+        let (objective, weight) = (self.settings.objective, self.settings.balanced_weight);
+        let others = undecided(seen, objective, weight, chosen);
+        let list: Vec<String> = others.iter().map(ToString::to_string).collect();
+        let what = match objective {
+            Objective::Speed => "latency",
+            Objective::Cost => "cost",
+            Objective::Balanced => "the balance of speed and cost",
+        };
+        (!list.is_empty()).then(|| {
+            format!(
+                "by {what}, {} MB cannot be told apart from {chosen} MB: their intervals overlap; more `--runs` make them narrower",
+                list.join(", ")
+            )
+        })
     }
 }
 

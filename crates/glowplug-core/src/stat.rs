@@ -87,6 +87,7 @@ pub fn intervals<const N: usize>(
 ///
 /// # Panics
 /// Where there are no samples.
+#[inline]
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let rank = q * (sorted.len() - 1) as f64;
     let below = rank.floor() as usize;
@@ -98,6 +99,7 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
 struct Random(u64);
 
 impl Random {
+    #[inline]
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

@@ -241,6 +241,7 @@ fn figures(tuned: &Tuned, tuning: &Tuning, tier: &Tier) -> TuneTier {
         latency_ms: tier.latency,
         billed_ms: tier.billed_ms,
         usd_per_million: tier.usd_per_million,
+        usd_interval: tier.usd_interval,
         out_of_memory: status == TierStatus::OutOfMemory || too_small,
         peak_mb: tier.peak_bytes.map(|bytes| bytes as f64 / MIB),
         events,

@@ -128,6 +128,9 @@ pub struct TuneTier {
     pub billed_ms: Option<f64>,
     /// Cost of a million invokes at that rate.
     pub usd_per_million: Option<f64>,
+    /// Its 95 % interval; `null` where it is a model's.
+    #[serde(default)]
+    pub usd_interval: Option<(f64, f64)>,
     /// Whether the memory was not enough.
     pub out_of_memory: bool,
     /// The most memory that the interpreter had in use, in MB.

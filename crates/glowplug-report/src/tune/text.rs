@@ -193,6 +193,7 @@ pub(super) mod tests {
             latency_ms: Some(stat),
             billed_ms: Some(latency.ceil()),
             usd_per_million: Some(usd),
+            usd_interval: None,
             out_of_memory: false,
             peak_mb: Some(190.0),
             events: IndexMap::from([(
@@ -211,6 +212,7 @@ pub(super) mod tests {
             latency_ms: None,
             billed_ms: None,
             usd_per_million: None,
+            usd_interval: None,
             out_of_memory: status == TierStatus::OutOfMemory,
             events: IndexMap::new(),
             ..tier(memory_mb, 1.0, 1.0)
