@@ -32,6 +32,11 @@ impl Serving {
         format!("http://{}", self.address)
     }
 
+    /// The same, without a scheme.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The same with more variables.
     fn start_with(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments =
