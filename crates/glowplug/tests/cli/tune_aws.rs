@@ -103,6 +103,7 @@ fn slow_the_choice_behind_lambdas_api_is_the_one_that_is_made_here() {
         assert_eq!(here[equal], there[equal], "{equal}");
     }
     assert_eq!(here["parameters"]["cpu"], there["parameters"]["cpu"]);
+    assert_eq!(glowplug_test::lacks(glowplug_test::TUNE, &there), Vec::<String>::new());
 }
 
 #[test]
