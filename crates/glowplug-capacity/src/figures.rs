@@ -107,7 +107,8 @@ fn warm(rounds: &[Round]) -> Vec<f64> {
 
 /// The median of a phase over rounds, and of its processor time, in ms.
 pub(crate) fn point(memory_mb: u32, rounds: &[Round], phase: Phase) -> Option<Point> {
-    let colds = || rounds.iter().filter_map(|round| round.cold.as_ref());
+    // An init that was ended says nothing of what it takes, nor does an invoke with another one in it.
+    let colds = || rounds.iter().filter_map(|round| round.cold.as_ref()).filter(|cold| !cold.repeated);
     let warms = || rounds.iter().flat_map(|round| &round.warm);
     let (walls, cpus): (Vec<f64>, Vec<Option<u64>>) = match phase {
         Phase::Init => colds().map(|c| (ms(c.init_us), c.init_cpu_us)).unzip(),

@@ -13,6 +13,7 @@ mod figures;
 mod model;
 mod prices;
 mod probe;
+mod seen;
 mod tune;
 
 pub use choice::{Best, Objective};

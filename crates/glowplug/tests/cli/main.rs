@@ -23,4 +23,5 @@ mod trace;
 mod trim_levels;
 mod tune;
 mod tune_aws;
+mod tune_failures;
 mod values;

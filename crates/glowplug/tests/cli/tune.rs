@@ -66,6 +66,7 @@ fn before_and_after_a_build_stand_side_by_side() {
     let arguments =
         ["tune", "function", "--runs", "2", "--tiers", "256", "--cpu", "unlimited", "--format", "json"];
     let report = project.run(&arguments).json();
+    assert_eq!(glowplug_test::lacks(glowplug_test::TUNE, &report), Vec::<String>::new());
     assert_eq!(report["after"]["tiers"], report["tiers"]);
     assert_eq!(report["before"]["tiers"][0]["status"], "answered");
     assert_eq!(project.files(), before);
