@@ -138,7 +138,8 @@ fn warm(rounds: &[Round]) -> Vec<f64> {
 
 /// The median of a phase over rounds, and of its processor time, in ms.
 pub(crate) fn point(memory_mb: u32, rounds: &[Round], phase: Phase) -> Option<Point> {
-    let colds = || rounds.iter().filter_map(|round| round.cold.as_ref());
+    // An init that was ended says nothing of what it takes, nor does an invoke with another one in it.
+    let colds = || rounds.iter().filter_map(|round| round.cold.as_ref()).filter(|cold| !cold.repeated);
     let warms = || rounds.iter().flat_map(|round| &round.warm);
     let (walls, cpus): (Vec<f64>, Vec<Option<u64>>) = match phase {
         Phase::Init => colds().map(|c| (ms(c.init_us), c.init_cpu_us)).unzip(),
@@ -244,9 +245,35 @@ pub(crate) fn modelled(
 }
 
 /// The value at `at` on the line between two points.
-pub(crate) fn between(low: (f64, f64), high: (f64, f64), at: f64) -> f64 {
+fn between(low: (f64, f64), high: (f64, f64), at: f64) -> f64 {
     if (high.0 - low.0).abs() < 1e-9 {
         return low.1;
     }
     low.1 + (high.1 - low.1) * ((at - low.0) / (high.0 - low.0)).clamp(0.0, 1.0)
+}
+
+/// What a modelled size has to be multiplied by, from what its measured neighbours are over what the model says of them.
+pub(crate) fn correction(
+    size: u32,
+    known: &[Tier],
+    models: &[[Option<Model>; 3]],
+    settings: &Settings,
+) -> Option<f64> {
+    let ratio = |tier: &Tier| {
+        let says = modelled(tier.memory_mb, models, 1.0, settings)?.latency?.median;
+        Some(tier.latency?.median / says.max(1e-6))
+    };
+    let place = |size: u32| f64::from(size).ln();
+    let usable = || known.iter().filter(|tier| tier.works().is_some());
+    let below = usable().rfind(|tier| tier.memory_mb < size);
+    let above = usable().find(|tier| tier.memory_mb > size);
+    match (below, above) {
+        (Some(below), Some(above)) => {
+            let low = (place(below.memory_mb), ratio(below)?);
+            let high = (place(above.memory_mb), ratio(above)?);
+            Some(between(low, high, place(size)))
+        }
+        (Some(one), None) | (None, Some(one)) => ratio(one),
+        (None, None) => None,
+    }
 }

@@ -11,8 +11,10 @@
 mod choice;
 mod figures;
 mod model;
+mod notes;
 mod prices;
 mod probe;
+mod seen;
 mod tune;
 
 pub use choice::{Best, Objective};

@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use glowplug_core::{Error, ErrorClass, Result};
 
 use crate::choice::{Best, Objective, advice, best, pareto, undecided};
-use crate::figures::{Tier, between, measured, modelled, point};
+use crate::figures::{Tier, correction, measured, modelled, point};
 use crate::model::{FULL_CPU_MB, Model, Phase, Point, median};
+use crate::notes::{Facts, notes};
 use crate::prices::{Place, Prices};
 use crate::probe::{Ask, Outcome, Probe, Round, Variant};
+use crate::seen::{Seen, Sizes, is_out_of_memory, meant, reason, repeated_inits, ruled_out};
 
 /// The sizes that are chosen among unless others are given, in MB.
 pub const TIERS: [u32; 15] =
@@ -104,6 +106,8 @@ pub struct Tuning {
     /// Median and worst relative error of the model at sizes that it had not seen; nothing with fewer than three sizes.
     pub model_error: Option<(f64, f64)>,
     pub advice: Option<String>,
+    /// For each event the type of the error that it ends in at every size, where it does: it was measured as an answer.
+    pub raised: Vec<Option<String>>,
     /// Whether it came to its end.
     pub complete: bool,
     pub notes: Vec<String>,
@@ -116,7 +120,7 @@ pub struct Tuning {
 /// interruption is none: it leaves what was measured until then.
 pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watcher) -> Result<Tuning> {
     let sizes = settings.sizes()?;
-    let seen = BTreeMap::new();
+    let seen = Sizes::new();
     let mut session = Session {
         settings,
         probe,
@@ -139,19 +143,12 @@ pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watche
     session.conclude()
 }
 
-/// What was seen at a size: rounds by form and event, and what ended a form's runs.
-#[derive(Default)]
-struct Seen {
-    rounds: BTreeMap<(Variant, usize), Vec<Round>>,
-    failed: BTreeMap<Variant, Outcome>,
-}
-
 struct Session<'a> {
     settings: &'a Settings,
     probe: &'a mut dyn Probe,
     watcher: &'a mut dyn Watcher,
     sizes: Vec<u32>,
-    seen: BTreeMap<u32, Seen>,
+    seen: Sizes,
     runs: usize,
     /// The place of the smallest size that does not run out of memory.
     lowest: Option<usize>,
@@ -196,11 +193,7 @@ impl Session<'_> {
 
     fn measure_all(&mut self) -> Result<()> {
         let sizes = self.measurable();
-        let anchor = nearest(&sizes, FULL_CPU_MB as u32);
-        self.measure(anchor)?;
-        if !self.works(anchor) {
-            return self.measure_each(&sizes);
-        }
+        let anchor = self.anchor(&sizes)?;
         self.find_lowest(&sizes, anchor)?;
         if self.whole() {
             return self.measure_each(&sizes);
@@ -245,6 +238,27 @@ impl Session<'_> {
         rivals
     }
 
+    /// Measures the first size at which the function works: one near a whole vCPU, else a larger one, since most failures
+    /// are for want of memory or time, else a smaller one. One round tells where it does not.
+    fn anchor(&mut self, sizes: &[u32]) -> Result<u32> {
+        let wanted = nearest(sizes, FULL_CPU_MB as u32);
+        let above = sizes.iter().filter(|size| **size >= wanted);
+        let below = sizes.iter().filter(|size| **size < wanted).rev();
+        for size in above.chain(below).copied() {
+            if self.is_out_of_memory(size) {
+                continue;
+            }
+            self.round(size, 0)?;
+            if self.works(size) {
+                self.measure(size)?;
+            }
+            if self.works(size) {
+                return Ok(size);
+            }
+        }
+        Err(self.nowhere())
+    }
+
     fn measure_each(&mut self, sizes: &[u32]) -> Result<()> {
         for size in sizes {
             let hopeless = self.lowest.is_some_and(|at| *size < sizes[at]);
@@ -270,18 +284,18 @@ impl Session<'_> {
 
     /// Whether the form that is chosen for is answered at a size.
     fn works(&self, size: u32) -> bool {
-        self.seen.get(&size).is_some_and(|seen| !seen.failed.contains_key(&self.form()))
+        self.seen.contains_key(&size) && ruled_out(&self.seen, size, self.form()).is_none()
     }
 
     fn nowhere(&self) -> Error {
         let form = self.form();
-        let last = self.seen.iter().rev().find_map(|(size, seen)| Some((size, seen.failed.get(&form)?)));
+        let last = self.seen.keys().rev().find_map(|size| Some((size, ruled_out(&self.seen, *size, form)?)));
         let error = Error::input("the function works at none of the memory sizes");
         let Some((size, outcome)) = last else { return error };
         let hint = match outcome {
             Outcome::OutOfMemory => "try larger sizes with `--tiers`",
             Outcome::TimedOut => "raise `timeout`, or give it an event that it can answer with `--event`",
-            Outcome::Answered | Outcome::Failed { .. } => {
+            Outcome::Answered | Outcome::Raised { .. } | Outcome::Failed { .. } => {
                 "see what it raises with `glowplug trace`, or give it an event that it can answer with `--event`"
             }
         };
@@ -302,19 +316,14 @@ impl Session<'_> {
             for variant in self.settings.variants.clone() {
                 let seen = self.seen.entry(size).or_default();
                 let done = seen.rounds.get(&(variant, event)).map_or(0, Vec::len);
-                if seen.failed.contains_key(&variant) || done > round as usize {
+                if done > round as usize || ruled_out(&self.seen, size, variant).is_some() {
                     continue;
                 }
                 let ask = Ask { variant, memory_mb: size, event, warm: self.settings.warm };
                 let made = self.probe.run(ask)?;
                 self.runs += 1;
                 self.made.borrow_mut().remove(&(size, variant));
-                let seen = self.seen.entry(size).or_default();
-                if made.outcome == Outcome::Answered {
-                    seen.rounds.entry((variant, event)).or_default().push(made);
-                } else {
-                    seen.failed.insert(variant, made.outcome);
-                }
+                self.seen.entry(size).or_default().add(variant, event, made);
                 let expected = self.expected();
                 self.watcher.ran(self.runs, expected);
             }
@@ -330,12 +339,16 @@ impl Session<'_> {
         let peak_mb = peak.filter_map(|round| round.peak_bytes).max().unwrap_or_default() as f64 / MIB;
         let top = sizes.iter().position(|size| *size == anchor).unwrap_or_default();
         let mut at = sizes.iter().position(|size| f64::from(*size) >= peak_mb).unwrap_or(top).min(top);
-        self.round(sizes[at], 0)?;
-        while self.is_out_of_memory(sizes[at]) && at < top {
+        while at < top {
+            if !self.is_out_of_memory(sizes[at]) {
+                self.round(sizes[at], 0)?;
+            }
+            if !self.is_out_of_memory(sizes[at]) {
+                break;
+            }
             at += 1;
-            self.round(sizes[at], 0)?;
         }
-        while at > 0 && !self.is_out_of_memory(sizes[at]) {
+        while at > 0 && !self.is_out_of_memory(sizes[at - 1]) {
             self.round(sizes[at - 1], 0)?;
             if self.is_out_of_memory(sizes[at - 1]) {
                 break;
@@ -347,8 +360,7 @@ impl Session<'_> {
     }
 
     fn is_out_of_memory(&self, size: u32) -> bool {
-        let failed = self.seen.get(&size).and_then(|seen| seen.failed.get(&self.form()));
-        failed == Some(&Outcome::OutOfMemory)
+        is_out_of_memory(&self.seen, size, self.form())
     }
 
     /// A size that would be chosen by some objective, and is not measured; by the one that was asked for first.
@@ -365,14 +377,14 @@ impl Session<'_> {
     /// What was measured of a form at a size; nothing where not all of it was.
     fn figures(&self, size: u32, variant: Variant) -> Option<Tier> {
         let seen = self.seen.get(&size)?;
+        if let Some(outcome) = ruled_out(&self.seen, size, variant) {
+            return Some(Tier::without(size, Some(outcome.clone()), reason(outcome)));
+        }
         let make = || self.make_figures(seen, size, variant);
         self.made.borrow_mut().entry((size, variant)).or_insert_with(make).clone()
     }
 
     fn make_figures(&self, seen: &Seen, size: u32, variant: Variant) -> Option<Tier> {
-        if let Some(outcome) = seen.failed.get(&variant) {
-            return Some(Tier::without(size, Some(outcome.clone()), reason(outcome)));
-        }
         let events = 0..self.settings.weights.len();
         let rounds: Vec<Vec<Round>> =
             events.map(|event| seen.rounds.get(&(variant, event)).cloned().unwrap_or_default()).collect();
@@ -383,7 +395,7 @@ impl Session<'_> {
 
     /// Points of a phase of an event, by size.
     fn points(&self, variant: Variant, event: usize, phase: Phase) -> Vec<Point> {
-        let rounds = self.seen.iter().filter(|(_, seen)| !seen.failed.contains_key(&variant));
+        let rounds = self.seen.iter().filter(|(size, _)| ruled_out(&self.seen, **size, variant).is_none());
         rounds.filter_map(|(size, seen)| point(*size, seen.rounds.get(&(variant, event))?, phase)).collect()
     }
 
@@ -453,100 +465,25 @@ impl Session<'_> {
             grid_runs: self.grid_runs(),
             model_error: self.model_error(),
             advice: said,
+            raised: (0..self.settings.weights.len())
+                .map(|event| meant(&self.seen, self.form(), event).map(|(kind, _)| kind.to_owned()))
+                .collect(),
             complete,
-            notes: self.notes(&seen, chosen),
+            notes: notes(
+                &Facts {
+                    seen: &seen,
+                    chosen,
+                    repeated: &repeated_inits(&self.seen, self.form()),
+                    sizes: &self.sizes,
+                },
+                self.settings,
+            ),
             forms,
         })
-    }
-
-    fn notes(&self, seen: &[Tier], chosen: Option<u32>) -> Vec<String> {
-        let mut notes = Vec::new();
-        notes.extend(chosen.and_then(|chosen| self.doubt(seen, chosen)));
-        let works: Vec<&Tier> = seen.iter().filter(|tier| tier.works().is_some()).collect();
-        for pair in works.windows(2) {
-            if let (Some(low), Some(high)) = (pair[0].latency, pair[1].latency)
-                && high.low > low.high * 1.05
-            {
-                notes.push(format!(
-                    "{} MB is slower than {} MB: {:.1} against {:.1} ms",
-                    pair[1].memory_mb, pair[0].memory_mb, high.median, low.median
-                ));
-            }
-        }
-        if let Some(tier) = works.first()
-            && let Some(peak) = tier.peak_bytes
-        {
-            let used = peak as f64 / MIB;
-            let left = 100.0 * (1.0 - used / f64::from(tier.memory_mb));
-            notes.push(format!(
-                "at {} MB {used:.0} MB were in use, which leaves {:.0} % of it",
-                tier.memory_mb,
-                left.max(0.0)
-            ));
-        }
-        let beyond = self.sizes.iter().filter(|size| **size > self.settings.most_mb).count();
-        if beyond > 0 {
-            notes.push(format!(
-                "{beyond} sizes above {} MB have more processors than there are here: what is said of them is modelled",
-                self.settings.most_mb
-            ));
-        }
-        notes
-    }
-}
-
-impl Session<'_> {
-    /// Which sizes may be as good as the chosen one.
-    fn doubt(&self, seen: &[Tier], chosen: u32) -> Option<String> {
-        let (objective, weight) = (self.settings.objective, self.settings.balanced_weight);
-        let others = undecided(seen, objective, weight, chosen);
-        let list: Vec<String> = others.iter().map(ToString::to_string).collect();
-        let what = match objective {
-            Objective::Speed => "latency",
-            Objective::Cost => "cost",
-            Objective::Balanced => "the balance of speed and cost",
-        };
-        (!list.is_empty()).then(|| {
-            format!(
-                "by {what}, {} MB cannot be told apart from {chosen} MB: their intervals overlap; more `--runs` make them narrower",
-                list.join(", ")
-            )
-        })
-    }
-}
-
-/// Why a size cannot be chosen.
-fn reason(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Answered => "it was answered".to_owned(),
-        Outcome::OutOfMemory => "it ran out of memory".to_owned(),
-        Outcome::TimedOut => "it took longer than it may".to_owned(),
-        Outcome::Failed { kind, message } => format!("it failed with {kind}: {message}"),
     }
 }
 
 /// The size nearest to a wanted one.
 fn nearest(sizes: &[u32], wanted: u32) -> u32 {
     sizes.iter().copied().min_by_key(|size| size.abs_diff(wanted)).unwrap_or(wanted)
-}
-
-/// What a modelled size has to be multiplied by, from what its measured neighbours are over what the model says of them.
-fn correction(size: u32, known: &[Tier], models: &[[Option<Model>; 3]], settings: &Settings) -> Option<f64> {
-    let ratio = |tier: &Tier| {
-        let says = modelled(tier.memory_mb, models, 1.0, settings)?.latency?.median;
-        Some(tier.latency?.median / says.max(1e-6))
-    };
-    let place = |size: u32| f64::from(size).ln();
-    let usable = || known.iter().filter(|tier| tier.works().is_some());
-    let below = usable().rfind(|tier| tier.memory_mb < size);
-    let above = usable().find(|tier| tier.memory_mb > size);
-    match (below, above) {
-        (Some(below), Some(above)) => {
-            let low = (place(below.memory_mb), ratio(below)?);
-            let high = (place(above.memory_mb), ratio(above)?);
-            Some(between(low, high, place(size)))
-        }
-        (Some(one), None) | (None, Some(one)) => ratio(one),
-        (None, None) => None,
-    }
 }

@@ -25,6 +25,8 @@ struct Simulated {
     patience: usize,
     /// What is wrong at a size.
     fault: fn(u32) -> Option<Outcome>,
+    /// The type of the error that the handler raises, by size and event.
+    raises: fn(u32, usize) -> Option<&'static str>,
     /// What a size makes slower.
     drag: fn(u32) -> f64,
     /// How much more every event after the first one takes.
@@ -46,6 +48,7 @@ fn plain() -> Simulated {
         runs: 0,
         patience: usize::MAX,
         fault: |_| None,
+        raises: |_, _| None,
         drag: |_| 1.0,
         heavier: 1.0,
     }
@@ -89,11 +92,14 @@ impl Probe for Simulated {
         let cold = ColdStart {
             init_us: (init_ms * 1000.0) as u64,
             init_cpu_us: Some((init.cpu_ms * 1000.0) as u64),
+            repeated: false,
             first,
         };
         let warm = (0..ask.warm).map(|_| self.invoke(warm, ask.memory_mb, 0.0)).collect();
         let peak_bytes = Some(u64::from(self.needs_mb) * 1024 * 1024);
-        Ok(Round { cold: Some(cold), warm, peak_bytes, outcome: Outcome::Answered })
+        let raised = |kind: &str| Outcome::Raised { kind: kind.into(), message: "no".into() };
+        let outcome = (self.raises)(ask.memory_mb, ask.event).map_or(Outcome::Answered, raised);
+        Ok(Round { cold: Some(cold), warm, peak_bytes, outcome })
     }
 }
 
@@ -148,7 +154,7 @@ fn value(objective: Objective, grid: &Tuning, size: u32) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
     #[test]
     fn a_few_runs_choose_as_well_as_all_of_them(
         init in 20.0..3000.0_f64,
@@ -203,6 +209,70 @@ fn the_smallest_size_that_is_enough_is_found_and_smaller_ones_are_told() {
 fn a_function_that_needs_more_than_one_vcpu_has_is_tuned_above_it() {
     let tuning = tuned(&Simulated { needs_mb: 2000, ..plain() }, &settings(Objective::Cost, false));
     assert_eq!((tuning.lowest_mb, tuning.chosen), (Some(2048), Some(2048)));
+}
+
+/// Holds that few runs were made, whatever failed.
+fn is_within_budget(tuning: &Tuning) {
+    assert!(tuning.runs * 10 <= tuning.grid_runs * 4, "{} of {}", tuning.runs, tuning.grid_runs);
+}
+
+#[test]
+fn few_runs_are_made_where_a_whole_vcpu_has_too_little_memory_or_fails() {
+    for (needs_mb, lowest) in [(1800, 2048), (2100, 2560), (3000, 3008)] {
+        for objective in [Objective::Speed, Objective::Cost, Objective::Balanced] {
+            let tuning = tuned(&Simulated { needs_mb, ..plain() }, &settings(objective, false));
+            assert_eq!(tuning.lowest_mb, Some(lowest), "{needs_mb}");
+            assert!(tuning.chosen >= Some(lowest), "{needs_mb}: {:?}", tuning.chosen);
+            is_within_budget(&tuning);
+        }
+    }
+    let slow = |size| (size < 2560).then_some(Outcome::TimedOut);
+    let tuning = tuned(&Simulated { fault: slow, ..plain() }, &settings(Objective::Cost, false));
+    assert_eq!(tuning.chosen, Some(2560));
+    is_within_budget(&tuning);
+    let large = |size| (size > 512).then_some(Outcome::TimedOut);
+    let tuning = tuned(&Simulated { fault: large, ..plain() }, &settings(Objective::Speed, false));
+    assert_eq!(tuning.chosen, Some(512));
+    is_within_budget(&tuning);
+}
+
+#[test]
+fn a_function_that_needs_more_than_there_is_is_not_run_at_smaller_sizes() {
+    let mut function = Simulated { needs_mb: 4000, ..plain() };
+    let error = tune(&settings(Objective::Cost, false), &mut function, &mut Nobody).unwrap_err();
+    assert!(error.causes()[0].ends_with("at 3008 MB it ran out of memory"), "{error:?}");
+    assert_eq!(function.runs, 8, "two forms at 1769, 2048, 2560 and 3008 MB");
+}
+
+#[test]
+fn an_event_that_fails_on_purpose_is_measured() {
+    let two = |grid| Settings { weights: vec![0.7, 0.3], ..settings(Objective::Cost, grid) };
+    let raises = |_, event| (event == 1).then_some("NotFound");
+    let fine = tuned(&plain(), &two(false));
+    let tuning = tuned(&Simulated { raises, ..plain() }, &two(false));
+    assert_eq!(tuning.raised, [None, Some("NotFound".to_owned())]);
+    assert_eq!((&tuning.forms, tuning.best), (&fine.forms, fine.best));
+    assert_eq!(fine.raised, [None, None]);
+    is_within_budget(&tuning);
+}
+
+#[test]
+fn an_event_that_fails_at_some_sizes_rules_them_out() {
+    let status = |tuning: &Tuning, size: u32| {
+        let tier = tuning.forms[1].1.iter().find(|tier| tier.memory_mb == size).unwrap();
+        tier.reason.clone()
+    };
+    // Too little memory for it, too much of it, and another error than elsewhere.
+    let small: fn(u32, usize) -> Option<&'static str> = |size, _| (size < 512).then_some("ValueError");
+    let large: fn(u32, usize) -> Option<&'static str> = |size, _| (size > 512).then_some("ValueError");
+    let other: fn(u32, usize) -> Option<&'static str> =
+        |size, _| Some(if size < 512 { "ValueError" } else { "NotFound" });
+    for (raises, ruled_out, works) in [(small, 256, 512), (large, 1769, 512), (other, 256, 512)] {
+        let tuning = tuned(&Simulated { raises, ..plain() }, &settings(Objective::Balanced, true));
+        assert_eq!(status(&tuning, ruled_out).as_deref(), Some("it failed with ValueError: no"));
+        assert_eq!(status(&tuning, works), None);
+        assert!(tuning.chosen.is_some_and(|chosen| raises(chosen, 0) != Some("ValueError")), "{tuning:?}");
+    }
 }
 
 #[test]

@@ -76,6 +76,14 @@ pub struct ServeArgs {
     #[arg(long)]
     pub price: bool,
 
+    /// Prices in place of the built-in ones, in the same format
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<Utf8PathBuf>,
+
+    /// Region whose prices count [default: us-east-1, which functions see as theirs in any case]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+
     /// Answer where AWS's runtime interface emulator does, for one function: its port, its path, and its variables over the
     /// configuration
     #[arg(long)]

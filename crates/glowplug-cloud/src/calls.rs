@@ -15,6 +15,9 @@ use crate::connect::AwsTarget;
 use crate::fault::{Asked, Refusal};
 use crate::mark::{Mark, VARIABLE};
 
+/// What a version of ours says of itself, for whoever finds one.
+pub(crate) const DESCRIPTION: &str = "made by glowplug tune, to be deleted";
+
 /// The number of a published version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(String);
@@ -90,7 +93,7 @@ impl AwsTarget {
             .client
             .publish_version()
             .function_name(&self.named.function)
-            .description("made by glowplug tune, to be deleted")
+            .description(DESCRIPTION)
             .set_code_sha256(shown.code_sha256.clone())
             .set_revision_id(shown.revision_id.clone());
         let published = self.call("PublishVersion", call.send())?;

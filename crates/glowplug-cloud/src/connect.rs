@@ -55,6 +55,8 @@ pub struct AwsTarget {
     pub(crate) named: Named,
     pub(crate) region: String,
     pub(crate) endpoint: Option<String>,
+    /// The options that led here, as a command line has them.
+    flags: String,
     runtime: tokio::runtime::Runtime,
     interrupted: Interrupt,
 }
@@ -87,7 +89,8 @@ impl AwsTarget {
         let region = config.region().ok_or_else(no_region)?.to_string();
         stoppable(&runtime, &interrupted, check_credentials(&config, options.profile.as_deref()))??;
         let client = Client::new(&config);
-        Ok(Self { client, named, region, endpoint: options.endpoint_url.clone(), runtime, interrupted })
+        let (endpoint, flags) = (options.endpoint_url.clone(), flags(options));
+        Ok(Self { client, named, region, endpoint, flags, runtime, interrupted })
     }
 
     /// The name or ARN, without its qualifier.
@@ -98,6 +101,11 @@ impl AwsTarget {
     /// Where it is.
     pub fn region(&self) -> &str {
         &self.region
+    }
+
+    /// The command that takes back what a tuning has left.
+    pub(crate) fn clean_command(&self) -> String {
+        format!("glowplug tune --target aws --clean {}{}", self.named.function, self.flags)
     }
 
     /// Fails where the user has asked to stop.
@@ -114,6 +122,13 @@ impl AwsTarget {
     pub(crate) fn whole<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
+}
+
+/// What of the options has to be said again.
+fn flags(options: &Options) -> String {
+    let given =
+        [("region", &options.region), ("profile", &options.profile), ("endpoint-url", &options.endpoint_url)];
+    given.iter().filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?))).collect()
 }
 
 fn stoppable<T>(

@@ -107,7 +107,7 @@ impl AwsTarget {
         if all.contains_key(VARIABLE) {
             return Err(match Mark::of(&all) {
                 Some(_) => refused("an earlier `glowplug tune` has left its mark in it")
-                    .hint(format!("clean up first: `glowplug tune --target aws --clean {name}`")),
+                    .hint(format!("clean up first: `{}`", self.clean_command())),
                 None => refused(&format!("it has an environment variable `{VARIABLE}` of its own")),
             });
         }

@@ -8,7 +8,7 @@ use crate::report::{Report, Status};
 /// Bytes of one MB as Lambda counts them.
 const MB: u64 = 1024 * 1024;
 
-/// What a run gave: the first invoke of a version, and those after it. The first that is not answered ends it.
+/// What a run gave: the first invoke of a version, and those after it. The first that is not served ends it.
 pub(crate) fn round(answers: &[Answer]) -> Round {
     let peak_mb = answers.iter().map(|answer| answer.report.used_mb).max();
     let mut round = Round {
@@ -17,17 +17,18 @@ pub(crate) fn round(answers: &[Answer]) -> Round {
         peak_bytes: peak_mb.map(|mb| mb * MB),
         outcome: Outcome::Answered,
     };
-    for answer in answers {
-        round.outcome = outcome(answer);
+    for (at, answer) in answers.iter().enumerate() {
+        let now = outcome(answer);
+        round.outcome = if at == 0 { now } else { round.outcome.then(now) };
         let cold = cold(&answer.report);
-        match (&round.outcome, cold) {
-            // One that was answered in an environment of its own is no warm one.
-            (Outcome::Answered, Some(cold)) if round.cold.is_none() && round.warm.is_empty() => {
+        match (round.outcome.is_served(), cold) {
+            // One that was served in an environment of its own is no warm one.
+            (true, Some(cold)) if round.cold.is_none() && round.warm.is_empty() => {
                 round.cold = Some(cold);
             }
-            (Outcome::Answered, Some(_)) => {}
-            (Outcome::Answered, None) => round.warm.push(invoke(&answer.report)),
-            (_, cold) => {
+            (true, Some(_)) => {}
+            (true, None) => round.warm.push(invoke(&answer.report)),
+            (false, cold) => {
                 // Its init has come to its end, and is known.
                 if answer.report.failed_init_us.is_none() && round.cold.is_none() && round.warm.is_empty() {
                     round.cold = cold;
@@ -42,15 +43,16 @@ pub(crate) fn round(answers: &[Answer]) -> Round {
 /// The start before an invoke, if there was one. An init that took too long was tried again within the invoke: both are
 /// waited for.
 fn cold(report: &Report) -> Option<ColdStart> {
-    let init_us = report.init_us.or(report.restore_us).or(report.failed_init_us)?;
-    Some(ColdStart { init_us, init_cpu_us: None, first: invoke(report) })
+    let whole = report.init_us.or(report.restore_us);
+    let init_us = whole.or(report.failed_init_us)?;
+    Some(ColdStart { init_us, init_cpu_us: None, repeated: whole.is_none(), first: invoke(report) })
 }
 
 fn invoke(report: &Report) -> Invoke {
     Invoke { wall_us: report.duration_us, cpu_us: None, billed_ms: report.billed_ms }
 }
 
-fn outcome(answer: &Answer) -> Outcome {
+pub(crate) fn outcome(answer: &Answer) -> Outcome {
     let report = &answer.report;
     let Some((kind, message)) = &answer.failure else { return Outcome::Answered };
     let is_killed = kind == "Runtime.ExitError"
@@ -64,7 +66,17 @@ fn outcome(answer: &Answer) -> Outcome {
     {
         return Outcome::TimedOut;
     }
-    Outcome::Failed { kind: kind.clone(), message: message.clone() }
+    let (kind, message) = (kind.clone(), message.clone());
+    if report.status == Status::Success && !is_platforms(&kind) {
+        return Outcome::Raised { kind, message };
+    }
+    Outcome::Failed { kind, message }
+}
+
+/// Whether an error's type is one of Lambda's own and none that a handler raises ("Lambda Runtime API" and "Telemetry API
+/// reference" in the developer guide).
+fn is_platforms(kind: &str) -> bool {
+    ["Runtime.", "Function.", "Sandbox.", "Extension."].iter().any(|of| kind.starts_with(of))
 }
 
 #[cfg(test)]
@@ -104,7 +116,8 @@ mod tests {
     fn an_init_that_took_too_long_is_waited_for_twice() {
         let mut late = answer(None, None);
         late.report.failed_init_us = Some(9_999_000);
-        assert_eq!(round(std::slice::from_ref(&late)).cold.unwrap().init_us, 9_999_000);
+        let cold = round(std::slice::from_ref(&late)).cold.unwrap();
+        assert_eq!((cold.init_us, cold.repeated), (9_999_000, true));
         late.failure = Some(("Sandbox.Timedout".to_owned(), String::new()));
         let failed = round(&[late]);
         assert_eq!((failed.cold, failed.outcome), (None, Outcome::TimedOut));
@@ -119,11 +132,21 @@ mod tests {
         assert_eq!(of("MemoryError", ""), Outcome::OutOfMemory);
         assert_eq!(of("Sandbox.Timedout", "x"), Outcome::TimedOut);
         let failed = |kind: &str| Outcome::Failed { kind: kind.to_owned(), message: "no".to_owned() };
-        assert_eq!(of("ValueError", "no"), failed("ValueError"));
+        let raised = Outcome::Raised { kind: "ValueError".to_owned(), message: "no".to_owned() };
+        assert_eq!(of("ValueError", "no"), raised);
+        assert_eq!(of("Runtime.ImportModuleError", "no"), failed("Runtime.ImportModuleError"));
         assert_eq!(of("Runtime.ExitError", "no"), failed("Runtime.ExitError"));
         let mut full = answer(Some(1), Some(("Runtime.ExitError", "no")));
         full.report.used_mb = 128;
         assert_eq!(round(&[full]).outcome, Outcome::OutOfMemory);
+    }
+
+    #[test]
+    fn an_error_of_the_handlers_has_figures() {
+        let raised = |init| answer(init, Some(("NotFound", "no")));
+        let round = round(&[raised(Some(1)), raised(None), raised(None)]);
+        assert_eq!((round.cold.is_some(), round.warm.len()), (true, 2));
+        assert!(matches!(round.outcome, Outcome::Raised { kind, .. } if kind == "NotFound"));
     }
 
     #[test]

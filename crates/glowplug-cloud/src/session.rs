@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use aws_sdk_lambda::types::State;
-use glowplug_capacity::{Ask, Outcome, Probe, Round, Variant};
+use glowplug_capacity::{Ask, Probe, Round, Variant};
 use glowplug_core::{Cache, Error, Result};
 
 use crate::calls::Version;
@@ -19,7 +19,7 @@ use crate::inspect::Inspection;
 use crate::journal::{Journal, Note};
 use crate::latest::{Owner, Patience};
 use crate::mark::{Mark, VARIABLE, new_session};
-use crate::round::round;
+use crate::round::{outcome, round};
 use crate::shape::Shape;
 
 /// How many versions are tried for one run where a first invoke was no cold start.
@@ -100,7 +100,7 @@ impl Probe for Session<'_> {
             self.target.drop_version(&version);
             let round = done?;
             // Where Lambda had an environment ready, another version may have none.
-            if round.cold.is_some() || round.outcome != Outcome::Answered || left == 0 {
+            if round.cold.is_some() || !round.outcome.is_served() || left == 0 {
                 return Ok(round);
             }
         }
@@ -138,9 +138,9 @@ impl Session<'_> {
         for _ in 0..=warm {
             self.target.check()?;
             let answer = self.target.invoke(version, payload, self.timeout_s)?;
-            let failed = answer.failure.is_some();
+            let is_served = outcome(&answer).is_served();
             answers.push(answer);
-            if failed {
+            if !is_served {
                 break;
             }
         }

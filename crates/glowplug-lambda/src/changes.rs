@@ -97,6 +97,8 @@ mod tests {
             cpu: Cpu::Unlimited,
             network: Network::Allow,
             credentials: None,
+            prices: glowplug_capacity::Prices::built_in().unwrap(),
+            priced_region: String::new(),
             private: Vec::new(),
             snapshot: None,
         };

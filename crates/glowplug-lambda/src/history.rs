@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 
+use glowplug_capacity::Prices;
 use glowplug_core::Architecture;
 use glowplug_engine::{Init, Invocation, Outcome};
 
@@ -110,6 +111,11 @@ impl Service {
         invoked.map(|(function, counts)| (function.clone(), counts.bill.clone())).collect()
     }
 
+    /// The prices by which they are, and the region whose they are.
+    pub fn prices(&self) -> (&Prices, &str) {
+        (&self.0.options.prices, &self.0.options.priced_region)
+    }
+
     /// An invoke is over; `init` is what it had to wait for.
     pub(crate) fn remember(
         &self,
@@ -122,10 +128,10 @@ impl Service {
         let architecture = if arm { Architecture::Arm64 } else { Architecture::X86_64 };
         let billed_at = glowplug_capacity::Place {
             architecture,
-            region: glowplug_engine::REGION.to_owned(),
+            region: self.0.options.priced_region.clone(),
             ephemeral_mb: configuration.ephemeral_mb,
         };
-        let usd = self.0.prices.invocation(&billed_at, configuration.memory_mb, billed_ms as f64);
+        let usd = self.0.options.prices.invocation(&billed_at, configuration.memory_mb, billed_ms as f64);
         let run = Run {
             function: configuration.function_name.clone(),
             version: configuration.version.clone(),

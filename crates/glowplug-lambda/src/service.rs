@@ -70,6 +70,10 @@ pub struct Options {
     pub snapshot: Option<SnapshotSpec>,
     /// Whose signatures function URLs accept, beside those of functions themselves.
     pub credentials: Option<Credentials>,
+    /// What invokes would cost.
+    pub prices: Prices,
+    /// The region whose prices these are; functions see the engine's own.
+    pub priced_region: String,
 }
 
 /// A function of the file system, which is there as long as the program runs.
@@ -179,7 +183,6 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     pub(crate) history: Mutex<History>,
     /// What invokes are billed by.
-    pub(crate) prices: Prices,
     /// Orders changes; never waited for by who holds the state.
     pub(crate) turn: Mutex<()>,
     /// Where the server listens.
@@ -254,7 +257,6 @@ impl Service {
             _temporary: temporary,
             state,
             history: Mutex::default(),
-            prices: Prices::built_in()?,
             turn: Mutex::default(),
             address,
             stopping,

@@ -35,6 +35,13 @@ pub const REPORT: &str = r#"{"schema":"glowplug.report/1",
             "tests":null,"differences":[{"event":"","replay":"","path":"","before":"","after":"","decisions":[""]}]},
  "advice":"","artifacts":[{"kind":"","path":"","bytes":0,"sha256":""}]}"#;
 
+/// `glowplug.tune/1`, in the same way.
+pub const TUNE: &str = r#"{"schema":"glowplug.tune/1",
+ "function":{"name":"","architecture":"","memory_mb":0},
+ "parameters":{"target":"","cpu":"","init_boost":true,"cold_rate":0,"objective":"","balanced_weight":0,"region":"","prices":""},
+ "tiers":["TIER"],"best":{"speed":0,"cost":0,"balanced":0},"chosen":0,"pareto":[0],"lowest_mb":0,"runs":0,"grid_runs":0,
+ "model_error":0,"before":{"tiers":["TIER"]},"after":{"tiers":["TIER"]},"advice":"","complete":true,"notes":[""]}"#;
+
 /// Where `actual` lacks what is promised, or has another kind of value there; `null` fits everywhere.
 ///
 /// # Panics
@@ -52,6 +59,12 @@ fn compare(promised: &Value, actual: &Value, at: &str, found: &mut Vec<String>) 
         Some("MEASURED") => json!({
             "init_ms": "STAT", "cold_ms": {"EVENT": "STAT"}, "cold_weighted_ms": "STAT", "warm_ms": {"EVENT": "STAT"},
             "memory_mb": {"EVENT": "STAT"}, "zip_bytes": 0, "unzipped_bytes": 0, "files": 0, "modules": 0
+        }),
+        Some("TIER") => json!({
+            "memory_mb": 0, "measured": true, "status": "", "reason": "", "cold_ms": {"p50": 0, "p90": 0, "p99": 0},
+            "warm_ms": {"p50": 0, "p90": 0, "p99": 0}, "latency_ms": "STAT", "billed_ms": 0, "usd_per_million": 0,
+            "out_of_memory": true, "peak_mb": 0,
+            "events": {"EVENT": {"init_ms": "STAT", "cold_ms": "STAT", "warm_ms": "STAT"}}
         }),
         _ => promised.clone(),
     };

@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::PythonVersion;
 
-pub use contract::{REPORT, TRACE, lacks};
+pub use contract::{REPORT, TRACE, TUNE, lacks};
 pub use tools::{npm_package, python_with, wheel};
 
 /// Minor versions of Python 3 that the tests run on.

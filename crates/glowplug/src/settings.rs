@@ -451,7 +451,8 @@ impl Serve {
     /// Reads the options of `serve`.
     ///
     /// # Errors
-    /// Usage: with `--rie`, a variable of the emulator's is no number where it has to be one.
+    /// Usage: with `--rie`, a variable of the emulator's is no number where it has to be one. Input: prices that cannot be
+    /// read.
     pub(crate) fn new(
         args: ServeArgs,
         common: &Common,
@@ -467,6 +468,8 @@ impl Serve {
             warm_event,
             watch,
             price,
+            prices,
+            region,
             rie,
             common: _,
         } = args;
@@ -489,6 +492,8 @@ impl Serve {
                 snapshot: (start == Start::Snapshot).then(glowplug_engine::SnapshotSpec::default),
                 private: vec![common.cache.trees(), common.cache.bytecode(), common.cache.analysis()],
                 credentials: credentials(variable),
+                prices: tune::read_prices(prices.as_deref())?,
+                priced_region: tune::priced_region(region),
             },
             watch,
             price,

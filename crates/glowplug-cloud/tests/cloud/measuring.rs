@@ -62,9 +62,13 @@ fn failures_are_told_and_are_no_errors() {
     let mut session = target.begin(&inspection, plan, &account.cache()).unwrap();
     let mut run = |event| session.run(glowplug_capacity::Ask { event, ..ask(256, 2) });
     let failed = run(0).unwrap();
-    let Outcome::Failed { kind, message } = &failed.outcome else { panic!("{failed:?}") };
+    let Outcome::Raised { kind, message } = &failed.outcome else { panic!("{failed:?}") };
     assert_eq!((kind.as_str(), message.as_str()), ("ValueError", "no"));
-    assert!(failed.cold.is_some(), "its init has come to its end");
+    assert_eq!(
+        (failed.cold.is_some(), failed.warm.len()),
+        (true, 2),
+        "the handler has come to its end each time"
+    );
     assert_eq!(run(1).unwrap().outcome, Outcome::TimedOut);
     let later = run(2).unwrap();
     assert!(later.cold.is_some() && later.warm.is_empty());

@@ -66,6 +66,8 @@ impl Account {
             private: Vec::new(),
             snapshot: None,
             credentials: None,
+            prices: glowplug_capacity::Prices::built_in().unwrap(),
+            priced_region: "us-east-1".to_owned(),
         };
         let runtimes = |version| {
             let known = glowplug_test::interpreters();

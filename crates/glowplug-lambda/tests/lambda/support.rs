@@ -66,6 +66,8 @@ impl Running {
                 secret: "secret".to_owned(),
                 token: None,
             }),
+            prices: glowplug_capacity::Prices::built_in().unwrap(),
+            priced_region: "us-east-1".to_owned(),
         };
         let service = Service::open(
             Engine::new().unwrap(),

@@ -14,6 +14,19 @@ use crate::ground::Ground;
 use crate::trial::init_payload;
 use crate::tune::scale::at_share;
 
+/// The longest init of a function on demand, in µs: then Lambda ends it, and runs it again within the first invoke, under
+/// the function's timeout and without a boost ("Lambda execution environment lifecycle" in the developer guide).
+const LONGEST_INIT_US: u64 = 10_000_000;
+
+/// An init as it is or would be at a memory size.
+struct Began {
+    init_us: u64,
+    /// Whether it was ended, and another one is part of the first invoke.
+    repeated: bool,
+    /// The time of that one, where the invoke has not spent it itself.
+    again_us: u64,
+}
+
 /// Runs trees of a function on the engine.
 pub struct Local<'a> {
     ground: &'a Ground<'a>,
@@ -55,14 +68,28 @@ impl<'a> Local<'a> {
         Ok(EnvironmentSpec { memory_mb: ask.memory_mb, timeout, ..self.ground.spec(tree, cpu) })
     }
 
-    /// Time of init in ms, as it is or would be at the share of the memory size.
-    fn init_us(&self, init: &Init, memory_mb: u32) -> u64 {
-        let wall = to_us(init.duration_ms());
-        if self.limited {
-            return wall;
+    /// Time of an init that was ready or took too long.
+    fn began(&self, init: &Init, memory_mb: u32) -> Began {
+        let (wall, cpu) = (to_us(init.duration_ms()), to_us(init.cpu_ms));
+        let was_ended = matches!(init.outcome, InitOutcome::TimedOut { .. });
+        if self.limited || was_ended {
+            return Began { init_us: wall, repeated: was_ended, again_us: 0 };
         }
         let share = share(memory_mb);
-        at_share(wall, to_us(init.cpu_ms), if self.init_boost { share.max(1.0) } else { share })
+        let init_us = at_share(wall, cpu, if self.init_boost { share.max(1.0) } else { share });
+        if init_us <= LONGEST_INIT_US {
+            return Began { init_us, repeated: false, again_us: 0 };
+        }
+        Began { init_us: LONGEST_INIT_US, repeated: true, again_us: at_share(wall, cpu, share) }
+    }
+
+    /// The first invoke after it.
+    fn first(&self, invocation: &Invocation, memory_mb: u32, began: &Began) -> Invoke {
+        // An init that was ended is not billed, as `serve` has it.
+        let before_us = if began.repeated { began.again_us } else { began.init_us };
+        let mut invoke = self.invoke(invocation, memory_mb, before_us);
+        invoke.wall_us += began.again_us;
+        invoke
     }
 
     /// An invoke that waited `before_us` for init.
@@ -105,23 +132,30 @@ impl Probe for Local<'_> {
             peak_bytes: peak(init.peak_memory_kib),
             outcome: init_outcome(&init.outcome, &environment),
         };
-        if round.outcome == Outcome::Answered {
-            let init_us = self.init_us(&init, ask.memory_mb);
+        let was_ended = matches!(init.outcome, InitOutcome::TimedOut { .. });
+        if round.outcome == Outcome::Answered || was_ended {
+            let began = self.began(&init, ask.memory_mb);
             let first = environment.invoke(&event.payload)?;
-            round.peak_bytes = peak(first.peak_memory_kib);
-            let invoke = self.invoke(&first, ask.memory_mb, init_us);
+            round.peak_bytes = round.peak_bytes.max(peak(first.peak_memory_kib));
+            let invoke = self.first(&first, ask.memory_mb, &began);
             round.outcome = self.outcome(&first, &invoke, ask.memory_mb, &environment);
-            round.cold = Some(ColdStart { init_us, init_cpu_us: Some(to_us(init.cpu_ms)), first: invoke });
+            // What was ended and then not served has not come to its end at all.
+            round.cold = (round.outcome.is_served() || !began.repeated).then_some(ColdStart {
+                init_us: began.init_us,
+                init_cpu_us: Some(to_us(init.cpu_ms)),
+                repeated: began.repeated,
+                first: invoke,
+            });
         }
         for _ in 0..ask.warm {
-            if round.outcome != Outcome::Answered {
+            if !round.outcome.is_served() {
                 break;
             }
             let next = environment.invoke(&event.payload)?;
             round.peak_bytes = round.peak_bytes.max(peak(next.peak_memory_kib));
             let invoke = self.invoke(&next, ask.memory_mb, 0);
-            round.outcome = self.outcome(&next, &invoke, ask.memory_mb, &environment);
-            if round.outcome == Outcome::Answered {
+            round.outcome = round.outcome.then(self.outcome(&next, &invoke, ask.memory_mb, &environment));
+            if round.outcome.is_served() {
                 round.warm.push(invoke);
             }
         }
@@ -138,14 +172,15 @@ impl Local<'_> {
         memory_mb: u32,
         environment: &Environment,
     ) -> Outcome {
-        let kind = || invocation.error_type.clone().unwrap_or_default();
         match &invocation.outcome {
             _ if self.is_beyond(memory_mb, invocation.peak_memory_kib) => Outcome::OutOfMemory,
             Ended::Success(_) if self.is_late(invoke) => Outcome::TimedOut,
             Ended::Success(_) => Outcome::Answered,
             Ended::TimedOut(_) => Outcome::TimedOut,
-            Ended::HandlerError(payload) => Outcome::Failed { kind: kind(), message: error_message(payload) },
-            Ended::Exited(payload) => exited(kind(), payload, environment),
+            // Its answer would have come too late there.
+            Ended::HandlerError(_) if self.is_late(invoke) => Outcome::TimedOut,
+            Ended::HandlerError(payload) => raised(payload),
+            Ended::Exited(payload) => exited(payload, environment),
         }
     }
 }
@@ -159,16 +194,25 @@ fn init_outcome(outcome: &InitOutcome, environment: &Environment) -> Outcome {
         InitOutcome::Error { error_type, .. } => {
             Outcome::Failed { kind: error_type.clone(), message: error_message(payload) }
         }
-        InitOutcome::Exited { .. } => exited(kind_of(payload), payload, environment),
+        InitOutcome::Exited { .. } => exited(payload, environment),
     }
 }
 
 /// A process that ended: the kernel says whether it was for want of memory.
-fn exited(kind: String, payload: &[u8], environment: &Environment) -> Outcome {
+fn exited(payload: &[u8], environment: &Environment) -> Outcome {
     if environment.ran_out_of_memory() == Some(true) {
         return Outcome::OutOfMemory;
     }
-    Outcome::Failed { kind, message: error_message(payload) }
+    Outcome::Failed { kind: kind_of(payload), message: error_message(payload) }
+}
+
+/// An error of the handler's own; the runtime's, of an init that was run again, is none.
+fn raised(payload: &[u8]) -> Outcome {
+    let (kind, message) = (kind_of(payload), error_message(payload));
+    if kind.starts_with("Runtime.") {
+        return Outcome::Failed { kind, message };
+    }
+    Outcome::Raised { kind, message }
 }
 
 /// The type that an error's payload names.

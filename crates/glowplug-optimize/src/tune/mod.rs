@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 
 use glowplug_capacity::{FULL_CPU_MB, Variant};
 use glowplug_core::{Cache, Error, ErrorClass, Progress, Result};
-use glowplug_engine::{Cpu, InitOutcome};
+use glowplug_engine::{Cpu, InitOutcome, Outcome};
 use glowplug_function::Function;
 use glowplug_package::unpack;
 
@@ -149,16 +149,21 @@ fn built(
 }
 
 /// Starts a tree once with all the memory that Lambda has: that fills the page cache, and a function that does not start
-/// then has another fault.
+/// then has another fault. One whose init takes too long is started again by its first event, as on Lambda.
 fn first_start(ground: &Ground, tree: &Utf8Path) -> Result<()> {
     let mut spec = ground.spec(tree, Cpu::Unlimited);
     spec.memory_mb = LARGEST_MB;
     let (mut environment, init) = ground.engine.start(&spec)?;
-    if init.outcome != InitOutcome::Ready {
-        return Err(init_failed(&init.outcome, Some((ground, tree))));
+    let takes_long = matches!(init.outcome, InitOutcome::TimedOut { .. });
+    let failed = || Err(init_failed(&init.outcome, Some((ground, tree))));
+    if init.outcome != InitOutcome::Ready && !takes_long {
+        return failed();
     }
     if let Some(event) = ground.events.first() {
-        environment.invoke(&event.payload)?;
+        let first = environment.invoke(&event.payload)?;
+        if takes_long && matches!(first.outcome, Outcome::TimedOut(_) | Outcome::Exited(_)) {
+            return failed();
+        }
     }
     environment.finish()?;
     Ok(())

@@ -206,8 +206,17 @@ fn document(tuned: &Tuned, choice: &ChoiceOptions, tuning: &Tuning) -> TuneRepor
         after,
         advice: tuning.advice.clone(),
         complete: tuning.complete,
-        notes: tuned.notes.iter().chain(&tuning.notes).cloned().collect(),
+        notes: tuned.notes.iter().cloned().chain(raised(tuned, tuning)).chain(tuning.notes.clone()).collect(),
     }
+}
+
+/// The events that fail on purpose, as it seems.
+fn raised<'a>(tuned: &'a Tuned, tuning: &'a Tuning) -> impl Iterator<Item = String> + 'a {
+    let pairs = tuned.events.iter().zip(&tuning.raised);
+    let failing = pairs.filter_map(|((name, _), kind)| Some((name, kind.as_ref()?)));
+    failing.map(|(name, kind)| {
+        format!("event `{name}` ends in `{kind}` at every size: it is measured as an answer like any other")
+    })
 }
 
 fn figures(tuned: &Tuned, tuning: &Tuning, tier: &Tier) -> TuneTier {
@@ -216,7 +225,7 @@ fn figures(tuned: &Tuned, tuning: &Tuning, tier: &Tier) -> TuneTier {
         Some(Outcome::Answered) => TierStatus::Answered,
         Some(Outcome::OutOfMemory) => TierStatus::OutOfMemory,
         Some(Outcome::TimedOut) => TierStatus::TimedOut,
-        Some(Outcome::Failed { .. }) => TierStatus::Failed,
+        Some(Outcome::Raised { .. } | Outcome::Failed { .. }) => TierStatus::Failed,
     };
     let too_small = tier.outcome.is_none() && tuning.lowest_mb.is_some_and(|least| tier.memory_mb < least);
     let percentiles = |times: Option<Percentiles>| {

@@ -96,6 +96,7 @@ fn warm(settings: &mut Settings) -> Result<()> {
 /// What the invokes would have cost, by function.
 fn tell_price(console: &Console, service: &Service) -> Result<()> {
     let bills = service.bills();
+    let (prices, region) = service.prices();
     if console.common.json {
         let shown: BTreeMap<&String, _> = bills
             .iter()
@@ -105,7 +106,7 @@ fn tell_price(console: &Console, service: &Service) -> Result<()> {
             .collect();
         return console
             .printer
-            .data(&format!("{}\n", json!({"schema": "glowplug.price/1", "functions": shown})));
+            .data(&format!("{}\n", json!({"schema": "glowplug.price/1", "functions": shown, "prices": prices.dated, "region": region})));
     }
     let mut text = String::new();
     for (name, bill) in &bills {
@@ -117,6 +118,7 @@ fn tell_price(console: &Console, service: &Service) -> Result<()> {
             bill.usd / bill.invokes as f64 * 1e6
         ));
     }
+    text.push_str(&format!("prices of {} in {region}\n", prices.dated));
     console.printer.data(&text)
 }
 

@@ -9,7 +9,7 @@ use glowplug_function::{FileEdit, Function, memory_edits};
 use glowplug_report::{TuneReport, View, power_tuning, render_tune, tune_csv};
 use glowplug_trace::export::{check_file, write_file};
 
-use crate::commands::tune_aws::tune_in_lambda;
+use crate::commands::tune_aws::{Measured, tune_in_lambda};
 use crate::commands::{json, load};
 use crate::console::Console;
 use crate::printer::Printer;
@@ -28,7 +28,10 @@ pub(crate) fn tune(console: &Console, args: TuneArgs) -> Result<()> {
     }
     let Some(aws) = &settings.aws else { return tune_here(console, &settings, &exports) };
     match tune_in_lambda(console, aws, &settings)? {
-        Some(report) => conclude(console, &report, &exports).map(|_| ()),
+        Some(Measured { report, left }) => {
+            let concluded = conclude(console, &report, &exports);
+            left.map_or(concluded.map(|_| ()), Err)
+        }
         None => Ok(()),
     }
 }

@@ -19,12 +19,15 @@ const ASSUMED_MS: (u64, u64) = (2000, 200);
 /// Versions of a size that are published together.
 const TOGETHER: usize = 10;
 
+/// What came of it.
+pub(crate) struct Measured {
+    pub(crate) report: TuneReport,
+    /// Why not everything could be taken back, if so.
+    pub(crate) left: Option<Error>,
+}
+
 /// Tunes a function through Lambda's API; nothing where there was only something to take back, or the user said no.
-pub(crate) fn tune_in_lambda(
-    console: &Console,
-    aws: &Aws,
-    settings: &Settings,
-) -> Result<Option<TuneReport>> {
+pub(crate) fn tune_in_lambda(console: &Console, aws: &Aws, settings: &Settings) -> Result<Option<Measured>> {
     let Console { common, progress, .. } = console;
     let interruption = progress.interruption();
     let target = AwsTarget::connect(&aws.options, Arc::new(move || interruption.requested()))?;
@@ -33,6 +36,7 @@ pub(crate) fn tune_in_lambda(
         return Ok(None);
     }
     if let Some(done) = target.recover(&common.cache)? {
+        progress.note("an earlier tuning of this function was killed: what it has left is taken back");
         told(console, &done);
     }
     let inspection = target.inspect()?;
@@ -55,9 +59,9 @@ pub(crate) fn tune_in_lambda(
     match (report, session.finish()) {
         (report, Ok(done)) => {
             told(console, &done);
-            report.map(Some)
+            report.map(|report| Some(Measured { report, left: None }))
         }
-        (Ok(_), Err(error)) => Err(error),
+        (Ok(report), Err(error)) => Ok(Some(Measured { report, left: Some(error) })),
         (Err(report), Err(error)) => Err(error.cause(format!("it came after: {}", report.message()))),
     }
 }

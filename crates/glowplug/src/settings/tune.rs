@@ -1,6 +1,6 @@
 //! What `glowplug tune` is asked for, read from its flags.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use glowplug_capacity::Prices;
 use glowplug_cli::{Target, Toggle, TuneArgs};
@@ -12,6 +12,19 @@ use super::Common;
 
 /// The region whose prices the built-in table has.
 const PRICED_REGION: &str = "us-east-1";
+
+/// The user's table of prices, else the built-in one.
+pub(super) fn read_prices(path: Option<&Utf8Path>) -> Result<Prices> {
+    match path {
+        Some(path) => Prices::parse(&fs_err::read_to_string(path)?, path.as_str()),
+        None => Prices::built_in(),
+    }
+}
+
+/// The region whose prices count.
+pub(super) fn priced_region(named: Option<String>) -> String {
+    named.unwrap_or_else(|| PRICED_REGION.to_owned())
+}
 
 /// What `glowplug tune` does.
 #[derive(Debug, Clone)]
@@ -76,10 +89,7 @@ impl Tune {
             return Err(Error::usage("`--apply` writes into the files of a function on this machine")
                 .hint("set the size of a function in Lambda where you deploy it from"));
         }
-        let prices = match prices {
-            Some(path) => Prices::parse(&fs_err::read_to_string(&path)?, path.as_str())?,
-            None => Prices::built_in()?,
-        };
+        let prices = read_prices(prices.as_deref())?;
         let aws = (target == Target::Aws).then(|| Aws {
             options: glowplug_cloud::Options {
                 function: path.to_string(),
@@ -133,7 +143,7 @@ impl Tune {
                 balanced_weight,
                 cold_rate,
                 prices,
-                region: region.unwrap_or_else(|| PRICED_REGION.to_owned()),
+                region: priced_region(region),
             },
             apply,
             yes,

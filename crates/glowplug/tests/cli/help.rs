@@ -229,6 +229,13 @@ fn trace_explains_its_options() {
 }
 
 #[test]
+fn tune_explains_its_options() {
+    let outcome = Project::empty().run(&["tune", "-h"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(outcome.stdout);
+}
+
+#[test]
 fn the_version_is_one_line() {
     let outcome = Project::empty().run(&["--version"]);
     assert_eq!(outcome.code, Some(0));

@@ -32,6 +32,11 @@ impl Serving {
         format!("http://{}", self.address)
     }
 
+    /// The same, without a scheme.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The same with more variables.
     fn start_with(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments =
@@ -97,6 +102,29 @@ fn a_function_is_served_until_ctrl_c() {
     let text = fs_err::read_to_string(log.as_ref().unwrap().path()).unwrap();
     assert!(text.starts_with("INIT_START ") && text.contains("\nloading\n"), "{text}");
     assert_eq!(text.matches("REPORT RequestId: ").count(), 2, "{text}");
+}
+
+#[test]
+fn prices_of_ones_own_count() {
+    let project = Project::new(APP);
+    let built_in = include_str!("../../../glowplug-capacity/src/prices.toml");
+    let table = built_in
+        .replacen("usd_per_million = 0.20", "usd_per_million = 1_000_000", 1)
+        .lines()
+        .map(|line| if line.starts_with("dated") { "dated = \"2020-02-02\"" } else { line })
+        .collect::<Vec<_>>()
+        .join("\n");
+    project.write("mine.toml", &table);
+    let serving = Serving::start(&project, &["--prices", "mine.toml", "--region", "ap-east-1"]);
+    assert_eq!(serving.invoke("demo", &json!(1)).0, 200);
+    let (_, price) = serving.stop();
+    assert_eq!((&price["prices"], &price["region"]), (&"2020-02-02".into(), &"ap-east-1".into()));
+    let usd = price["functions"]["demo"]["usd"].as_f64().unwrap();
+    assert!((1.0..1.1).contains(&usd), "a dollar for the request: {price}");
+    // What cannot be read is told before anything is served.
+    project.write("mine.toml", table.replacen("[requests]", "[request]", 1));
+    let text = project.fails(1, &["serve", "function", "--port", "0", "--prices", "mine.toml"]);
+    assert!(text.contains("the table of prices cannot be read") && text.contains("mine.toml"), "{text}");
 }
 
 #[test]
