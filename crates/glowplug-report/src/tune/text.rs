@@ -200,7 +200,7 @@ pub(super) mod tests {
     }
 
     /// One that has everything.
-    pub(in crate::tune) fn report() -> TuneReport {
+    pub(crate) fn report() -> TuneReport {
         let killed = without(128, TierStatus::OutOfMemory, "its process ran out of memory");
         let tiers = vec![killed.clone(), tier(256, 40.0, 0.4), tier(512, 20.0, 0.38), tier(1024, 12.0, 0.5)];
         let before = vec![killed, tier(256, 80.0, 0.8), tier(512, 40.0, 0.7), tier(1024, 20.0, 0.6)];
