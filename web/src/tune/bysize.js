@@ -134,7 +134,7 @@ function failures(forms, sizes) {
 function failure({ context, scale, at }, size, words) {
   const [x, bottom] = at(Math.log2(size), 0);
   const y = bottom - 9 * scale;
-  context.strokeStyle = context.fillStyle = colour("--bad");
+  context.strokeStyle = colour("--bad");
   context.lineWidth = 2.5 * scale;
   context.setLineDash([]);
   context.beginPath();
@@ -147,6 +147,9 @@ function failure({ context, scale, at }, size, words) {
   context.rotate(-Math.PI / 2);
   context.textAlign = "left";
   context.textBaseline = "middle";
+  context.fillStyle = colour("--ground");
+  context.fillRect(-2 * scale, -7 * scale, context.measureText(words).width + 4 * scale, 14 * scale);
+  context.fillStyle = colour("--bad");
   context.fillText(words, 0, 0);
   context.rotate(Math.PI / 2);
   context.translate(-x, -(y - 11 * scale));

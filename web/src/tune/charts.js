@@ -5,7 +5,7 @@ import { ms } from "../format.js";
 import { bySize } from "./bysize.js";
 import { key } from "./drawing.js";
 import { front } from "./front.js";
-import { isFailure, usd } from "./model.js";
+import { isFailure, isModelled, usd } from "./model.js";
 
 const ALL = "all";
 
@@ -56,7 +56,7 @@ export function tradeOff(model) {
 /** Shapes of the forms, filled and hollow. */
 function formSigns({ forms }) {
   const two = forms.length > 1;
-  const modelled = forms.some(({ tiers }) => tiers.some((tier) => !tier.measured && tier.latency_ms));
+  const modelled = forms.some(({ tiers }) => tiers.some(isModelled));
   return [["●", two ? "before, measured" : "measured"], ...(two ? [["■", "after, measured"]] : []), ...(modelled ? [[two ? "○□" : "○", "hollow: modelled, not run"]] : [])];
 }
 

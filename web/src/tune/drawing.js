@@ -31,7 +31,8 @@ export function axis(label, write, more = {}) {
 
 /** Colour, shape and dash of each form. */
 export function styleOf(form) {
-  return form.key === "before" ? { stroke: colour("--series-1"), shape: "circle", dash: [5, 4] } : { stroke: colour("--series-2"), shape: "square" };
+  if (form.key === "after") return { stroke: colour("--series-2"), shape: "square" };
+  return { stroke: colour("--series-1"), shape: "circle", dash: form.alone ? undefined : [5, 4] };
 }
 
 /** What a mark is drawn with on the canvas of `plot`, in pixels of the page at a value. */

@@ -2,7 +2,7 @@
 
 import { h, section, spans } from "../dom.js";
 import { list, ms, ratio } from "../format.js";
-import { isFailure, share, stateOf, usd } from "./model.js";
+import { isFailure, isModelled, share, stateOf, usd } from "./model.js";
 
 /** The section. */
 export function headline(model) {
@@ -64,13 +64,14 @@ function standing({ report, chosenFrom }) {
   );
 }
 
-function facts({ report, chosenFrom }) {
+function facts({ report, forms, chosenFrom }) {
   const { lowest_mb: lowest, runs, grid_runs: grid, model_error: error } = report;
   const peak = chosenFrom.tiers.find((tier) => tier.memory_mb === lowest)?.peak_mb;
   const enough = typeof peak === "number" ? [`${lowest} MB is the smallest size with enough memory: ${peak.toFixed(0)} MB of it in use (${((100 * peak) / lowest).toFixed(0)} %).`] : [];
   if (!report.complete) return [...enough, `${runs} of ${grid} runs were made.`];
-  const how = error === null ? `${runs} runs: every size was measured.` : `${runs} runs instead of ${grid}; the model is off by ${share(error)} at sizes that it had not seen.`;
-  return [...enough, how];
+  if (!forms.some(({ tiers }) => tiers.some(isModelled))) return [...enough, `${runs} runs: every size was measured.`];
+  const off = error === null ? "too few sizes were run to say how far the model is off" : `the model is off by ${share(error)} at sizes that it had not seen`;
+  return [...enough, `${runs} runs instead of ${grid}; ${off}.`];
 }
 
 /** A sentence for each cause, with the sizes that it made fail. */

@@ -5,7 +5,7 @@ const FAILURES = { out_of_memory: "out of memory", timed_out: "timed out", faile
 
 /** The document with its forms: the function as it is, and what a build makes of it. */
 export function modelOf(report) {
-  const before = { key: "before", label: report.after ? "before" : "as it is", tiers: report.before.tiers };
+  const before = { key: "before", label: report.after ? "before" : "as it is", alone: !report.after, tiers: report.before.tiers };
   const forms = report.after ? [before, { key: "after", label: "after", tiers: report.after.tiers }] : [before];
   const events = [...new Set(forms.flatMap(({ tiers }) => tiers.flatMap((tier) => Object.keys(tier.events))))];
   return { report, forms, chosenFrom: forms.at(-1), events };
@@ -17,6 +17,11 @@ export function stateOf(tier) {
   if (tier.status === "answered") return "measured";
   if (tier.latency_ms) return "modelled";
   return tier.out_of_memory ? "too small" : "not measured";
+}
+
+/** Whether a size has figures that nobody measured. */
+export function isModelled(tier) {
+  return !tier.measured && Boolean(tier.latency_ms);
 }
 
 /** Whether a size does not work: an absence that is drawn, other than one that nobody looked at. */
@@ -31,7 +36,7 @@ export function bestBy({ best }, size) {
 
 /** What stands out of a size of the form that is chosen from, the most telling first. */
 export function marksOf(report, size) {
-  const place = report.chosen === size ? ["◆ chosen"] : report.pareto.includes(size) ? ["◇ on the front"] : [];
+  const place = report.chosen === size ? ["◆ chosen"] : report.pareto.includes(size) ? ["◇ front"] : [];
   return [...place, ...bestBy(report, size), ...(size === report.function.memory_mb ? ["now"] : [])];
 }
 

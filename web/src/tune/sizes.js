@@ -28,7 +28,7 @@ export function sizes(model) {
     "All sizes",
     { note: "Percentiles are of single invokes, over the events by their weights; billed time, mean latency and cost at the rate of cold starts. What is modelled was not run." },
     grid({
-      label: "All sizes",
+      label: "Sizes in figures",
       rows: rowsOf(model),
       noun: ["row", "rows"],
       placeholder: "size, state, reason",
@@ -60,7 +60,7 @@ export function byEvent(model) {
     "By event",
     { note: "Medians with their 95 % intervals; cold is init and the first invoke together." },
     grid({
-      label: "By event",
+      label: "Events in figures",
       rows,
       placeholder: "event, size",
       sort: { column: 0, down: false },
