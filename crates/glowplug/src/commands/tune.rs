@@ -54,12 +54,7 @@ fn tune_here(console: &Console, settings: &Settings, exports: &[Export]) -> Resu
 
 /// Shows the report, writes its page and what is exported, and gives the chosen size. The page is of an interrupted run,
 /// too; other tools have no way to say that there is more. What cannot be written keeps nothing else from being written.
-fn conclude(
-    console: &Console,
-    settings: &Settings,
-    report: &TuneReport,
-    exports: &[Export],
-) -> Result<u32> {
+fn conclude(console: &Console, settings: &Settings, report: &TuneReport, exports: &[Export]) -> Result<u32> {
     console.progress.clear();
     let mut errors = Vec::new();
     errors.extend((!report.complete).then(Error::interrupted));

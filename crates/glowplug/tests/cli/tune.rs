@@ -197,25 +197,21 @@ fn a_size_that_is_a_reference_is_refused() {
 #[test]
 fn the_page_holds_the_document_and_a_name_cannot_leave_it() {
     let project = Project::new(PLAIN);
-    project.configure("");
-    let settings = String::from_utf8(project.read("function/glowplug.toml")).unwrap();
-    let named = settings.replace("\"demo\"", "\"</script><script>alert(1)</script>\"");
-    assert_ne!(settings, named);
-    project.write("function/glowplug.toml", named);
+    project.write("function/event.json", "{}");
+    project.configure("[[event]]\nname = \"</script><script>alert(1)</script>\"\npath = \"event.json\"\n");
     let report = tuned(&project, &["--tiers", "256,512", "--cpu", "unlimited", "--html", "pages/sizes.html"]);
     assert_eq!(page(&project, "pages/sizes.html"), report);
-    assert_eq!(report["function"]["name"], "</script><script>alert(1)</script>");
+    assert!(report["tiers"][0]["events"]["</script><script>alert(1)</script>"].is_object(), "{report}");
     let html = String::from_utf8(project.read("pages/sizes.html")).unwrap();
+    assert!(html.contains("<title>demo, tuned</title>"));
     assert!(!html.contains("<script>alert"));
-    assert!(html.contains("<title>&lt;/script&gt;"));
 }
 
 #[test]
 fn a_page_that_cannot_be_written_keeps_nothing_else_from_being_shown() {
     let project = Project::new(PLAIN);
     let more = ["--html", "/proc/sizes.html", "--export", "csv=sizes.csv", "--format", "json"];
-    let outcome =
-        project.run(&tune(&[&["--tiers", "256", "--cpu", "unlimited"], &more[..]].concat()));
+    let outcome = project.run(&tune(&[&["--tiers", "256", "--cpu", "unlimited"], &more[..]].concat()));
     assert_eq!(outcome.code, Some(3), "{outcome:?}");
     assert!(outcome.stderr.contains("/proc/"), "{outcome:?}");
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
