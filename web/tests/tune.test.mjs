@@ -127,7 +127,7 @@ test("all sizes are in a table, with why they are not chosen; it filters", async
   const rows = row(page, "Sizes in figures");
   assert.equal(await rows.count(), 30);
   assert.match(await row(page, "Sizes in figures", /^1769 MBafter/).textContent(), /● measured◆ chosen, fastest, balanced61\.7 ms69\.3 ms484 ms.*70 MB$/);
-  assert.match(await row(page, "Sizes in figures", /^512 MBafter/).textContent(), /◇ front, now.*another is better by both together$/);
+  assert.match(await row(page, "Sizes in figures", /^512 MBafter/).textContent(), /◇ front, now.*1769 MB is better by both together$/);
   assert.match(await row(page, "Sizes in figures", /^1024 MBafter/).textContent(), /1769 MB is no slower and no dearer$/);
   assert.match(await row(page, "Sizes in figures", /^640 MBafter/).textContent(), /○ modelled.*only sizes that were run are chosen$/);
   const part = page.locator("#all-sizes");
@@ -136,6 +136,18 @@ test("all sizes are in a table, with why they are not chosen; it filters", async
   assert.equal(await rows.count(), 6);
   await part.getByRole("button", { name: "$ per million" }).click();
   assert.match(await rows.first().textContent(), /^3008 MB/);
+});
+
+test("why a size is not chosen follows from the objective", async () => {
+  const reason = async (document, size) => row((await opened(document)).page, "Sizes in figures", `${size} MB`).locator("td").last().textContent();
+  const failed = documentOf("tune-failed");
+  assert.equal(await reason(failed, 1769), "512 MB is cheaper");
+  assert.equal(await reason(failed, 384), "512 MB is no slower and no dearer");
+  const speed = { ...failed, chosen: 1769, parameters: { ...failed.parameters, objective: "speed" } };
+  assert.equal(await reason(speed, 1024), "1769 MB is faster");
+  assert.equal(await reason(speed, 1769), "");
+  const near = { ...speed, chosen: 1024 };
+  assert.equal(await reason(near, 1769), "hardly faster than 1024 MB, which is smaller");
 });
 
 test("events have their own figures with intervals", async () => {

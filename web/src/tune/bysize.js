@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { list } from "../format.js";
 import { colour } from "../theme.js";
 import { axis, drawing, mark, pen, styleOf } from "./drawing.js";
-import { isFailure, stateOf } from "./model.js";
+import { isFailure, isModelled, stateOf } from "./model.js";
 
 /** Pixels that the name of a size takes on the axis. */
 const NAME = 34;
@@ -22,7 +22,8 @@ function chart(model, { title, value, write, tick }) {
   const sizes = [...new Set(forms.flatMap(({ tiers }) => tiers.map((tier) => tier.memory_mb)))].sort((a, b) => a - b);
   const places = sizes.map(Math.log2);
   const at = (form, size) => form.tiers.find((tier) => tier.memory_mb === size);
-  const lines = forms.map((form) => sizes.map((size) => value(at(form, size)) ?? null));
+  // Lines stop at sizes that do not work, and pass by those of which there is only no figure.
+  const lines = forms.map((form) => sizes.map((size) => value(at(form, size)) ?? (at(form, size) && isFailure(at(form, size)) ? null : undefined)));
   const options = {
     padding: [ABOVE, 18, 0, 0],
     scales: { x: { time: false, range: range(places) }, y: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
@@ -77,7 +78,7 @@ function apart(places, width) {
 /** A figure with how it was come by, for the line below the chart. */
 function told(tier, figure, write) {
   if (!tier) return "–";
-  if (figure === null || figure === undefined) return stateOf(tier);
+  if (typeof figure !== "number") return isModelled(tier) ? "–" : stateOf(tier);
   return tier.measured ? write(figure) : `${write(figure)}, modelled`;
 }
 
@@ -112,7 +113,7 @@ function marks(plot, { report, forms, chosenFrom }, sizes, lines) {
     const style = styleOf(form);
     form.tiers.forEach((tier) => {
       const figure = lines[index][sizes.indexOf(tier.memory_mb)];
-      if (figure !== null) mark(tool, tool.at(Math.log2(tier.memory_mb), figure), { ...style, hollow: !tier.measured, chosen: form === chosenFrom && tier.memory_mb === report.chosen });
+      if (typeof figure === "number") mark(tool, tool.at(Math.log2(tier.memory_mb), figure), { ...style, hollow: !tier.measured, chosen: form === chosenFrom && tier.memory_mb === report.chosen });
     });
   });
   for (const [size, words] of failures(forms, sizes)) failure(tool, size, words);

@@ -52,7 +52,18 @@ export function whyNot(model, form, tier) {
   if (report.chosen === size || report.chosen === null) return "";
   const better = betterThan(model, tier);
   if (better) return `${better} MB is no slower and no dearer`;
-  return { speed: "another is faster", cost: "another is cheaper", balanced: "another is better by both together" }[report.parameters.objective] ?? "";
+  return narrowly(report, chosenOf(model), tier);
+}
+
+function chosenOf({ report, chosenFrom }) {
+  return chosenFrom.tiers.find((tier) => tier.memory_mb === report.chosen);
+}
+
+/** Against the chosen size by the objective alone; sizes that differ by next to nothing count as equal there. */
+function narrowly({ parameters: { objective }, chosen }, best, tier) {
+  if (objective === "speed") return tier.latency_ms.median > best.latency_ms.median ? `${chosen} MB is faster` : `hardly faster than ${chosen} MB, which is smaller`;
+  if (objective === "cost") return tier.usd_per_million > best.usd_per_million ? `${chosen} MB is cheaper` : `hardly cheaper than ${chosen} MB, which is faster`;
+  return `${chosen} MB is better by both together`;
 }
 
 /** A size of the front that is at least as fast and as cheap, the chosen one first. */
