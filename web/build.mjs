@@ -1,4 +1,4 @@
-// Bundles src/ into the two pages that crates embed, one file each. `--check` says whether the checked-in pages are current.
+// Bundles src/ into the pages that crates embed, one file each. `--check` says whether the checked-in pages are current.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ const folder = path.dirname(fileURLToPath(import.meta.url));
 /** The pages: where each goes, and what it is made of. */
 const PAGES = [
   { asset: "crates/glowplug-report/assets/page.html", script: "src/main.js", style: "src/page.css", template: "src/template.html" },
+  { asset: "crates/glowplug-report/assets/tune.html", script: "src/tune/main.js", style: "src/tune/tune.css", template: "src/template.html" },
   { asset: "crates/glowplug-lambda/assets/status.html", script: "src/status/main.js", style: "src/status/status.css", template: "src/status/status.html" },
 ];
 

@@ -1,8 +1,8 @@
 // Reads the page's data and puts its sections together, in the order in which they answer questions.
 
-import { h } from "./dom.js";
+import { showPage } from "./frame.js";
 import { modelOf } from "./model.js";
-import { header } from "./header.js";
+import { conditions } from "./conditions.js";
 import { headline } from "./headline.js";
 import { phases } from "./phases.js";
 import { kinds } from "./kinds.js";
@@ -34,16 +34,7 @@ function sectionsOf(models, report) {
 function start() {
   const { title, traces, report } = JSON.parse(document.getElementById("data").textContent);
   const models = traces.map(([label, trace]) => modelOf(label, trace));
-  const sections = sectionsOf(models, report);
-  for (const [name, section] of sections) section.id = name.toLowerCase().replaceAll(" ", "-");
-  const main = h("main", { id: "main", tabindex: "-1" }, sections.map(([, section]) => section));
-  if (sections.length === 0) main.append(h("p", {}, "There is nothing to show: the page holds no trace and no report."));
-  document.getElementById("page").replaceWith(
-    h("a", { class: "skip", href: "#main" }, "Skip to the summary"),
-    header(title, models, report, sections),
-    main,
-    h("footer", {}, h("p", {}, "Written by glowplug. This file is complete: it loads nothing from a network.")),
-  );
+  showPage({ title, facts: conditions(models, report), sections: sectionsOf(models, report), nothing: "There is nothing to show: the page holds no trace and no report." });
 }
 
 start();

@@ -11,7 +11,7 @@ export function onTheme(redraw) {
 
 /** The buttons that choose. */
 export function themeChoice() {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", notify);
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", notify);
   return choice("Theme", [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]], "auto", (theme) => {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;

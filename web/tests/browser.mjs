@@ -1,7 +1,8 @@
 // Pages as the Rust renderer makes them, opened in a real Chromium that may ask for nothing but the file.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -9,6 +10,7 @@ import { chromium } from "playwright-core";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, "../..");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = mkdtempSync(path.join(tmpdir(), "glowplug-page-"));
 let made = 0;
 let built = false;
@@ -63,6 +65,13 @@ export async function open(file, { width = 1280, height = 900, scheme = "light",
   await page.goto(url);
   await page.locator("footer").waitFor();
   return { page, complaints, requests };
+}
+
+/** What axe says of a page, as one line each. */
+export async function findings(page) {
+  await page.evaluate(axe);
+  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return result.violations.map(({ id, impact, nodes }) => `${impact}: ${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 140)).join(" | ")}`);
 }
 
 /** Ends the browser and removes what was made. */

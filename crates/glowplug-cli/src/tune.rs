@@ -21,6 +21,9 @@ Examples:
   Show what would change in the configuration, ask, and write it:
     glowplug tune --apply
 
+  A page with the curves, to look at or to send around:
+    glowplug tune --html tune.html
+
   A link to the page of AWS Lambda Power Tuning, for its users:
     glowplug tune --export power-tuning=tuned.json
 
@@ -93,6 +96,10 @@ pub struct TuneArgs {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+
+    /// Write the sizes with their charts as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<Utf8PathBuf>,
 
     /// Write the figures for another tool; may be repeated. FORMAT is csv, or power-tuning for the output of AWS Lambda
     /// Power Tuning with its link; TARGET is a file

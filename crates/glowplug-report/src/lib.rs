@@ -6,7 +6,7 @@
 //! - [`render_fleet`]: several reports as one table, and the layers that the functions share.
 //! - [`render_findings`]: what `glowplug doctor` found, by rule.
 //! - [`render_tune`]: memory sizes as a table and a chart, with the one that is chosen.
-//! - [`render_page`]: a trace, or a build's two traces and its report, as one HTML file.
+//! - [`render_page`]: a trace, or a build's two traces and its report, as one HTML file; [`render_tune_page`]: memory sizes.
 //! - [`render_trace`]: a `glowplug.trace/1` document as phases, imports, tables and advice; [`render_comparison`]: two.
 
 mod decisions;
@@ -35,7 +35,7 @@ pub use layers::{
     LayerMember, LayeredFunction, LayersBaseline, LayersBaselines, LayersCost, LayersObjective, LayersReport,
     LayersWeights, SharedLayer,
 };
-pub use page::{Page, render_page};
+pub use page::{Page, render_page, render_tune_page};
 pub use platforms::{ImageIndexReport, render_platforms};
 pub use render::{View, render};
 pub use report::{

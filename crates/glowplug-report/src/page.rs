@@ -1,13 +1,17 @@
-//! A trace, or a build's two traces and its report, as one HTML file that loads nothing from anywhere.
+//! Documents as one HTML file each, which loads nothing from anywhere: a trace, a build's two traces and its report, or
+//! memory sizes.
 
 use glowplug_core::{Error, Result};
 use glowplug_trace::Trace;
 use serde::Serialize;
 
 use crate::report::Report;
+use crate::tune::TuneReport;
 
 /// Made from `web/` by `npm run build`; the two placeholders are filled in here.
 const TEMPLATE: &str = include_str!("../assets/page.html");
+/// The same for memory sizes.
+const TUNE_TEMPLATE: &str = include_str!("../assets/tune.html");
 const TITLE: &str = "{{TITLE}}";
 const DATA: &str = "{{DATA}}";
 
@@ -28,13 +32,26 @@ pub struct Page<'a> {
 ///
 /// A value that cannot be written as JSON, or a template without its placeholders: both are defects.
 pub fn render_page(page: &Page) -> Result<String> {
-    let data = serde_json::to_string(page)
+    fill(TEMPLATE, &page.title, page)
+}
+
+/// What a function does at memory sizes as HTML, with the document in it; with the same values, the same bytes.
+///
+/// # Errors
+///
+/// As [`render_page`].
+pub fn render_tune_page(report: &TuneReport) -> Result<String> {
+    fill(TUNE_TEMPLATE, &format!("{}, tuned", report.function.name), report)
+}
+
+fn fill(template: &str, title: &str, data: &impl Serialize) -> Result<String> {
+    let data = serde_json::to_string(data)
         .map_err(|error| Error::defect("cannot write the page's data as JSON").cause(error))?;
-    let split = TEMPLATE.split_once(TITLE).and_then(|(head, rest)| Some((head, rest.split_once(DATA)?)));
+    let split = template.split_once(TITLE).and_then(|(head, rest)| Some((head, rest.split_once(DATA)?)));
     let Some((head, (middle, tail))) = split else {
         return Err(Error::defect("the page's template has no place for its data"));
     };
-    Ok([head, &escape_text(&page.title), middle, &escape_json(&data), tail].concat())
+    Ok([head, &escape_text(title), middle, &escape_json(&data), tail].concat())
 }
 
 /// JSON that may stand in a `<script>`: no `<` that could end it, no separator that old scripts take for a line's end.
@@ -49,6 +66,8 @@ fn escape_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::tune::tests::report as sizes;
 
     const HOSTILE: &str = "</script><script>alert(1)</script>\u{2028}\u{2029}<!--";
 
@@ -105,24 +124,42 @@ mod tests {
     }
 
     #[test]
-    fn the_template_loads_nothing() {
-        let code = TEMPLATE.split("<!-- This page contains").next().unwrap();
-        for way in [
-            "src=",
-            "<link",
-            "@import",
-            "import(",
-            "url(http",
-            "url(/",
-            "XMLHttpRequest",
-            "WebSocket",
-            "fetch(",
-        ] {
-            assert!(!code.contains(way), "{way}");
+    fn the_templates_load_nothing() {
+        for template in [TEMPLATE, TUNE_TEMPLATE] {
+            let code = template.split("<!-- This page contains").next().unwrap();
+            for way in [
+                "src=",
+                "<link",
+                "@import",
+                "import(",
+                "url(http",
+                "url(/",
+                "XMLHttpRequest",
+                "WebSocket",
+                "fetch(",
+            ] {
+                assert!(!code.contains(way), "{way}");
+            }
+            let policy =
+                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+            assert!(code.contains(policy));
         }
-        let policy =
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
-        assert!(code.contains(policy));
+    }
+
+    #[test]
+    fn memory_sizes_come_out_as_they_went_in_and_names_stay_in_their_place() {
+        let plain = render_tune_page(&sizes()).unwrap();
+        let mut report = sizes();
+        report.function.name = HOSTILE.to_owned();
+        report.notes = vec![HOSTILE.to_owned(), "{{DATA}} {{TITLE}}".to_owned()];
+        let html = render_tune_page(&report).unwrap();
+        assert_eq!(html, render_tune_page(&report).unwrap());
+        assert_eq!(serde_json::from_str::<TuneReport>(data(&html)).unwrap(), report);
+        for tag in ["<script", "</script", "<!--"] {
+            assert_eq!(html.matches(tag).count(), plain.matches(tag).count(), "{tag}");
+        }
+        assert!(html.contains("<title>&lt;/script&gt;"));
+        assert!(plain.len() < 200_000, "{} bytes", plain.len());
     }
 
     #[test]

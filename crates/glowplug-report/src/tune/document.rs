@@ -28,7 +28,8 @@ pub struct TuneReport {
     pub runs: usize,
     /// Environments that measuring every size would have started.
     pub grid_runs: usize,
-    /// Median relative error of the model at sizes that it was not fitted to; `null` where every size was measured.
+    /// Median relative error of the model at sizes that it was not fitted to; `null` where every size was measured, or
+    /// too few were.
     pub model_error: Option<f64>,
     /// The function as it is, with valid bytecode.
     pub before: TuneForm,
@@ -45,6 +46,12 @@ pub struct TuneReport {
 impl TuneReport {
     /// The name and version of this form.
     pub const SCHEMA: &str = SCHEMA_TUNE;
+
+    /// Whether figures of any size are a model's.
+    pub fn has_modelled(&self) -> bool {
+        let tiers = self.before.tiers.iter().chain(self.after.iter().flat_map(|form| &form.tiers));
+        tiers.into_iter().any(|tier| !tier.measured && tier.latency_ms.is_some())
+    }
 
     /// The size `memory_mb` of the form that is chosen among.
     pub fn tier(&self, memory_mb: u32) -> Option<&TuneTier> {

@@ -11,3 +11,8 @@ pub use document::{
 };
 pub use export::{power_tuning, tune_csv};
 pub use text::render_tune;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::text::tests::report;
+}

@@ -147,8 +147,12 @@ fn choice(report: &TuneReport, view: &View) -> String {
         lines.push(wrap(&format!("where it failed: {reason}"), view.width, 2));
     }
     let runs = match report.model_error {
-        None if report.complete => format!("{} runs: every size was measured", report.runs),
-        None => format!("interrupted after {} of {} runs", report.runs, report.grid_runs),
+        None if !report.complete => format!("interrupted after {} of {} runs", report.runs, report.grid_runs),
+        None if !report.has_modelled() => format!("{} runs: every size was measured", report.runs),
+        None => format!(
+            "{} runs instead of {}; too few sizes were run to say how far the model is off",
+            report.runs, report.grid_runs
+        ),
         Some(error) => format!(
             "{} runs instead of {}; the model is off by {} % at sizes that it had not seen",
             report.runs,
@@ -220,7 +224,7 @@ pub(super) mod tests {
     }
 
     /// One that has everything.
-    pub(in crate::tune) fn report() -> TuneReport {
+    pub(crate) fn report() -> TuneReport {
         let killed = without(128, TierStatus::OutOfMemory, "its process ran out of memory");
         let tiers = vec![killed.clone(), tier(256, 40.0, 0.4), tier(512, 20.0, 0.38), tier(1024, 12.0, 0.5)];
         let before = vec![killed, tier(256, 80.0, 0.8), tier(512, 40.0, 0.7), tier(1024, 20.0, 0.6)];
@@ -264,6 +268,17 @@ pub(super) mod tests {
     #[test]
     fn sizes_are_a_table_a_chart_and_a_choice() {
         insta::assert_snapshot!(render_tune(&report(), &view()));
+    }
+
+    #[test]
+    fn a_model_that_could_not_be_checked_is_told() {
+        let mut report = report();
+        assert!(render_tune(&report, &view()).contains("40 runs: every size was measured"));
+        report.before.tiers[1] =
+            TuneTier { measured: false, status: TierStatus::NotMeasured, ..tier(256, 80.0, 0.8) };
+        report.runs = 30;
+        let text = render_tune(&report, &view());
+        assert!(text.contains("30 runs instead of 40; too few sizes were run to say how far"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use glowplug_cli::BuildArgs;
 use glowplug_core::{Decision, Error, Progress, Result};
 use glowplug_optimize::{Built, Preview, preview};
-use glowplug_report::{Page, View, render, render_explanation};
+use glowplug_report::{Page, View, render, render_explanation, render_page};
 use glowplug_trace::export::check_file;
 use serde_json::json;
 
@@ -50,7 +50,8 @@ pub(crate) fn build(console: &Console, args: BuildArgs) -> Result<()> {
         let traces = traces.iter().flatten().zip(["before", "after"]);
         let traces = traces.map(|(trace, label)| (label.to_owned(), trace)).collect();
         let title = format!("{}, built", function.name);
-        write_page(console, &path, &Page { title, traces, report: Some(&report) })?;
+        let page = Page { title, traces, report: Some(&report) };
+        write_page(console, &path, &render_page(&page)?)?;
     }
     let text = if common.json {
         json(&report)?

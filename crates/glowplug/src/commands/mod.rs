@@ -21,7 +21,7 @@ pub(crate) use tune::tune;
 use camino::Utf8Path;
 use glowplug_core::{Error, Progress, Result};
 use glowplug_function::{Function, LoadOptions};
-use glowplug_report::{Page, Report, View, render, render_page};
+use glowplug_report::{Report, View, render};
 use glowplug_trace::export::write_file;
 use serde::Serialize;
 use serde_json::Value;
@@ -39,10 +39,20 @@ fn load(console: &Console, path: &Utf8Path, options: &LoadOptions) -> Result<Fun
 }
 
 /// Writes a page, which appears complete or not at all.
-fn write_page(console: &Console, path: &Utf8Path, page: &Page) -> Result<()> {
-    write_file(path, render_page(page)?.as_bytes())?;
+fn write_page(console: &Console, path: &Utf8Path, html: &str) -> Result<()> {
+    write_file(path, html.as_bytes())?;
     console.progress.note(&format!("wrote {path}"));
     Ok(())
+}
+
+/// The first error with what the others say: its class decides the exit code.
+fn all_of(errors: Vec<Error>) -> Result<()> {
+    let mut errors = errors.into_iter();
+    let Some(first) = errors.next() else { return Ok(()) };
+    Err(errors.fold(first, |error, other| {
+        let error = error.cause(format!("beside that, {other}"));
+        other.hints().iter().fold(error, Error::hint)
+    }))
 }
 
 /// Shows several builds: their document, or what they are together; with `--verbose` each report before it.

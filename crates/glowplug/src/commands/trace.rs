@@ -6,11 +6,11 @@ use camino::Utf8Path;
 use fs_err as fs;
 use glowplug_cli::{Cpu, Toggle, TraceArgs};
 use glowplug_core::{Error, Progress, Result};
-use glowplug_report::{Page, TraceView, render_comparison, render_trace};
+use glowplug_report::{Page, TraceView, render_comparison, render_page, render_trace};
 use glowplug_trace::export::{Export, ExportOptions, Format, Otlp, check, check_file, export};
 use glowplug_trace::{Comparison, Trace, compare, read_trace};
 
-use crate::commands::{json, load, write_page};
+use crate::commands::{all_of, json, load, write_page};
 use crate::console::Console;
 use crate::printer::Printer;
 use crate::settings::Trace as Settings;
@@ -38,7 +38,7 @@ pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
     if let Some(path) = &settings.html {
         let traces = vec![("trace".to_owned(), &trace)];
         let page = Page { title: format!("{}, traced", function.name), traces, report: None };
-        errors.extend(write_page(console, path, &page).err());
+        errors.extend(render_page(&page).and_then(|html| write_page(console, path, &html)).err());
     }
     errors.extend(exports.write(console, &trace));
     errors.extend(trace.failure.map(|failure| {
@@ -47,16 +47,6 @@ pub(crate) fn trace(console: &Console, args: TraceArgs) -> Result<()> {
             .hint("the trace shows what happened until then")
     }));
     all_of(errors)
-}
-
-/// The first error with what the others say: its class decides the exit code.
-fn all_of(errors: Vec<Error>) -> Result<()> {
-    let mut errors = errors.into_iter();
-    let Some(first) = errors.next() else { return Ok(()) };
-    Err(errors.fold(first, |error, other| {
-        let error = error.cause(format!("beside that, {other}"));
-        other.hints().iter().fold(error, Error::hint)
-    }))
 }
 
 fn measure(console: &Console, function: &glowplug_function::Function, settings: &Settings) -> Result<Trace> {

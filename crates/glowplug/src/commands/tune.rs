@@ -6,11 +6,11 @@ use camino::Utf8PathBuf;
 use glowplug_cli::TuneArgs;
 use glowplug_core::{Error, Progress, Result};
 use glowplug_function::{FileEdit, Function, memory_edits};
-use glowplug_report::{TuneReport, View, power_tuning, render_tune, tune_csv};
+use glowplug_report::{TuneReport, View, power_tuning, render_tune, render_tune_page, tune_csv};
 use glowplug_trace::export::{check_file, write_file};
 
 use crate::commands::tune_aws::{Measured, tune_in_lambda};
-use crate::commands::{json, load};
+use crate::commands::{all_of, json, load, write_page};
 use crate::console::Console;
 use crate::printer::Printer;
 use crate::settings::Tune as Settings;
@@ -21,6 +21,7 @@ pub(crate) fn tune(console: &Console, args: TuneArgs) -> Result<()> {
     let settings = Settings::new(args, &console.common)?;
     // What cannot be written is told before anything is measured.
     let exports: Vec<Export> = settings.export.iter().map(|text| Export::new(text)).collect::<Result<_>>()?;
+    settings.html.as_deref().map(check_file).transpose()?;
     if settings.apply && !settings.yes && !io::stdin().is_terminal() {
         return Err(Error::usage("`--apply` asks before it writes, and nobody can answer")
             .cause("standard input is no terminal")
@@ -29,7 +30,7 @@ pub(crate) fn tune(console: &Console, args: TuneArgs) -> Result<()> {
     let Some(aws) = &settings.aws else { return tune_here(console, &settings, &exports) };
     match tune_in_lambda(console, aws, &settings)? {
         Some(Measured { report, left }) => {
-            let concluded = conclude(console, &report, &exports);
+            let concluded = conclude(console, &settings, &report, &exports);
             left.map_or(concluded.map(|_| ()), Err)
         }
         None => Ok(()),
@@ -50,22 +51,27 @@ fn tune_here(console: &Console, settings: &Settings, exports: &[Export]) -> Resu
         &common.cache,
         progress,
     )?;
-    let chosen = conclude(console, &report, exports)?;
+    let chosen = conclude(console, settings, &report, exports)?;
     if settings.apply { apply(console, settings, &function, chosen) } else { Ok(()) }
 }
 
-/// Shows the report, writes what is exported, and gives the chosen size.
-fn conclude(console: &Console, report: &TuneReport, exports: &[Export]) -> Result<u32> {
+/// Shows the report, writes its page and what is exported, and gives the chosen size. The page is of an interrupted run,
+/// too; other tools have no way to say that there is more. What cannot be written keeps nothing else from being written.
+fn conclude(console: &Console, settings: &Settings, report: &TuneReport, exports: &[Export]) -> Result<u32> {
     console.progress.clear();
-    show(console, report)?;
-    if !report.complete {
-        return Err(Error::interrupted());
+    let mut errors = Vec::new();
+    errors.extend((!report.complete).then(Error::interrupted));
+    errors.extend(show(console, report).err());
+    if let Some(path) = &settings.html {
+        errors.extend(render_tune_page(report).and_then(|html| write_page(console, path, &html)).err());
     }
-    for export in exports {
-        export.write(console, report)?;
+    if report.complete {
+        errors.extend(exports.iter().filter_map(|export| export.write(console, report).err()));
     }
+    all_of(errors)?;
     report.chosen.ok_or_else(|| Error::defect("every size was tried and none was chosen"))
 }
+
 fn show(console: &Console, report: &TuneReport) -> Result<()> {
     let Console { common, printer, .. } = console;
     let text = if common.json {

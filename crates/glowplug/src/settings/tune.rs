@@ -35,6 +35,7 @@ pub(crate) struct Tune {
     pub(crate) choice: ChoiceOptions,
     pub(crate) apply: bool,
     pub(crate) yes: bool,
+    pub(crate) html: Option<Utf8PathBuf>,
     pub(crate) export: Vec<String>,
     /// Where the function is, if that is not this machine.
     pub(crate) aws: Option<Aws>,
@@ -71,6 +72,7 @@ impl Tune {
             region,
             apply,
             yes,
+            html,
             export,
             target,
             endpoint_url,
@@ -147,6 +149,7 @@ impl Tune {
             },
             apply,
             yes,
+            html,
             export,
         })
     }

@@ -1,4 +1,4 @@
-//! `glowplug tune`: sizes and the choice, what fails at a size, an interruption, `--apply`, exports.
+//! `glowplug tune`: sizes and the choice, what fails at a size, an interruption, `--apply`, exports, the page.
 
 use serde_json::Value;
 
@@ -20,6 +20,14 @@ fn tune<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 fn tuned(project: &Project, more: &[&str]) -> Value {
     project.run(&tune(&[&["--format", "json"], more].concat())).json()
+}
+
+/// The document that a page holds.
+fn page(project: &Project, file: &str) -> Value {
+    let html = String::from_utf8(project.read(file)).unwrap();
+    assert!(html.starts_with("<!doctype html>"), "{html:.80}");
+    let (_, rest) = html.split_once(r#"<script type="application/json" id="data">"#).unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
 /// The status of each size, the smallest first.
@@ -106,6 +114,8 @@ fn what_cannot_be_done_is_told_before_anything_runs() {
         (&["--export", "csv"], "names no target"),
         (&["--export", "yaml=x"], "is not a format"),
         (&["--apply"], "nobody can answer"),
+        (&["--html", "function"], "the target is a folder"),
+        (&["--html", "function/app.py/page.html"], "the target is below a file"),
     ] {
         let text = project.fails(2, &tune(more));
         assert!(text.contains(told), "{more:?}: {text}");
@@ -123,6 +133,8 @@ fn an_interruption_shows_what_was_measured() {
         "unlimited",
         "--format",
         "json",
+        "--html",
+        "page.html",
     ]));
     // The first start is not counted; whichever it is, what was measured is a document.
     std::thread::sleep(std::time::Duration::from_secs(5));
@@ -131,6 +143,7 @@ fn an_interruption_shows_what_was_measured() {
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["complete"], false);
+    assert_eq!(page(&project, "page.html"), report);
     assert_eq!(project.running(), Vec::<i32>::new());
 }
 
@@ -184,6 +197,31 @@ fn a_size_that_is_a_reference_is_refused() {
 }
 
 #[test]
+fn the_page_holds_the_document_and_a_name_cannot_leave_it() {
+    let project = Project::new(PLAIN);
+    project.write("function/event.json", "{}");
+    project.configure("[[event]]\nname = \"</script><script>alert(1)</script>\"\npath = \"event.json\"\n");
+    let report = tuned(&project, &["--tiers", "256,512", "--cpu", "unlimited", "--html", "pages/sizes.html"]);
+    assert_eq!(page(&project, "pages/sizes.html"), report);
+    assert!(report["tiers"][0]["events"]["</script><script>alert(1)</script>"].is_object(), "{report}");
+    let html = String::from_utf8(project.read("pages/sizes.html")).unwrap();
+    assert!(html.contains("<title>demo, tuned</title>"));
+    assert!(!html.contains("<script>alert"));
+}
+
+#[test]
+fn a_page_that_cannot_be_written_keeps_nothing_else_from_being_shown() {
+    let project = Project::new(PLAIN);
+    let more = ["--html", "/proc/sizes.html", "--export", "csv=sizes.csv", "--format", "json"];
+    let outcome = project.run(&tune(&[&["--tiers", "256", "--cpu", "unlimited"], &more[..]].concat()));
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    assert!(outcome.stderr.contains("/proc/"), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(report["chosen"], 256);
+    assert!(!project.read("sizes.csv").is_empty());
+}
+
+#[test]
 fn other_tools_get_their_forms() {
     let project = Project::new(PLAIN);
     let exports = ["--export", "csv=sizes.csv", "--export", "power-tuning=tuned.json"];
@@ -208,7 +246,9 @@ fn a_function_behind_lambdas_api_is_tuned_and_left_as_it_was() {
     let question = project.run(&aws);
     assert_eq!(question.code, Some(2), "{question:?}");
     assert!(question.stderr.contains("add `--yes`"), "{question:?}");
-    let report = project.run(&[&aws[..], &["--yes", "--format", "json"]].concat()).json();
+    let report =
+        project.run(&[&aws[..], &["--yes", "--format", "json", "--html", "page.html"]].concat()).json();
+    assert_eq!(page(&project, "page.html"), report);
     assert_eq!(
         (&report["parameters"]["target"], &report["function"]["memory_mb"]),
         (&"aws".into(), &256.into())

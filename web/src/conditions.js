@@ -1,36 +1,11 @@
-// The top of the page: what was measured and under which conditions, the theme, the contents.
+// The conditions under which a trace or a build was measured, as they stand at the top of the page.
 
-import { h } from "./dom.js";
 import { stat, percent } from "./format.js";
-import { themeChoice } from "./theme.js";
 
-/** Title, conditions and contents. */
-export function header(title, models, report, sections) {
-  return h(
-    "header",
-    {},
-    h("div", { class: "bar" }, h("p", { class: "brand" }, "glowplug"), themeChoice()),
-    h("h1", {}, title),
-    conditions(models, report),
-    contents(sections),
-  );
-}
-
-function contents(sections) {
-  if (sections.length < 3) return null;
-  const links = sections.map(([name, section]) => h("li", {}, h("a", { href: `#${section.id}` }, name)));
-  return h("nav", { "aria-label": "Contents" }, h("ul", { class: "contents" }, links));
-}
-
-function conditions(models, report) {
+/** Facts of the latest trace, and of the build beside it, each with its name. */
+export function conditions(models, report) {
   const model = models.at(-1);
-  const facts = [...(model ? factsOf(model) : []), ...(report ? reportFacts(report, Boolean(model)) : [])].filter(Boolean);
-  if (facts.length === 0) return null;
-  return h(
-    "dl",
-    { class: "facts", "aria-label": "Conditions" },
-    facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
-  );
+  return [...(model ? factsOf(model) : []), ...(report ? reportFacts(report, Boolean(model)) : [])].filter(Boolean);
 }
 
 function factsOf({ trace }) {
