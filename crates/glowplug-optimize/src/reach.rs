@@ -4,7 +4,8 @@
 //! module leads to what it imports anywhere (for the type checker alone apart), to every module that one of its texts
 //! names, to all of a package where it imports by a name that is put together, or lists modules, and to those of a
 //! package that loads its modules on request which have the name of an attribute that it reads. A native module leads to
-//! its neighbours, to every name in its bytes, and to what its distribution requires. The user's other files, pickles
+//! its neighbours, to every name in its bytes, to what its source names where that lies beside it, to native modules at the
+//! root of its distribution, and to what that requires. The user's other files, pickles
 //! and settings, lead to what they name.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use rayon::prelude::*;
 
 use glowplug_core::{Error, PythonVersion, Result};
 use glowplug_imports::{ModuleAnalysis, ModuleId, Names};
-use glowplug_package::{Distribution, FileEntry, FileKind, PackageTree, Reached, normalise_name};
+use glowplug_package::{Distribution, FileEntry, FileKind, ModuleFile, PackageTree, Reached, normalise_name};
 
 use crate::code::Code;
 use crate::doctor::metadata;
@@ -70,19 +71,20 @@ impl Code<'_> {
             && glowplug_imports::names(&source).is_some_and(|names| names.imports_on_request)
     }
 
-    /// The imports of a module that the analysis has left out.
+    /// The imports of a module that the analysis has left out: those in its source.
     fn analysed(&self, module: &str) -> Option<ModuleAnalysis> {
-        let file = self.modules.get(module).filter(|file| !file.native)?;
-        let source = glowplug_imports::decoded(fs::read(self.package.root.join(&file.path)).ok()?);
-        let id = ModuleId { name: module.to_owned(), is_package: file.is_package, path: file.path.clone() };
+        let file = self.modules.get(module)?;
+        let path = source_of(file)?;
+        let source = glowplug_imports::decoded(fs::read(self.package.root.join(&path)).ok()?);
+        let id = ModuleId { name: module.to_owned(), is_package: file.is_package, path };
         // Which names are imported does not depend on the version.
         glowplug_imports::analyse(&source, &id, PythonVersion::new(3, 12)).ok()
     }
 
     /// What a module's source names, `None` where it has none that parses.
     pub(crate) fn names_of(&self, module: &str) -> Option<Names> {
-        let file = self.modules.get(module).filter(|file| !file.native)?;
-        let source = fs::read(self.package.root.join(&file.path)).ok()?;
+        let path = source_of(self.modules.get(module)?)?;
+        let source = fs::read(self.package.root.join(path)).ok()?;
         glowplug_imports::names(&glowplug_imports::decoded(source))
     }
 }
@@ -120,6 +122,15 @@ fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTr
     Ok((found, names))
 }
 
+/// Where a module's source is. A native module's is beside it, if it is there: what Cython and mypyc have compiled.
+fn source_of(file: &ModuleFile) -> Option<Utf8PathBuf> {
+    if !file.native {
+        return Some(file.path.clone());
+    }
+    let (stem, _) = file.path.file_name()?.split_once('.')?;
+    Some(file.path.with_file_name(format!("{stem}.py")))
+}
+
 /// `a`, `a.b` and `a.b.c` of `a.b.c`.
 fn packages_around(module: &str) -> impl Iterator<Item = &str> {
     module.match_indices('.').map(|(at, _)| &module[..at]).chain([module])
@@ -150,6 +161,9 @@ struct World<'a> {
     data: BTreeMap<&'a str, Vec<&'a Utf8Path>>,
     /// By distribution, what those that it requires have at the root.
     required: Vec<BTreeSet<&'a str>>,
+    /// By distribution, its native files at the root. mypyc keeps the code of several modules in one, whose name need be none
+    /// that a statement can import.
+    native_roots: BTreeMap<usize, Vec<&'a Utf8Path>>,
 }
 
 impl<'a> World<'a> {
@@ -171,15 +185,23 @@ impl<'a> World<'a> {
         let on_request = packages.into_par_iter().filter(|name| code.imports_on_request(name)).collect();
         let data = naming_data(code);
         let required = required(code.package);
-        Ok(Self { code, children, dotted, dotted_names, on_request, entry_points, data, required })
+        let native_roots = native_roots(code.package);
+        Ok(Self {
+            code,
+            children,
+            dotted,
+            dotted_names,
+            on_request,
+            entry_points,
+            data,
+            required,
+            native_roots,
+        })
     }
 
     fn leads(&self, module: &str) -> Result<Leads> {
         let Some(file) = self.code.modules.get(module) else { return Ok(Leads::default()) };
-        if file.native {
-            return self.native(module, &file.path);
-        }
-        let mut leads = Leads::default();
+        let mut leads = if file.native { self.native(module, &file.path)? } else { Leads::default() };
         let mut imported = BTreeSet::new();
         match self.code.analyses.get(module) {
             Some(analysis) => self.imports(analysis, &mut imported),
@@ -313,9 +335,15 @@ impl<'a> World<'a> {
             modules.extend(neighbours.filter(|name| !is_test(name)).map(|name| (*name).to_owned()));
         }
         // A name without a dot could be anything in the bytes, and Cython may compress its texts.
-        let distribution = self.code.package.file(path).and_then(|file| file.distribution);
-        let required = distribution.into_iter().flat_map(|index| &self.required[index]);
-        modules.extend(required.map(|name| (*name).to_owned()));
+        if let Some(index) = self.code.package.file(path).and_then(|file| file.distribution) {
+            modules.extend(self.required[index].iter().map(|name| (*name).to_owned()));
+            for path in self.native_roots.get(&index).into_iter().flatten() {
+                modules.extend(self.named_in(&fs::read(self.code.package.root.join(path))?));
+                modules.extend(
+                    path.file_name().and_then(|name| name.split_once('.')).map(|(stem, _)| stem.to_owned()),
+                );
+            }
+        }
         Ok(Leads { modules, ..Leads::default() })
     }
 
@@ -384,6 +412,19 @@ fn required(package: &PackageTree) -> Vec<BTreeSet<&str>> {
         required.iter().filter_map(|name| by_name.get(name)).flatten().copied().collect()
     };
     package.distributions.iter().map(required).collect()
+}
+
+/// By distribution, its native files at the root.
+fn native_roots(package: &PackageTree) -> BTreeMap<usize, Vec<&Utf8Path>> {
+    let at_root =
+        |file: &&FileEntry| file.path.as_str().ends_with(".so") && !file.path.as_str().contains('/');
+    let mut found: BTreeMap<usize, Vec<&Utf8Path>> = BTreeMap::new();
+    for file in package.files.iter().filter(at_root) {
+        if let Some(index) = file.distribution {
+            found.entry(index).or_default().push(&file.path);
+        }
+    }
+    found
 }
 
 /// Modules that only a test runner looks for.

@@ -242,6 +242,26 @@ fn a_native_module_leads_to_what_its_distribution_requires() {
 }
 
 #[test]
+fn a_compiled_module_leads_to_what_its_source_and_the_code_of_its_group_name() {
+    // As mypyc leaves a package: the modules are stubs, their code is in one module at the root.
+    let compiled = [
+        ("lib/core/__init__.py", ""),
+        ("lib/core/stub.cpython-312-x86_64-linux-gnu.so", "nothing to be seen"),
+        ("lib/core/stub.py", "from other.away import thing"),
+        ("lib0a1b__mypyc.cpython-312-x86_64-linux-gnu.so", "other.by"),
+        ("other/__init__.py", ""),
+        ("other/away.py", ""),
+        ("other/by.py", ""),
+        ("other/idle.py", ""),
+    ];
+    let found = from_app("import lib.core.stub", &compiled);
+    assert_eq!(
+        found,
+        ["lib", "lib.core", "lib.core.stub", "lib0a1b__mypyc", "other", "other.away", "other.by"]
+    );
+}
+
+#[test]
 fn plug_ins_are_found_by_their_group() {
     let points =
         "[lib.readers]\none = other.one\ngone = other.not_there\n[console_scripts]\nx = other.two:main\n";
