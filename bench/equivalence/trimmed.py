@@ -1,5 +1,6 @@
 """An environment without the files that a level of trimming leaves out, and what the tests say in it."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -36,8 +37,10 @@ def examine(package, helper, python, version, levels, note):
 
 
 def at_level(setting, helper, level, original, flaky, note):
-    copy, answer = trimmed(setting, helper, level)
-    run = suite.run(copy)
+    answer = trimmed(setting, helper, level)
+    # At the original's place: paths are in the names of some tests.
+    with in_place(setting):
+        run = suite.run(setting)
     found = suite.differences(original, run, flaky)
     note("%s: %d of %d files left out, %.0f s, %d tests differ"
          % (level, len(answer["dropped"]), answer["files"], run.seconds, len(found)))
@@ -64,6 +67,23 @@ def folder_of(setting):
     return os.path.join(setting.work, "trimmed")
 
 
+@contextlib.contextmanager
+def in_place(setting):
+    """Has the trimmed environment stand where the original does. Whoever is killed meanwhile installs anew the next time."""
+    installed = os.path.join(setting.work, "installed")
+    original, copy = os.path.join(setting.work, "venv"), os.path.join(folder_of(setting), "venv")
+    aside = os.path.join(folder_of(setting), "original")
+    os.remove(installed)
+    os.rename(original, aside)
+    os.rename(copy, original)
+    try:
+        yield
+    finally:
+        os.rename(original, copy)
+        os.rename(aside, original)
+        open(installed, "w").close()
+
+
 def kept(setting):
     """What stays whatever the rules say, beside the tests outside of the tree: pytest, its plugins, and the tests that
     are installed. `.pth` files work here, in a site folder, as they would not in a function's."""
@@ -77,7 +97,7 @@ def kept(setting):
 
 
 def trimmed(setting, helper, level):
-    """A copy of the environment at this level, and what the helper said of it."""
+    """Makes a copy of the environment at this level; what the helper said of it."""
     work = folder_of(setting)
     shutil.rmtree(work, ignore_errors=True)
     venv, out = os.path.join(work, "venv"), os.path.join(work, "out")
@@ -97,7 +117,7 @@ def trimmed(setting, helper, level):
         raise RuntimeError("the helper trimmed_tree ended, with status %d" % done.returncode)
     answer = json.loads(done.stdout)
     apply(copy.site, answer)
-    return copy, answer
+    return answer
 
 
 def apply(site, answer):
