@@ -76,8 +76,11 @@ def curve(glowplug, options, wrong):
     inits = {
         tier["memory_mb"]: next(iter(tier["events"].values()))["init_ms"]["median"]
         for tier in found["before"]["tiers"]
-        if tier["measured"] and tier["memory_mb"] in CURVE
+        if tier["status"] == "answered" and tier["memory_mb"] in CURVE
     }
+    wrong += ["no answer at %d MB" % size for size in CURVE if size not in inits]
+    if CURVE[-1] not in inits:
+        return
     work = inits[CURVE[-1]]
     print("%-10s %10s %10s %8s" % ("MB", "init ms", "by share", "ratio"))
     for size, init in sorted(inits.items()):

@@ -57,6 +57,32 @@ pub(crate) fn best(tiers: &[Tier], balanced_weight: f64) -> Best {
     Best { speed: size(speed), cost: size(cost), balanced: size(balanced) }
 }
 
+/// The sizes whose intervals overlap with that of `size` in what the objective makes small: these runs cannot tell which of
+/// them is best. Only measured sizes have intervals.
+pub(crate) fn undecided(tiers: &[Tier], objective: Objective, balanced_weight: f64, size: u32) -> Vec<u32> {
+    let works = || tiers.iter().filter_map(|tier| Some((tier, tier.works()?)));
+    let slowest = works().map(|(_, (ms, _))| ms).fold(0.0, f64::max);
+    let dearest = works().map(|(_, (_, usd))| usd).fold(0.0, f64::max);
+    let range = |tier: &Tier| {
+        let (latency, usd) = (tier.latency?, tier.usd_interval?);
+        let by_both =
+            |ms: f64, usd: f64| balanced_weight * usd / dearest + (1.0 - balanced_weight) * ms / slowest;
+        Some(match objective {
+            Objective::Speed => (latency.low, latency.high),
+            Objective::Cost => usd,
+            Objective::Balanced => (by_both(latency.low, usd.0), by_both(latency.high, usd.1)),
+        })
+    };
+    let of =
+        |wanted: u32| works().find(|(tier, _)| tier.memory_mb == wanted).and_then(|(tier, _)| range(tier));
+    let Some((low, high)) = of(size) else { return Vec::new() };
+    works()
+        .filter(|(tier, _)| tier.memory_mb != size)
+        .filter(|(tier, _)| range(tier).is_some_and(|other| other.0 <= high && low <= other.1))
+        .map(|(tier, _)| tier.memory_mb)
+        .collect()
+}
+
 /// The sizes than which no other is both faster and cheaper, the cheapest first.
 pub(crate) fn pareto(tiers: &[Tier]) -> Vec<u32> {
     let mut works: Vec<(f64, f64, u32)> =

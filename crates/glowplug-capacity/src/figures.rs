@@ -1,6 +1,6 @@
 //! The figures of one memory size, from the runs at it or from the model.
 
-use glowplug_core::Stat;
+use glowplug_core::{Stat, intervals};
 
 use crate::model::{Model, Phase, Point, median};
 use crate::probe::{Outcome, Round};
@@ -25,6 +25,8 @@ pub struct Tier {
     /// Billed duration by the same shares, in ms.
     pub billed_ms: Option<f64>,
     pub usd_per_million: Option<f64>,
+    /// The 95 % interval of the cost, environments drawn; nothing where it is a model's.
+    pub usd_interval: Option<(f64, f64)>,
     /// The most memory that an environment had in use.
     pub peak_bytes: Option<u64>,
     /// By event, in their order.
@@ -52,6 +54,7 @@ impl Tier {
             latency: None,
             billed_ms: None,
             usd_per_million: None,
+            usd_interval: None,
             peak_bytes: None,
             events: Vec::new(),
         }
@@ -73,6 +76,9 @@ pub struct Percentiles {
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
+    /// The 95 % interval of each, in their order; nothing where they are a model's. Environments are what is drawn: the warm
+    /// invokes of one of them are not independent.
+    pub intervals: Option<[(f64, f64); 3]>,
 }
 
 impl Percentiles {
@@ -88,8 +94,33 @@ impl Percentiles {
             });
             found.or(samples.last()).map(|(value, _)| *value)
         };
-        Some(Self { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)? })
+        Some(Self { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, intervals: None })
     }
+
+    /// Of what `times` takes from the rounds of each event, with intervals.
+    fn of(rounds: &[Vec<Round>], weights: &[f64], times: fn(&Round) -> Vec<f64>) -> Option<Self> {
+        let times: Vec<Vec<Vec<f64>>> =
+            rounds.iter().map(|rounds| rounds.iter().map(times).collect()).collect();
+        let count = times.iter().map(Vec::len).min().unwrap_or_default();
+        let all: Vec<usize> = (0..count).collect();
+        let found = Self::weighted(mixed(&times, weights, &all))?;
+        let intervals = intervals(count, |drawn| {
+            let again = Self::weighted(mixed(&times, weights, drawn)).unwrap_or(found);
+            [again.p50, again.p90, again.p99]
+        });
+        Some(Self { intervals: Some(intervals), ..found })
+    }
+}
+
+/// The times of some rounds of each event, each by its part of all events.
+fn mixed(times: &[Vec<Vec<f64>>], weights: &[f64], rounds: &[usize]) -> Vec<(f64, f64)> {
+    let mut all = Vec::new();
+    for (times, weight) in times.iter().zip(weights) {
+        let values = || rounds.iter().flat_map(|at| &times[*at]);
+        let each = weight / values().count().max(1) as f64;
+        all.extend(values().map(|value| (*value, each)));
+    }
+    all
 }
 
 fn ms(us: u64) -> f64 {
@@ -121,35 +152,50 @@ pub(crate) fn point(memory_mb: u32, rounds: &[Round], phase: Phase) -> Option<Po
 
 /// The figures of a size that was measured; `rounds` has those of each event.
 pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Settings) -> Option<Tier> {
-    let weights = settings.shares();
-    let (mut all_cold, mut all_warm, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut billed_cold, mut billed_warm) = (0.0, 0.0);
-    for (rounds, weight) in rounds.iter().zip(&weights) {
-        let (colds, warms) = (cold(rounds), warm(rounds));
-        let each = |values: &[f64]| weight / values.len().max(1) as f64;
-        all_cold.extend(colds.iter().map(|value| (*value, each(&colds))));
-        all_warm.extend(warms.iter().map(|value| (*value, each(&warms))));
-        let inits: Vec<f64> = rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| ms(c.init_us)).collect();
-        events.push(EventTimes { init: Stat::of(&inits), cold: Stat::of(&colds), warm: Stat::of(&warms) });
-        let firsts = rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| c.first.billed_ms as f64);
-        let laters = rounds.iter().flat_map(|r| &r.warm).map(|invoke| invoke.billed_ms as f64);
-        billed_cold += weight * median(&firsts.collect::<Vec<_>>())?;
-        billed_warm += weight * median(&laters.collect::<Vec<_>>())?;
-    }
-    let rate = settings.cold_rate;
+    let (weights, rate) = (settings.shares(), settings.cold_rate);
+    let each = |rounds: &Vec<Round>| EventTimes {
+        init: Stat::of(
+            &rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| ms(c.init_us)).collect::<Vec<_>>(),
+        ),
+        cold: Stat::of(&cold(rounds)),
+        warm: Stat::of(&warm(rounds)),
+    };
+    let count = rounds.iter().map(Vec::len).min().unwrap_or_default();
+    let usd = |drawn: &[usize]| {
+        let (cold, warm) = billed(rounds, &weights, drawn)?;
+        Some(settings.usd(memory_mb, cold, warm))
+    };
+    let all: Vec<usize> = (0..count).collect();
+    let (billed_cold, billed_warm) = billed(rounds, &weights, &all)?;
+    let found = settings.usd(memory_mb, billed_cold, billed_warm);
+    let [interval] = intervals(count, |drawn| [usd(drawn).unwrap_or(found)]);
     Some(Tier {
         measured: true,
         outcome: Some(Outcome::Answered),
         reason: None,
-        cold: Percentiles::weighted(all_cold),
-        warm: Percentiles::weighted(all_warm),
+        cold: Percentiles::of(rounds, &weights, |round| cold(std::slice::from_ref(round))),
+        warm: Percentiles::of(rounds, &weights, |round| warm(std::slice::from_ref(round))),
         latency: Stat::of(&latencies(rounds, &weights, rate)),
         billed_ms: Some(rate * billed_cold + (1.0 - rate) * billed_warm),
-        usd_per_million: Some(settings.usd(memory_mb, billed_cold, billed_warm)),
+        usd_per_million: Some(found),
+        usd_interval: Some(interval),
         peak_bytes: rounds.iter().flatten().filter_map(|round| round.peak_bytes).max(),
-        events,
+        events: rounds.iter().map(each).collect(),
         ..Tier::without(memory_mb, None, String::new())
     })
+}
+
+/// Billed durations of a cold and of a warm invoke, in ms: medians over some rounds of each event, by the events' shares.
+fn billed(rounds: &[Vec<Round>], weights: &[f64], drawn: &[usize]) -> Option<(f64, f64)> {
+    let (mut cold, mut warm) = (0.0, 0.0);
+    for (rounds, weight) in rounds.iter().zip(weights) {
+        let drawn = || drawn.iter().map(|at| &rounds[*at]);
+        let firsts = drawn().filter_map(|round| round.cold.as_ref()).map(|cold| cold.first.billed_ms as f64);
+        let laters = drawn().flat_map(|round| &round.warm).map(|invoke| invoke.billed_ms as f64);
+        cold += weight * median(&firsts.collect::<Vec<_>>())?;
+        warm += weight * median(&laters.collect::<Vec<_>>())?;
+    }
+    Some((cold, warm))
 }
 
 /// The latency of each round, all events together.

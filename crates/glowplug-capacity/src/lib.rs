@@ -11,6 +11,7 @@
 mod choice;
 mod figures;
 mod model;
+mod notes;
 mod prices;
 mod probe;
 mod seen;

@@ -4,14 +4,17 @@
 //! has processors for. A model of each phase says what the others would be; what would be chosen is measured in turn, until
 //! the choice rests on measured sizes or the runs are spent.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use glowplug_core::{Error, ErrorClass, Result};
 
-use crate::choice::{Best, Objective, advice, best, pareto};
+use crate::choice::{Best, Objective, advice, best, pareto, undecided};
 use crate::figures::{Tier, between, measured, modelled, point};
 use crate::model::{FULL_CPU_MB, Model, Phase, Point, median};
 use crate::prices::{Place, Prices};
-use crate::probe::{Ask, Outcome, Probe, Round, Variant};
-use crate::seen::{Sizes, is_out_of_memory, meant, reason, repeated_inits, ruled_out};
+use crate::probe::{Ask, Probe, Round, Variant};
+use crate::seen::{Seen, Sizes, is_out_of_memory, meant, reason, ruled_out};
 
 /// The sizes that are chosen among unless others are given, in MB.
 pub const TIERS: [u32; 15] =
@@ -117,32 +120,46 @@ pub struct Tuning {
 pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watcher) -> Result<Tuning> {
     let sizes = settings.sizes()?;
     let seen = Sizes::new();
-    let mut session =
-        Session { settings, probe, watcher, sizes, seen, runs: 0, lowest: None, interrupted: false };
+    let mut session = Session {
+        settings,
+        probe,
+        watcher,
+        sizes,
+        seen,
+        runs: 0,
+        lowest: None,
+        interrupted: false,
+        made: RefCell::default(),
+    };
     match session.measure_all() {
         Ok(()) => {}
-        Err(error) if error.class() == ErrorClass::Interrupted => session.interrupted = true,
+        Err(error) if error.class() == ErrorClass::Interrupted => {
+            session.interrupted = true;
+            session.made.take();
+        }
         Err(error) => return Err(error),
     }
     session.conclude()
 }
 
-struct Session<'a> {
-    settings: &'a Settings,
+pub(crate) struct Session<'a> {
+    pub(crate) settings: &'a Settings,
     probe: &'a mut dyn Probe,
     watcher: &'a mut dyn Watcher,
-    sizes: Vec<u32>,
-    seen: Sizes,
+    pub(crate) sizes: Vec<u32>,
+    pub(crate) seen: Sizes,
     runs: usize,
     /// The place of the smallest size that does not run out of memory.
     lowest: Option<usize>,
     /// The user has ended it: what was run counts, however often.
     interrupted: bool,
+    /// Figures of what was run, made once: intervals take a while.
+    made: RefCell<BTreeMap<(u32, Variant), Option<Tier>>>,
 }
 
 impl Session<'_> {
     /// The form that is chosen for.
-    fn form(&self) -> Variant {
+    pub(crate) fn form(&self) -> Variant {
         self.settings.variants.last().copied().unwrap_or(Variant::Before)
     }
 
@@ -169,7 +186,7 @@ impl Session<'_> {
 
     fn expected(&self) -> usize {
         let all = self.grid_runs();
-        let part = if self.whole() { all } else { (all as f64 * BUDGET) as usize };
+        let part = if self.whole() { all } else { self.budget() };
         part.max(self.runs)
     }
 
@@ -187,10 +204,37 @@ impl Session<'_> {
                 self.measure(size)?;
             }
         }
-        while let Some(size) = self.wanted().filter(|_| self.affords()) {
-            self.measure(size)?;
+        self.settle()
+    }
+
+    /// Measures what would be chosen, and what cannot be told apart from it once more, while the runs last.
+    fn settle(&mut self) -> Result<()> {
+        for again in 0..self.settings.rounds {
+            while let Some(size) = self.wanted().filter(|_| self.affords()) {
+                self.measure(size)?;
+            }
+            let rivals = self.rivals();
+            let needed = rivals.len() * self.settings.variants.len() * self.settings.weights.len();
+            if rivals.is_empty() || self.runs + needed > self.budget() {
+                break;
+            }
+            for size in rivals {
+                self.round(size, self.settings.rounds + again)?;
+            }
         }
         Ok(())
+    }
+
+    /// The measured size that would be chosen and those that cannot be told apart from it; nothing where it stands alone.
+    fn rivals(&self) -> Vec<u32> {
+        let (objective, weight) = (self.settings.objective, self.settings.balanced_weight);
+        let tiers: Vec<Tier> = self.tiers(self.form()).into_iter().filter(|tier| tier.measured).collect();
+        let Some(chosen) = best(&tiers, weight).by(objective) else { return Vec::new() };
+        let mut rivals = undecided(&tiers, objective, weight, chosen);
+        if !rivals.is_empty() {
+            rivals.push(chosen);
+        }
+        rivals
     }
 
     /// Measures the first size at which the function works: one near a whole vCPU, else a larger one, since most failures
@@ -221,35 +265,22 @@ impl Session<'_> {
                 self.measure(*size)?;
             }
         }
-        if self.lowest.is_none() {
-            self.lowest = sizes.iter().position(|size| !self.is_out_of_memory(*size));
-        }
-        if self.sizes.iter().any(|size| self.works(*size)) { Ok(()) } else { Err(self.nowhere()) }
+        Ok(())
+    }
+
+    /// Runs that may be made unless every size is measured.
+    fn budget(&self) -> usize {
+        (self.grid_runs() as f64 * BUDGET) as usize
     }
 
     /// Whether one more size may be measured.
     fn affords(&self) -> bool {
-        self.runs + self.runs_of_a_size() <= (self.grid_runs() as f64 * BUDGET) as usize
+        self.runs + self.runs_of_a_size() <= self.budget()
     }
 
     /// Whether the form that is chosen for is answered at a size.
     fn works(&self, size: u32) -> bool {
         self.seen.contains_key(&size) && ruled_out(&self.seen, size, self.form()).is_none()
-    }
-
-    fn nowhere(&self) -> Error {
-        let form = self.form();
-        let last = self.seen.keys().rev().find_map(|size| Some((size, ruled_out(&self.seen, *size, form)?)));
-        let error = Error::input("the function works at none of the memory sizes");
-        let Some((size, outcome)) = last else { return error };
-        let hint = match outcome {
-            Outcome::OutOfMemory => "try larger sizes with `--tiers`",
-            Outcome::TimedOut => "raise `timeout`, or give it an event that it can answer with `--event`",
-            Outcome::Answered | Outcome::Raised { .. } | Outcome::Failed { .. } => {
-                "see what it raises with `glowplug trace`, or give it an event that it can answer with `--event`"
-            }
-        };
-        error.cause(format!("at {size} MB {}", reason(outcome))).hint(hint)
     }
 
     /// Has a size run as often as the settings say, its forms and events in turns.
@@ -272,6 +303,7 @@ impl Session<'_> {
                 let ask = Ask { variant, memory_mb: size, event, warm: self.settings.warm };
                 let made = self.probe.run(ask)?;
                 self.runs += 1;
+                self.made.borrow_mut().remove(&(size, variant));
                 self.seen.entry(size).or_default().add(variant, event, made);
                 let expected = self.expected();
                 self.watcher.ran(self.runs, expected);
@@ -326,9 +358,15 @@ impl Session<'_> {
     /// What was measured of a form at a size; nothing where not all of it was.
     fn figures(&self, size: u32, variant: Variant) -> Option<Tier> {
         let seen = self.seen.get(&size)?;
+        // What was seen at another size may rule this one out.
         if let Some(outcome) = ruled_out(&self.seen, size, variant) {
             return Some(Tier::without(size, Some(outcome.clone()), reason(outcome)));
         }
+        let make = || self.make_figures(seen, size, variant);
+        self.made.borrow_mut().entry((size, variant)).or_insert_with(make).clone()
+    }
+
+    fn make_figures(&self, seen: &Seen, size: u32, variant: Variant) -> Option<Tier> {
         let events = 0..self.settings.weights.len();
         let rounds: Vec<Vec<Round>> =
             events.map(|event| seen.rounds.get(&(variant, event)).cloned().unwrap_or_default()).collect();
@@ -413,56 +451,10 @@ impl Session<'_> {
                 .map(|event| meant(&self.seen, self.form(), event).map(|(kind, _)| kind.to_owned()))
                 .collect(),
             complete,
-            notes: self.notes(&seen),
+            notes: self.notes(&seen, chosen),
             forms,
         })
     }
-
-    fn notes(&self, seen: &[Tier]) -> Vec<String> {
-        let mut notes = Vec::new();
-        let works: Vec<&Tier> = seen.iter().filter(|tier| tier.works().is_some()).collect();
-        for pair in works.windows(2) {
-            if let (Some(low), Some(high)) = (pair[0].latency, pair[1].latency)
-                && high.low > low.high * 1.05
-            {
-                notes.push(format!(
-                    "{} MB is slower than {} MB: {:.1} against {:.1} ms",
-                    pair[1].memory_mb, pair[0].memory_mb, high.median, low.median
-                ));
-            }
-        }
-        if let Some(tier) = works.first()
-            && let Some(peak) = tier.peak_bytes
-        {
-            let used = peak as f64 / MIB;
-            let left = 100.0 * (1.0 - used / f64::from(tier.memory_mb));
-            notes.push(format!(
-                "at {} MB {used:.0} MB were in use, which leaves {:.0} % of it",
-                tier.memory_mb,
-                left.max(0.0)
-            ));
-        }
-        notes.extend(repeated(&repeated_inits(&self.seen, self.form())));
-        let beyond = self.sizes.iter().filter(|size| **size > self.settings.most_mb).count();
-        if beyond > 0 {
-            notes.push(format!(
-                "{beyond} sizes above {} MB have more processors than there are here: what is said of them is modelled",
-                self.settings.most_mb
-            ));
-        }
-        notes
-    }
-}
-
-/// What Lambda does with an init that takes too long.
-fn repeated(sizes: &[u32]) -> Option<String> {
-    let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
-    (!sizes.is_empty()).then(|| {
-        format!(
-            "at {} MB init took longer than its 10 s, and was run again within the first invoke: cold has both",
-            sizes.join(", ")
-        )
-    })
 }
 
 /// The size nearest to a wanted one.

@@ -154,7 +154,7 @@ fn value(objective: Objective, grid: &Tuning, size: u32) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
     #[test]
     fn a_few_runs_choose_as_well_as_all_of_them(
         init in 20.0..3000.0_f64,
@@ -287,6 +287,38 @@ fn an_init_that_is_slow_at_a_small_share_is_told_in_a_sentence() {
         "{advice}"
     );
     assert!(advice.ends_with("% more money") || advice.ends_with("the same money"), "{advice}");
+}
+
+#[test]
+fn sizes_that_runs_cannot_tell_apart_are_told_and_run_again() {
+    // It waits, and does next to nothing: beyond the noise all sizes are as fast.
+    let waits =
+        Simulated { first: phase(1.0, 50.0, 0.0), warm: phase(1.0, 50.0, 0.0), noise: 0.05, ..plain() };
+    let tuning = tuned(&waits, &settings(Objective::Speed, false));
+    let told = |tuning: &Tuning| tuning.notes.iter().any(|note| note.contains("cannot be told apart from"));
+    assert!(told(&tuning), "{:?}", tuning.notes);
+    let runs_of_cold = |tier: &glowplug_capacity::Tier| tier.events[0].cold.map_or(0, |cold| cold.runs);
+    assert!(tuning.forms[1].1.iter().any(|tier| runs_of_cold(tier) > 3), "{tuning:?}");
+    assert!(tuning.runs * 10 <= tuning.grid_runs * 4);
+    // Processor time alone, without noise: nothing is in doubt.
+    let works = Simulated { init: phase(400.0, 0.0, 0.0), first: phase(300.0, 0.0, 0.0), ..plain() };
+    let below_one_vcpu = Settings { tiers: TIERS[..11].to_vec(), ..settings(Objective::Speed, true) };
+    assert!(!told(&tuned(&works, &below_one_vcpu)));
+}
+
+#[test]
+fn percentiles_have_intervals_where_they_were_measured() {
+    let tuning = tuned(&Simulated { noise: 0.1, ..plain() }, &settings(Objective::Cost, false));
+    for tier in &tuning.forms[1].1 {
+        for times in [tier.cold, tier.warm].into_iter().flatten() {
+            assert_eq!(times.intervals.is_some(), tier.measured, "{} MB", tier.memory_mb);
+            let Some([p50, p90, p99]) = times.intervals else { continue };
+            for (value, (low, high)) in [(times.p50, p50), (times.p90, p90), (times.p99, p99)] {
+                assert!(low <= value && value <= high, "{} MB: {times:?}", tier.memory_mb);
+            }
+            assert!(p50.0 < p50.1, "runs that differ leave doubt: {times:?}");
+        }
+    }
 }
 
 #[test]

@@ -24,6 +24,6 @@ pub use names::{
 };
 pub use progress::{NoProgress, Progress};
 pub use python::{Architecture, Libc, PythonVersion};
-pub use stat::{Stat, quantile};
+pub use stat::{Stat, intervals, quantile};
 pub use units::{civil_date, format_bytes, format_hex, format_ms, iso8601, parse_bytes};
 pub use verdict::{Difference, Holdout, Verdict};

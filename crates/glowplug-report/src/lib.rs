@@ -44,6 +44,6 @@ pub use report::{
 pub use style::Style;
 pub use trace::{TraceOrder, TraceView, render_comparison, render_trace};
 pub use tune::{
-    Best, EventFigures, Percentiles, TierStatus, TuneForm, TuneFunction, TuneParameters, TuneReport,
-    TuneTier, power_tuning, render_tune, tune_csv,
+    Best, EventFigures, Intervals, Percentiles, TierStatus, TuneForm, TuneFunction, TuneParameters,
+    TuneReport, TuneTier, power_tuning, render_tune, tune_csv,
 };

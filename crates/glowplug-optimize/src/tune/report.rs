@@ -229,7 +229,12 @@ fn figures(tuned: &Tuned, tuning: &Tuning, tier: &Tier) -> TuneTier {
     };
     let too_small = tier.outcome.is_none() && tuning.lowest_mb.is_some_and(|least| tier.memory_mb < least);
     let percentiles = |times: Option<Percentiles>| {
-        times.map(|t| glowplug_report::Percentiles { p50: t.p50, p90: t.p90, p99: t.p99 })
+        times.map(|t| glowplug_report::Percentiles {
+            p50: t.p50,
+            p90: t.p90,
+            p99: t.p99,
+            intervals: t.intervals.map(|[p50, p90, p99]| glowplug_report::Intervals { p50, p90, p99 }),
+        })
     };
     let times =
         |times: &EventTimes| EventFigures { init_ms: times.init, cold_ms: times.cold, warm_ms: times.warm };
@@ -245,6 +250,7 @@ fn figures(tuned: &Tuned, tuning: &Tuning, tier: &Tier) -> TuneTier {
         latency_ms: tier.latency,
         billed_ms: tier.billed_ms,
         usd_per_million: tier.usd_per_million,
+        usd_interval: tier.usd_interval,
         out_of_memory: status == TierStatus::OutOfMemory || too_small,
         peak_mb: tier.peak_bytes.map(|bytes| bytes as f64 / MIB),
         events,

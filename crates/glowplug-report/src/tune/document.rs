@@ -128,6 +128,9 @@ pub struct TuneTier {
     pub billed_ms: Option<f64>,
     /// Cost of a million invokes at that rate.
     pub usd_per_million: Option<f64>,
+    /// Its 95 % interval; `null` where it is a model's.
+    #[serde(default)]
+    pub usd_interval: Option<(f64, f64)>,
     /// Whether the memory was not enough.
     pub out_of_memory: bool,
     /// The most memory that the interpreter had in use, in MB.
@@ -156,6 +159,20 @@ pub struct Percentiles {
     pub p90: f64,
     /// 99 of 100 are faster.
     pub p99: f64,
+    /// The 95 % bootstrap intervals, environments drawn; `null` where the figures are a model's.
+    #[serde(default)]
+    pub intervals: Option<Intervals>,
+}
+
+/// Lower and upper ends of the intervals of percentiles.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// Of the 50th.
+    pub p50: (f64, f64),
+    /// Of the 90th.
+    pub p90: (f64, f64),
+    /// Of the 99th.
+    pub p99: (f64, f64),
 }
 
 /// The best sizes.

@@ -6,7 +6,8 @@ mod export;
 mod text;
 
 pub use document::{
-    Best, EventFigures, Percentiles, TierStatus, TuneForm, TuneFunction, TuneParameters, TuneReport, TuneTier,
+    Best, EventFigures, Intervals, Percentiles, TierStatus, TuneForm, TuneFunction, TuneParameters,
+    TuneReport, TuneTier,
 };
 pub use export::{power_tuning, tune_csv};
 pub use text::render_tune;

@@ -7,7 +7,7 @@ use crate::render::View;
 use crate::style::Style;
 use crate::text::wrap;
 use crate::tune::chart::chart;
-use crate::tune::document::{TierStatus, TuneForm, TuneReport, TuneTier};
+use crate::tune::document::{Intervals, Percentiles, TierStatus, TuneForm, TuneReport, TuneTier};
 
 /// The choice as text that ends with a line break.
 pub fn render_tune(report: &TuneReport, view: &View) -> String {
@@ -77,7 +77,8 @@ fn row(tier: &TuneTier, mark: &str, view: &View) -> Vec<Cell> {
     let ms = |value: Option<f64>| Cell::new(value.map_or_else(|| "-".to_owned(), format_ms));
     let mut row = vec![Cell::new(tier.memory_mb.to_string())];
     for times in [tier.cold_ms, tier.warm_ms] {
-        row.extend([times.map(|t| t.p50), times.map(|t| t.p90), times.map(|t| t.p99)].map(ms));
+        row.push(Cell::new(times.map_or_else(|| "-".to_owned(), |times| with_interval(&times))));
+        row.extend([times.map(|t| t.p90), times.map(|t| t.p99)].map(ms));
     }
     row.push(ms(tier.billed_ms));
     row.push(Cell::new(tier.usd_per_million.map_or_else(|| "-".to_owned(), |usd| format!("{usd:.3}"))));
@@ -93,6 +94,17 @@ fn row(tier: &TuneTier, mark: &str, view: &View) -> Vec<Cell> {
         TierStatus::NotMeasured => Cell::styled("not measured", view.style.dim),
     });
     row
+}
+
+/// The median, with half of its interval as a part of it.
+fn with_interval(times: &Percentiles) -> String {
+    let median = format_ms(times.p50);
+    match times.intervals {
+        Some(Intervals { p50: (low, high), .. }) if times.p50 > 0.0 => {
+            format!("{median} ±{:.0} %", 50.0 * (high - low) / times.p50)
+        }
+        _ => median,
+    }
 }
 
 /// `◆` is the chosen size, `◇` one on the Pareto front.
@@ -158,13 +170,19 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::tune::document::{Best, EventFigures, Percentiles, TuneFunction, TuneParameters};
+    use crate::tune::document::{Best, EventFigures, TuneFunction, TuneParameters};
     use glowplug_core::{Architecture, Stat};
     use indexmap::IndexMap;
 
     fn tier(memory_mb: u32, latency: f64, usd: f64) -> TuneTier {
         let stat = Stat { median: latency, low: latency, high: latency, spread: 0.0, runs: 5 };
-        let times = |p50: f64| Percentiles { p50, p90: p50 * 1.1, p99: p50 * 1.2 };
+        let around = |ms: f64| (ms * 0.98, ms * 1.02);
+        let times = |p50: f64| Percentiles {
+            p50,
+            p90: p50 * 1.1,
+            p99: p50 * 1.2,
+            intervals: Some(Intervals { p50: around(p50), p90: around(p50 * 1.1), p99: around(p50 * 1.2) }),
+        };
         TuneTier {
             memory_mb,
             measured: true,
@@ -175,6 +193,7 @@ pub(super) mod tests {
             latency_ms: Some(stat),
             billed_ms: Some(latency.ceil()),
             usd_per_million: Some(usd),
+            usd_interval: None,
             out_of_memory: false,
             peak_mb: Some(190.0),
             events: IndexMap::from([(
@@ -193,6 +212,7 @@ pub(super) mod tests {
             latency_ms: None,
             billed_ms: None,
             usd_per_million: None,
+            usd_interval: None,
             out_of_memory: status == TierStatus::OutOfMemory,
             events: IndexMap::new(),
             ..tier(memory_mb, 1.0, 1.0)

@@ -7,7 +7,7 @@ use crate::support::Project;
 /// Builds an example with its held-out events.
 fn built(name: &str) -> (Project, Value) {
     let project = Project::example(name);
-    let mut arguments = vec!["--update-lock".to_owned()];
+    let mut arguments = ["--update-lock", "--runs", "3"].map(str::to_owned).to_vec();
     let mut holdouts: Vec<String> = fs_err::read_dir(project.root.join("function/holdout"))
         .unwrap()
         .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
