@@ -88,7 +88,7 @@ fn repeated(sizes: &[u32]) -> Option<String> {
     let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
     (!sizes.is_empty()).then(|| {
         format!(
-            "at {} MB init took longer than its 10 s, and was run again within the first invoke: cold has both",
+            "at {} MB init did not come to its end in its 10 s, and was run again within the first invoke: cold has both",
             sizes.join(", ")
         )
     })
