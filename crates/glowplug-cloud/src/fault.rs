@@ -78,6 +78,14 @@ impl Asked<'_> {
                 refused("Lambda does not accept the credentials".to_owned())
                     .hint("log in again (`aws sso login`, `aws configure`), or choose another `--profile`"),
             ),
+            // Accounts may have less than Lambda's 10240 MB.
+            "InvalidParameterValueException" if action == "UpdateFunctionConfiguration" && said.contains("MemorySize") => {
+                Refusal::Other(
+                    Error::input(format!("`{function}` cannot have one of the memory sizes"))
+                        .cause(format!("{code}: {said}"))
+                        .hint("name the sizes that the account allows with `--tiers`"),
+                )
+            }
             "TooManyRequestsException" | "ThrottlingException" | "Throttling" => self.throttled(&error, said),
             _ if status == 429 => self.throttled(&error, said),
             _ => Refusal::Other(refused(format!("lambda:{action} on `{function}` failed"))),

@@ -416,8 +416,9 @@ fn required(package: &PackageTree) -> Vec<BTreeSet<&str>> {
 
 /// By distribution, its native files at the root.
 fn native_roots(package: &PackageTree) -> BTreeMap<usize, Vec<&Utf8Path>> {
-    let at_root =
-        |file: &&FileEntry| file.path.as_str().ends_with(".so") && !file.path.as_str().contains('/');
+    let at_root = |file: &&FileEntry| {
+        file.path.extension() == Some("so") && file.path.parent().is_none_or(|folder| folder == "")
+    };
     let mut found: BTreeMap<usize, Vec<&Utf8Path>> = BTreeMap::new();
     for file in package.files.iter().filter(at_root) {
         if let Some(index) = file.distribution {

@@ -19,12 +19,31 @@ use crate::tune::scale::at_share;
 const LONGEST_INIT_US: u64 = 10_000_000;
 
 /// An init as it is or would be at a memory size.
+#[derive(Debug, PartialEq, Eq)]
 struct Began {
     init_us: u64,
     /// Whether it was ended, and another one is part of the first invoke.
     repeated: bool,
     /// The time of that one, where the invoke has not spent it itself.
     again_us: u64,
+}
+
+impl Began {
+    /// That of an init that was ready or took too long: as it was where its processor share was limited, else as it would
+    /// have been.
+    fn of(init: &Init, memory_mb: u32, limited: bool, boost: bool) -> Self {
+        let (wall, cpu) = (to_us(init.duration_ms()), to_us(init.cpu_ms));
+        let was_ended = matches!(init.outcome, InitOutcome::TimedOut { .. });
+        if limited || was_ended {
+            return Self { init_us: wall, repeated: was_ended, again_us: 0 };
+        }
+        let share = share(memory_mb);
+        let init_us = at_share(wall, cpu, if boost { share.max(1.0) } else { share });
+        if init_us <= LONGEST_INIT_US {
+            return Self { init_us, repeated: false, again_us: 0 };
+        }
+        Self { init_us: LONGEST_INIT_US, repeated: true, again_us: at_share(wall, cpu, share) }
+    }
 }
 
 /// Runs trees of a function on the engine.
@@ -66,21 +85,6 @@ impl<'a> Local<'a> {
         let cpu = if self.limited { Cpu::Share { init_boost: self.init_boost } } else { Cpu::Unlimited };
         let timeout = std::time::Duration::from_secs(u64::from(self.ground.function.timeout_s));
         Ok(EnvironmentSpec { memory_mb: ask.memory_mb, timeout, ..self.ground.spec(tree, cpu) })
-    }
-
-    /// Time of an init that was ready or took too long.
-    fn began(&self, init: &Init, memory_mb: u32) -> Began {
-        let (wall, cpu) = (to_us(init.duration_ms()), to_us(init.cpu_ms));
-        let was_ended = matches!(init.outcome, InitOutcome::TimedOut { .. });
-        if self.limited || was_ended {
-            return Began { init_us: wall, repeated: was_ended, again_us: 0 };
-        }
-        let share = share(memory_mb);
-        let init_us = at_share(wall, cpu, if self.init_boost { share.max(1.0) } else { share });
-        if init_us <= LONGEST_INIT_US {
-            return Began { init_us, repeated: false, again_us: 0 };
-        }
-        Began { init_us: LONGEST_INIT_US, repeated: true, again_us: at_share(wall, cpu, share) }
     }
 
     /// The first invoke after it.
@@ -134,7 +138,7 @@ impl Probe for Local<'_> {
         };
         let was_ended = matches!(init.outcome, InitOutcome::TimedOut { .. });
         if round.outcome == Outcome::Answered || was_ended {
-            let began = self.began(&init, ask.memory_mb);
+            let began = Began::of(&init, ask.memory_mb, self.limited, self.init_boost);
             let first = environment.invoke(&event.payload)?;
             round.peak_bytes = round.peak_bytes.max(peak(first.peak_memory_kib));
             let invoke = self.first(&first, ask.memory_mb, &began);
@@ -228,4 +232,44 @@ fn peak(kib: u64) -> Option<u64> {
 
 fn to_us(ms: f64) -> u64 {
     (ms * 1e3).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn init(outcome: InitOutcome, wall_ms: f64, cpu_ms: f64) -> Init {
+        Init {
+            outcome,
+            interpreter_ms: None,
+            runtime_ms: 0.0,
+            init_ms: wall_ms,
+            cpu_ms,
+            runtime_cpu_ms: None,
+            peak_memory_kib: 0,
+            process_start_ns: 0,
+            ready_ns: 0,
+        }
+    }
+
+    #[test]
+    fn an_init_that_would_take_too_long_is_run_again() {
+        // A second of the processor's is 13.8 s at 128 MB.
+        let busy = init(InitOutcome::Ready, 1000.0, 1000.0);
+        let again_us = at_share(1_000_000, 1_000_000, share(128));
+        assert!(again_us > LONGEST_INIT_US);
+        assert_eq!(
+            Began::of(&busy, 128, false, false),
+            Began { init_us: LONGEST_INIT_US, repeated: true, again_us }
+        );
+        let whole = Began { init_us: 1_000_000, repeated: false, again_us: 0 };
+        assert_eq!(Began::of(&busy, 128, false, true), whole, "the boost gives it a whole processor");
+        assert_eq!(Began::of(&busy, 1769, false, false), whole);
+        assert_eq!(Began::of(&busy, 128, true, false), whole, "it had its share");
+        let ended = init(InitOutcome::TimedOut { payload: Vec::new() }, 10_000.0, 1.0);
+        for limited in [false, true] {
+            let began = Began::of(&ended, 128, limited, false);
+            assert_eq!(began, Began { init_us: LONGEST_INIT_US, repeated: true, again_us: 0 });
+        }
+    }
 }

@@ -261,6 +261,35 @@ fn a_missing_permission_is_told_and_nothing_is_left() {
 }
 
 #[test]
+fn a_size_that_the_account_does_not_have_is_told_and_nothing_is_left() {
+    let (project, serving) = served(PLAIN);
+    let api = Api(serving.address());
+    let before = api.seen();
+    let gate = Gate::start(serving.address(), |method, path| {
+        let said = "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 3008";
+        let is_change = method == "PUT" && path.ends_with("/configuration");
+        is_change.then_some((400, "InvalidParameterValueException", said))
+    });
+    let outcome = project.run(&tune(&gate.url, &["--tiers", "4096", "--runs", "1"]));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
+    assert!(outcome.stderr.contains("less than or equal to 3008"), "{outcome:?}");
+    assert!(outcome.stderr.contains("that the account allows with `--tiers`"), "{outcome:?}");
+    assert_eq!(api.seen(), before);
+}
+
+#[test]
+fn a_function_that_does_not_start_is_told_and_nothing_is_left() {
+    let (project, serving) = served("import glowplug_nothing\n");
+    let api = Api(serving.address());
+    let before = api.seen();
+    let outcome = project.run(&tune(&serving.url(), &["--tiers", "256,512", "--runs", "3"]));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
+    assert!(outcome.stderr.contains("works at none of the memory sizes"), "{outcome:?}");
+    assert!(outcome.stderr.contains("Runtime.ImportModuleError"), "{outcome:?}");
+    assert_eq!(api.seen(), before);
+}
+
+#[test]
 fn a_function_that_changes_meanwhile_ends_it_and_the_change_stays() {
     let (project, serving) = served(PLAIN);
     let api = Api(serving.address());
