@@ -39,6 +39,8 @@ pub struct Names {
     /// Beginnings of texts that something is put behind, up to a dot: `sqlalchemy.dialects.` of
     /// `"sqlalchemy.dialects.%s"`.
     pub stems: BTreeSet<String>,
+    /// Ends of texts that something is put before, from a dot on: `.models` of `"%s.models"` and of `name + ".models"`.
+    pub tails: BTreeSet<String>,
     /// Texts in dictionaries: a package may look up there in which of its modules a name is.
     pub mapped: BTreeSet<String>,
     /// Names of all attributes that are read from anything.
@@ -95,6 +97,9 @@ impl Search {
             }
         } else if text[end..].starts_with(['%', '{']) {
             self.template(&text[..end]);
+        }
+        if let Some(tail) = tail(text) {
+            self.names.tails.insert(tail.to_owned());
         }
         // `"sqlalchemy.dialects." + name`.
         if text.ends_with('.') {
@@ -188,6 +193,16 @@ fn is_dotted(c: char) -> bool {
 fn stem(before: &str) -> Option<&str> {
     let stem = &before[..=before.rfind('.')?];
     (stem.len() > 1 && stem.chars().all(is_dotted)).then_some(stem)
+}
+
+/// `.b.c` of itself, and of what follows the part of a text that is filled in: `%s.b.c`, `%(a)s.b.c`, `{a}.b.c`.
+fn tail(text: &str) -> Option<&str> {
+    let rest = match text.rfind(|c| !is_dotted(c)) {
+        None => text,
+        Some(at) => ["%s", ")s", "}"].iter().find_map(|end| text[at..].strip_prefix(end))?,
+    };
+    let is_name = |part: &str| part.starts_with(|c: char| c == '_' || c.is_alphabetic());
+    rest.strip_prefix('.').filter(|names| names.split('.').all(is_name)).map(|_| rest)
 }
 
 /// Whether an expression puts a text together that begins with a literal package.
@@ -315,6 +330,25 @@ mod tests {
                       def f():\n    'pkg.documented'\n    return {'pkg.key': 1}\n";
         assert_eq!(texts(source), [".local", "data/x.json", "lib.so", "pkg.key", "pkg.sqlite", "x.json"]);
         assert_eq!(names(source).unwrap().mapped.into_iter().collect::<Vec<_>>(), ["pkg.key"]);
+    }
+
+    #[test]
+    fn ends_of_names_are_kept_where_something_is_put_before_them() {
+        let tails = |source: &str| names(source).unwrap().tails.into_iter().collect::<Vec<_>>();
+        for source in [
+            "f(a + '.b.c')",
+            "f('%s.b.c' % a)",
+            "f('%(a)s.b.c' % x)",
+            "f('{}.b.c'.format(a))",
+            "f(f'{a}.b.c')",
+        ] {
+            assert_eq!(tails(source), [".b.c"], "{source}");
+        }
+        for source in
+            ["f('a.b')", "f('..b')", "f('%s.5')", "f('a-s.b')", "f('%d.b')", "f('.')", "f('{a}.b.')"]
+        {
+            assert_eq!(tails(source), [""; 0], "{source}");
+        }
     }
 
     #[test]

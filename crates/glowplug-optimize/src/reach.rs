@@ -2,7 +2,8 @@
 //!
 //! It reads, and starts nothing; what traced starts add is in `touched`. Reachability errs on the side of keeping. A
 //! module leads to what it imports anywhere (for the type checker alone apart), to every module that one of its texts
-//! names, to all of a package where it imports by a name that is put together, or lists modules, and to those of a
+//! names, to all of a package where it imports by a name that is put together, or lists modules, to those of any package
+//! whose names end as it says, and to those of a
 //! package that loads its modules on request which have the name of an attribute that it reads. A native module leads to
 //! its neighbours, to every name in its bytes, to what its source names where that lies beside it, to native modules at the
 //! root of its distribution, and to what that requires. The user's other files, pickles
@@ -93,6 +94,7 @@ impl Code<'_> {
 fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let mut found: BTreeSet<String> = BTreeSet::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut tails: BTreeSet<String> = BTreeSet::new();
     let mut any_group = false;
     let mut queue: Vec<String> = roots.into_iter().collect();
     queue.extend(world.user_data()?);
@@ -107,6 +109,7 @@ fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTr
             let is_new =
                 |module: &&String| world.code.modules.contains_key(*module) && !found.contains(*module);
             queue.extend(world.entry_points(&names, any_group).filter(is_new).cloned());
+            queue.extend(world.tailed(&found, &tails).filter(|module| !found.contains(module)));
             if queue.is_empty() {
                 break;
             }
@@ -116,6 +119,7 @@ fn walk(world: &World, roots: BTreeSet<String>) -> Result<(BTreeSet<String>, BTr
         for lead in leads {
             queue.extend(lead.modules.into_iter().filter(|module| !found.contains(module)));
             names.extend(lead.names);
+            tails.extend(lead.tails);
             any_group |= lead.any_group;
         }
     }
@@ -141,6 +145,8 @@ fn packages_around(module: &str) -> impl Iterator<Item = &str> {
 struct Leads {
     modules: BTreeSet<String>,
     names: BTreeSet<String>,
+    /// Ends of names of modules that it imports, from a dot on.
+    tails: BTreeSet<String>,
     /// Whether it looks for plug-ins of a group that no text is.
     any_group: bool,
 }
@@ -229,6 +235,9 @@ impl<'a> World<'a> {
             }
             leads.any_group = names.asks_any_group;
             leads.names = file_names(&names).collect();
+            if names.imports_by_text {
+                leads.tails = names.tails;
+            }
         }
         leads.modules.extend(imported);
         for path in self.data.get(module).into_iter().flatten() {
@@ -367,6 +376,13 @@ impl<'a> World<'a> {
             })
             .collect::<Result<_>>()?;
         Ok(named.into_iter().flatten().collect())
+    }
+
+    /// Modules of packages that were found whose names end so: `"%s.models" % package` means those.
+    fn tailed(&self, found: &BTreeSet<String>, tails: &BTreeSet<String>) -> impl Iterator<Item = String> {
+        let packages = found.iter().filter(|module| self.children.contains_key(module.as_str()));
+        let names = packages.flat_map(|package| tails.iter().map(move |tail| format!("{package}{tail}")));
+        names.filter(|name| self.code.modules.contains_key(name))
     }
 
     /// Modules of entry points whose groups are among the texts, or of all groups.

@@ -262,6 +262,33 @@ fn a_compiled_module_leads_to_what_its_source_and_the_code_of_its_group_name() {
 }
 
 #[test]
+fn ends_of_names_mean_modules_of_packages_that_are_reached() {
+    // As SQLAlchemy finds what its dialects need for tests, and Django the models of its applications.
+    let files = [
+        ("other/__init__.py", ""),
+        ("other/one/__init__.py", ""),
+        ("other/one/models.py", ""),
+        ("other/one/views.py", ""),
+        ("other/two/__init__.py", ""),
+        ("other/two/models.py", ""),
+    ];
+    for call in [
+        "__import__(package + '.models')",
+        "import_module('%s.models' % package)",
+        "import_module(f'{package}.models')",
+    ] {
+        let lib = format!("def load(package):\n    {call}\n");
+        let found =
+            from_app("import lib, other.one", &[&files[..], &[("lib/__init__.py", lib.as_str())]].concat());
+        assert!(found.iter().any(|module| module == "other.one.models"), "{call}: {found:?}");
+        assert!(
+            !found.iter().any(|module| module == "other.two.models" || module == "other.one.views"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn plug_ins_are_found_by_their_group() {
     let points =
         "[lib.readers]\none = other.one\ngone = other.not_there\n[console_scripts]\nx = other.two:main\n";
