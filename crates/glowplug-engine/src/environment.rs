@@ -130,7 +130,8 @@ impl Environment {
     }
 
     /// Makes one without a process.
-    pub(crate) fn make(engine: &Arc<Inner>, spec: &EnvironmentSpec, room: Room) -> Result<Self> {
+    pub(crate) fn make(engine: &Arc<Inner>, spec: &EnvironmentSpec, mut room: Room) -> Result<Self> {
+        room.furnish(engine.disk(spec)?);
         let sources = sources(engine, &room, spec)?;
         let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
         Ok(Self {

@@ -202,7 +202,8 @@ impl Process {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from)?;
         rustix::io::ioctl_fionbio(&reader, true).map_err(std::io::Error::from)?;
         let started = Started::default();
-        let born = forks.fork(temporary, &writer, &environment.group.entrances()?)?;
+        let disk = environment.room.disk().map(|disk| disk.entrance()).transpose()?;
+        let born = forks.fork((temporary, disk), &writer, &environment.group.entrances()?)?;
         let (pid, inner_pid) = (born.pid, born.inner_pid);
         exchange.set_pid(pid);
         let life = Life::Fork { killer, routes: Arc::clone(&self.routes) };

@@ -129,6 +129,8 @@ pub struct EnvironmentSpec {
     pub architecture: Architecture,
     /// The memory size: the memory limit where the host can enforce one, and the processor share.
     pub memory_mb: u32,
+    /// The size of `/tmp`, in MB, where the host can enforce one ([`crate::Engine::temporary_limit`]); `None` leaves it open.
+    pub temporary_mb: Option<u32>,
     /// The longest time one invoke may take.
     pub timeout: Duration,
     /// The function's own environment variables.

@@ -217,6 +217,7 @@ mod tests {
             python_version: PythonVersion::new(3, 12),
             architecture: Architecture::X86_64,
             memory_mb: 512,
+            temporary_mb: None,
             timeout: Duration::from_secs(3),
             environment: BTreeMap::new(),
             cpu: Cpu::Unlimited,

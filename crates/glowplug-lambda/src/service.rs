@@ -416,6 +416,7 @@ impl Service {
             python_version: python,
             architecture: if arm { Architecture::Arm64 } else { Architecture::X86_64 },
             memory_mb: configuration.memory_mb,
+            temporary_mb: Some(configuration.ephemeral_mb),
             timeout: Duration::from_secs(u64::from(configuration.timeout_s)),
             environment: configuration
                 .environment

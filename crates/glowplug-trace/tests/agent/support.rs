@@ -46,6 +46,7 @@ impl Function {
             python_version: python.version,
             architecture: Architecture::host().unwrap(),
             memory_mb: 512,
+            temporary_mb: None,
             timeout: Duration::from_secs(30),
             environment: BTreeMap::new(),
             cpu: Cpu::Unlimited,
