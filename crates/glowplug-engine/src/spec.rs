@@ -141,6 +141,8 @@ pub struct EnvironmentSpec {
     pub network: Network,
     /// Whether it reaches the ports that [`crate::Engine::guard`] closes.
     pub service_access: bool,
+    /// The log group, where it is not `/aws/lambda/` and the function's name.
+    pub log_group: Option<String>,
     /// Folders and files of the host that it does not see, wherever its own lie.
     pub hidden: Vec<Utf8PathBuf>,
     /// `PYTHONHASHSEED`, for runs that must be repeatable; the function can see it.

@@ -97,6 +97,7 @@ mod tests {
             cpu: Cpu::Unlimited,
             network: Network::Allow,
             credentials: None,
+            told_version: None,
             private: Vec::new(),
             snapshot: None,
         };

@@ -471,6 +471,7 @@ impl Serve {
             common: _,
         } = args;
         let emulated = if rie { Emulated::new(variable)? } else { Emulated::default() };
+        let told_version = emulated.version.clone();
         Ok(Self {
             paths: path,
             load: LoadOptions {
@@ -489,6 +490,7 @@ impl Serve {
                 snapshot: (start == Start::Snapshot).then(glowplug_engine::SnapshotSpec::default),
                 private: vec![common.cache.trees(), common.cache.bytecode(), common.cache.analysis()],
                 credentials: credentials(variable),
+                told_version,
             },
             watch,
             price,

@@ -67,6 +67,7 @@ impl Function {
             architecture: Architecture::host().unwrap(),
             memory_mb: 512,
             temporary_mb: None,
+            log_group: None,
             timeout: Duration::from_secs(30),
             environment: BTreeMap::new(),
             cpu: Cpu::Unlimited,

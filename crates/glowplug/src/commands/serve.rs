@@ -155,7 +155,11 @@ fn given(console: &Console, path: &Utf8Path, settings: &Settings, says: bool) ->
         return Ok(Given::Function(Box::new(function?)));
     }
     let cache = console.common.cache.images().join("served");
-    let image = glowplug_lambda::local_image(path, &cache, settings.load.memory_mb, &console.progress)?;
+    let emulated = &settings.load.emulated;
+    let memory_mb = settings.load.memory_mb.or(emulated.memory_mb);
+    let mut image = glowplug_lambda::local_image(path, &cache, memory_mb, &console.progress)?;
+    image.name = emulated.name.clone().unwrap_or(image.name);
+    image.timeout_s = emulated.timeout_s.unwrap_or(image.timeout_s);
     Ok(Given::Image(Box::new(image)))
 }
 
