@@ -11,6 +11,8 @@ import sys
 
 # Flags of unshare(2), mount(2), capset(2), prctl(2).
 _CLONE_NEWUSER, _CLONE_NEWNS, _MS_BIND = 0x10000000, 0x00020000, 0x1000
+# The number of move_mount(2) on every machine, and its flags.
+_MOVE_MOUNT, _AT_FDCWD, _MOVE_MOUNT_F_EMPTY_PATH = 429, -100, 4
 _CAPABILITY_VERSION, _PR_CAPBSET_DROP = 0x20080522, 24
 # CAP_DAC_OVERRIDE, which the host's root keeps to read trees of others.
 _KEPT, _LAST_CAPABILITY = 0b10, 63
@@ -157,6 +159,7 @@ def _become(request, descriptors, folders, system):
 
     engine = socket.socket(fileno=descriptors[0])
     try:
+        disk = descriptors.pop(2) if request["disk"] else None
         for number in descriptors[2:]:
             os.write(number, b"0")
             os.close(number)
@@ -164,7 +167,7 @@ def _become(request, descriptors, folders, system):
         os.dup2(descriptors[1], 1)
         os.dup2(descriptors[1], 2)
         os.close(descriptors[1])
-        system.own_temporary_files(request["tmp"], *folders)
+        system.own_temporary_files(request["tmp"], disk, *folders)
         # By its name: the folder of that name may be another one now.
         os.chdir(os.getcwd())
         _reopen(engine.fileno())
@@ -355,8 +358,8 @@ class _System:
             number = self.ctypes.get_errno()
             raise OSError(number, os.strerror(number))
 
-    def own_temporary_files(self, temporary, folder, empty):
-        """Another `/tmp`, in mounts of this process's own, and then no right to mount any more."""
+    def own_temporary_files(self, temporary, disk, folder, empty):
+        """Another `/tmp`, a folder or the mount of a disk, in mounts of this process's own, and then no right to mount any more."""
         user, group = os.getuid(), os.getgid()
         self._check(self.library.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
         for path, text in (
@@ -367,7 +370,11 @@ class _System:
             # The function's own `/proc` is read-only.
             with open("%s/proc/self/%s" % (folder, path), "w") as file:
                 file.write(text)
-        for source, target in ((temporary, "/tmp"), (empty, folder)):
+        if disk is not None:
+            number, here = self.ctypes.c_long(_MOVE_MOUNT), self.ctypes.c_long(_AT_FDCWD)
+            self._check(self.library.syscall(number, disk, b"", here, b"/tmp", _MOVE_MOUNT_F_EMPTY_PATH))
+            os.close(disk)
+        for source, target in ((temporary, "/tmp"), (empty, folder))[disk is not None :]:
             self._check(self.library.mount(source.encode(), target.encode(), None, _MS_BIND, None))
         for capability in range(_LAST_CAPABILITY + 1):
             if not _KEPT >> capability & 1:

@@ -1,6 +1,6 @@
 //! The clocks and counters that measurements come from.
 
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -66,12 +66,27 @@ pub(crate) fn process_cpu_ns(pid: i32) -> Option<u64> {
     read.then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// Largest resident size of a process in KiB (`VmHWM`); 0 where it is gone.
+/// What the kernel tells of a process, kept open: it is asked after every event.
+#[derive(Debug)]
+pub(crate) struct Status(Option<fs_err::File>);
+
+impl Status {
+    pub(crate) fn of(pid: i32) -> Self {
+        Self(fs_err::File::open(format!("/proc/{pid}/status")).ok())
+    }
+
+    /// Largest resident size in KiB (`VmHWM`); 0 where the process is gone.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        // The kernel gives the whole of it at the first read: asking for its length first would be no use.
+        let mut status = [0_u8; 4096];
+        let read = self.0.as_ref().and_then(|file| file.file().read_at(&mut status, 0).ok());
+        field_kib(&String::from_utf8_lossy(&status[..read.unwrap_or(0)]), "VmHWM:")
+    }
+}
+
+/// [`Status::peak_memory_kib`] of a process that is asked once.
 pub(crate) fn peak_memory_kib(pid: i32) -> u64 {
-    // The kernel gives the whole of it at the first read: asking for its length first would be no use.
-    let mut status = [0_u8; 4096];
-    let read = fs_err::File::open(format!("/proc/{pid}/status")).and_then(|mut file| file.read(&mut status));
-    field_kib(&String::from_utf8_lossy(&status[..read.unwrap_or(0)]), "VmHWM:")
+    Status::of(pid).peak_memory_kib()
 }
 
 fn field_kib(status: &str, field: &str) -> u64 {

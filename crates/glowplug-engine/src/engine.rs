@@ -9,6 +9,7 @@ use glowplug_core::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cgroup::{Controller, Group, Hierarchies};
+use crate::disks::Disks;
 use crate::environment::Environment;
 use crate::guard::Ports;
 use crate::launch::{Isolation, Stage};
@@ -66,7 +67,7 @@ impl Capabilities {
 
 /// Starts execution environments; may be shared between threads.
 #[derive(Debug, Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(pub(crate) Arc<Inner>);
 
 /// What all environments of an engine share.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ pub(crate) struct Inner {
     /// Environments that there are.
     pub(crate) environments: Arc<AtomicUsize>,
     pub(crate) capabilities: Capabilities,
+    pub(crate) disks: Disks,
     /// Ports that functions do not reach.
     pub(crate) ports: Arc<Ports>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -145,6 +147,7 @@ impl Engine {
             stop,
             environments,
             capabilities,
+            disks: Disks::default(),
             ports,
             runtime,
             handle,
@@ -183,6 +186,7 @@ impl Engine {
     /// a fraction of a second. May be called from any thread.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Relaxed);
+        self.0.disks.finish();
     }
 
     /// Starts an environment and runs its init, which may take at most 10 s, as on Lambda.
@@ -308,12 +312,13 @@ fn attempt(
 
 impl Sources {
     /// Folders of ours in the places of a function's.
-    fn trial(workshop: &Workshop, room: &crate::workshop::Room) -> Result<Self> {
+    pub(crate) fn trial(workshop: &Workshop, room: &crate::workshop::Room) -> Result<Self> {
         let empty = workshop.empty_home();
         Ok(Self {
             tree: empty.clone(),
             opt: workshop.layers(&[])?,
             temporary: room.temporary(),
+            disk: room.disk().cloned(),
             home: empty,
             runtime: None,
             tree_writable: false,

@@ -13,7 +13,7 @@ use crate::effects::effects;
 use crate::engine::Inner;
 use crate::exchange::{Answer, Ending, Event, InitEnd, InitError, Reply};
 use crate::image_view;
-use crate::lifecycle::Reason;
+use crate::lifecycle::{InitPhase, Reason};
 use crate::limits::{EXIT_GRACE, INIT_TIMEOUT, MEMORY_MB_PER_VCPU};
 use crate::network::Blocked;
 use crate::outcome::{Finished, Init, InitOutcome, Invocation, Outcome};
@@ -97,7 +97,7 @@ impl Environment {
     }
 
     fn initialised(mut self, limit: Duration) -> Result<(Self, Init)> {
-        let run = self.run_init(limit, true)?;
+        let run = self.run_init(limit, InitPhase::Init)?;
         self.told = self.output.len();
         Ok((self, run.init))
     }
@@ -130,7 +130,8 @@ impl Environment {
     }
 
     /// Makes one without a process.
-    pub(crate) fn make(engine: &Arc<Inner>, spec: &EnvironmentSpec, room: Room) -> Result<Self> {
+    pub(crate) fn make(engine: &Arc<Inner>, spec: &EnvironmentSpec, mut room: Room) -> Result<Self> {
+        room.furnish(engine.disk(spec)?);
         let sources = sources(engine, &room, spec)?;
         let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
         Ok(Self {
@@ -171,7 +172,7 @@ impl Environment {
         let deadline = Instant::now() + self.spec.timeout;
         let mut started = None;
         if !self.is_warm() {
-            let run = self.run_init(self.spec.timeout, false)?;
+            let run = self.run_init(self.spec.timeout, InitPhase::Invoke)?;
             let (from, to) = (run.init.process_start_ns, run.init.ready_ns);
             let cpu = Some((run.init.cpu_ms * 1e6) as u64);
             let span = (Stamp { at_ns: from, cpu_ns: Some(0) }, Stamp { at_ns: to, cpu_ns: cpu });
@@ -239,20 +240,20 @@ impl Environment {
     }
 
     /// Starts a process and waits for its init. A process that is not ready afterwards is gone.
-    fn run_init(&mut self, limit: Duration, boosted: bool) -> Result<InitRun> {
+    fn run_init(&mut self, limit: Duration, phase: InitPhase) -> Result<InitRun> {
         self.end_process();
         self.peak_memory_kib = 0;
         let deadline = Instant::now() + limit;
         let share = share(self.spec.cpu, self.spec.memory_mb);
-        self.group
-            .set_cpu(share.map(|share| if boosted && self.boosts() { share.max(1.0) } else { share }))?;
+        let boosted = phase == InitPhase::Init && self.boosts();
+        self.group.set_cpu(share.map(|share| if boosted { share.max(1.0) } else { share }))?;
         let process = match (self.waiting.take(), self.template.clone()) {
             (Some(fork), _) => fork,
             (None, Some(template)) => template.process(self)?,
             (None, None) => self.launch(deadline)?,
         };
         process.release();
-        self.tell_init_start(&process);
+        self.tell_init_start(&process, phase);
         let mut end = process.exchange.wait_init(deadline).map(|end| self.own_entrypoint(end, &process));
         if let Some(InitEnd::Snapshot(said)) = &end {
             self.said = serde_json::from_slice(said).unwrap_or_default();
@@ -275,7 +276,7 @@ impl Environment {
         let peak = process.peak_memory_kib().max(final_peak(&process));
         self.peak_memory_kib = self.peak_memory_kib.max(peak);
         let init = self.measured(&process, stamp, outcome_of(end.as_ref(), limit));
-        self.tell_init(&process, &init);
+        self.tell_init(&process, &init, phase);
         if matches!(end, Some(InitEnd::Ready(_))) {
             // What it does for its forks is not the function's time.
             self.group.set_cpu(share.filter(|_| !self.said.ready))?;

@@ -22,7 +22,7 @@ use crate::process::broken;
 /// How long the process gets for one answer: it does nothing else.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Descriptors of one message: two, and a file of each control group.
+/// Descriptors of one message: three, and a file of each control group.
 const MOST_DESCRIPTORS: usize = 16;
 
 /// Longest answer.
@@ -63,17 +63,22 @@ impl Forks {
         Self(Mutex::new(channel))
     }
 
-    /// Asks for a fork with a `/tmp`, an output and control groups.
+    /// Asks for a fork with a `/tmp`, which is a folder of its view or a disk, an output and control groups.
     ///
     /// # Errors
     /// The process is gone, or the fork could not be made an environment.
-    pub(crate) fn fork(&self, temporary: &str, output: &OwnedFd, cgroups: &[OwnedFd]) -> Result<Born> {
+    pub(crate) fn fork(
+        &self,
+        (temporary, disk): (&str, Option<OwnedFd>),
+        output: &OwnedFd,
+        cgroups: &[OwnedFd],
+    ) -> Result<Born> {
         let (socket, theirs) = pair()?;
         rustix::net::sockopt::set_socket_passcred(&socket, true).map_err(std::io::Error::from)?;
         let mut descriptors = vec![theirs.as_fd(), output.as_fd()];
-        descriptors.extend(cgroups.iter().map(AsFd::as_fd));
+        descriptors.extend(disk.iter().chain(cgroups).map(AsFd::as_fd));
         let channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        send(&channel, &json!({"tmp": temporary}), &descriptors)?;
+        send(&channel, &json!({"tmp": temporary, "disk": disk.is_some()}), &descriptors)?;
         drop(channel);
         // It has a copy; without this one its end is heard.
         drop(theirs);

@@ -30,13 +30,12 @@ pub(crate) fn image(sources: &Sources, root: &Utf8Path, spec: &ImageSpec, plain:
     let mut builder = Builder { root: root.to_owned(), steps: vec![Step::Private] };
     builder.memory()?;
     builder.children(&sources.tree, "", &OWN)?;
-    for folder in ["/proc", "/dev", "/sys", "/tmp"] {
+    for folder in ["/proc", "/sys"] {
         builder.directory(folder)?;
     }
-    for shared in ["/dev", "/sys"] {
-        builder.bind(Utf8Path::new(shared), shared, false)?;
-    }
-    builder.bind(&sources.temporary, "/tmp", true)?;
+    builder.devices()?;
+    builder.bind(Utf8Path::new("/sys"), "/sys", false)?;
+    builder.temporary(sources)?;
     builder.bind(sources.hosts.as_deref().unwrap_or(Utf8Path::new(HOSTS)), HOSTS, false)?;
     builder.bind(Utf8Path::new(RESOLVER), RESOLVER, false)?;
     let mut steps = builder.steps;

@@ -19,6 +19,8 @@
 mod api;
 mod cgroup;
 mod clock;
+mod disk;
+mod disks;
 mod effects;
 mod engine;
 mod environment;

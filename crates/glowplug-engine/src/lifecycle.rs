@@ -51,6 +51,24 @@ impl Reason {
     }
 }
 
+/// When an init runs, as records tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InitPhase {
+    /// Before there is an event for it.
+    Init,
+    /// For an event that waits, since the process is gone.
+    Invoke,
+}
+
+impl InitPhase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Invoke => "invoke",
+        }
+    }
+}
+
 impl Environment {
     /// Why the process would end after an event that went like this.
     pub(crate) fn reason(&self, outcome: &Outcome) -> Reason {
@@ -64,17 +82,17 @@ impl Environment {
     }
 
     /// Init begins.
-    pub(crate) fn tell_init_start(&self, process: &Process) {
+    pub(crate) fn tell_init_start(&self, process: &Process, phase: InitPhase) {
         let identity = &self.spec.identity;
         let record = json!({
-            "initializationType": identity.initialization.name(), "phase": "init",
+            "initializationType": identity.initialization.name(), "phase": phase.name(),
             "functionName": self.spec.function_name, "functionVersion": identity.version,
         });
         process.exchange.telemetry.tell(Kind::Platform, "platform.initStart", record);
     }
 
     /// Init is over, and with it the time to subscribe.
-    pub(crate) fn tell_init(&self, process: &Process, init: &Init) {
+    pub(crate) fn tell_init(&self, process: &Process, init: &Init, phase: InitPhase) {
         let exchange = &process.exchange;
         let telemetry = &exchange.telemetry;
         if exchange.extensions.is_empty() {
@@ -86,7 +104,7 @@ impl Environment {
             telemetry.tell(Kind::Platform, "platform.extension", told);
         }
         let mut record = json!({
-            "initializationType": self.spec.identity.initialization.name(), "phase": "init",
+            "initializationType": self.spec.identity.initialization.name(), "phase": phase.name(),
             "status": init.outcome.status(),
         });
         telemetry.tell(Kind::Platform, "platform.initRuntimeDone", record.clone());

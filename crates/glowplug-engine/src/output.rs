@@ -130,6 +130,10 @@ impl OutputPipe {
                     keep(&mut kept, &buffer[..count]);
                     self.tell(&buffer[..count]);
                     read += count;
+                    if count < buffer.len() {
+                        // Nothing more waits (pipe(7): a read takes all that there is).
+                        return true;
+                    }
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return true,

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::api::Server;
 use crate::cgroup::Killer;
-use crate::clock::{Stamp, epoch, peak_memory_kib};
+use crate::clock::{Stamp, Status, epoch};
 use crate::environment::Environment;
 use crate::exchange::Exchange;
 use crate::forks::{Forks, pair};
@@ -92,6 +92,7 @@ pub(crate) struct Process {
     /// Where the clock points of the phase "runtime" come from, which a fork does not have.
     mark: Option<OwnedFd>,
     pub(crate) pid: i32,
+    status: Status,
     /// Where forks of it are asked for, and where these find their own Runtime APIs.
     pub(crate) forks: Option<Arc<Forks>>,
     routes: Arc<Routes>,
@@ -180,6 +181,7 @@ impl Process {
             started,
             mark: Some(mark),
             pid,
+            status: Status::of(pid),
             forks: forks.map(|forks| Arc::new(Forks::new(forks))),
             routes,
             _server: server,
@@ -202,7 +204,8 @@ impl Process {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from)?;
         rustix::io::ioctl_fionbio(&reader, true).map_err(std::io::Error::from)?;
         let started = Started::default();
-        let born = forks.fork(temporary, &writer, &environment.group.entrances()?)?;
+        let disk = environment.room.disk().map(|disk| disk.entrance()).transpose()?;
+        let born = forks.fork((temporary, disk), &writer, &environment.group.entrances()?)?;
         let (pid, inner_pid) = (born.pid, born.inner_pid);
         exchange.set_pid(pid);
         let life = Life::Fork { killer, routes: Arc::clone(&self.routes) };
@@ -219,6 +222,7 @@ impl Process {
             started,
             mark: None,
             pid,
+            status: Status::of(pid),
             forks: None,
             routes: Arc::default(),
             _server: server,
@@ -260,7 +264,7 @@ impl Process {
 
     /// Largest resident size so far in KiB; 0 where the process is gone.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
-        peak_memory_kib(self.pid)
+        self.status.peak_memory_kib()
     }
 
     /// Makes sure that all output written so far is kept.

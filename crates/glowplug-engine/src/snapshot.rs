@@ -142,10 +142,10 @@ impl Template {
     fn spare(&self) -> Result<Environment> {
         let engine = &self.environment.engine;
         let room = engine.workshop.room_in(&self.environment.room.forks())?;
-        // What init wrote there is part of the snapshot.
-        merge(&self.environment.room.temporary(), &room.temporary())?;
         let spec = EnvironmentSpec { snapshot: None, ..self.environment.spec.clone() };
         let mut spare = Environment::make(engine, &spec, room)?;
+        // What init wrote there is part of the snapshot.
+        merge(&self.environment.room.temporary(), &spare.room.temporary())?;
         spare.wait_to_go(self.process(&spare)?);
         Ok(spare)
     }

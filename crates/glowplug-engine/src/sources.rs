@@ -28,6 +28,7 @@ pub(crate) fn sources(engine: &Inner, room: &Room, spec: &EnvironmentSpec) -> Re
         opt,
         hosts: extensions.then(|| engine.workshop.hosts()).transpose()?,
         temporary: room.temporary(),
+        disk: room.disk().cloned(),
         home: if engine.is_plain() { room.home() } else { engine.workshop.empty_home() },
         runtime: if spec.own_runtime { None } else { Some(runtime_sources(spec, engine)?) },
         tree_writable: spec.write_bytecode,

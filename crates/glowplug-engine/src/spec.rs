@@ -129,6 +129,8 @@ pub struct EnvironmentSpec {
     pub architecture: Architecture,
     /// The memory size: the memory limit where the host can enforce one, and the processor share.
     pub memory_mb: u32,
+    /// The size of `/tmp`, in MB, where the host can enforce one ([`crate::Engine::temporary_limit`]); `None` leaves it open.
+    pub temporary_mb: Option<u32>,
     /// The longest time one invoke may take.
     pub timeout: Duration,
     /// The function's own environment variables.
@@ -139,6 +141,8 @@ pub struct EnvironmentSpec {
     pub network: Network,
     /// Whether it reaches the ports that [`crate::Engine::guard`] closes.
     pub service_access: bool,
+    /// The log group, where it is not `/aws/lambda/` and the function's name.
+    pub log_group: Option<String>,
     /// Folders and files of the host that it does not see, wherever its own lie.
     pub hidden: Vec<Utf8PathBuf>,
     /// `PYTHONHASHSEED`, for runs that must be repeatable; the function can see it.

@@ -74,12 +74,13 @@ pub(crate) fn variables(
     if let Some(seed) = spec.hash_seed {
         variables.insert("PYTHONHASHSEED".to_owned(), seed.to_string());
     }
+    let log_group = spec.log_group.clone().unwrap_or_else(|| format!("/aws/lambda/{}", spec.function_name));
     let reserved = [
         ("AWS_LAMBDA_FUNCTION_VERSION", spec.identity.version.clone()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream.to_owned()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", spec.function_name)),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", log_group),
         ("_HANDLER", spec.handler.clone()),
         ("LAMBDA_TASK_ROOT", places.task.clone()),
         ("LAMBDA_RUNTIME_DIR", places.runtime.clone()),
@@ -217,6 +218,8 @@ mod tests {
             python_version: PythonVersion::new(3, 12),
             architecture: Architecture::X86_64,
             memory_mb: 512,
+            temporary_mb: None,
+            log_group: None,
             timeout: Duration::from_secs(3),
             environment: BTreeMap::new(),
             cpu: Cpu::Unlimited,

@@ -5,12 +5,14 @@
 //! as on Lambda. No mount point is made on the host.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{Error, Result, TASK_ROOT};
 
+use crate::disk::Disk;
 use crate::launch::steps::{Step, c_string};
 use crate::variables::Places;
 use crate::workshop::PROCESSES;
@@ -23,6 +25,15 @@ const LANG: &str = "/var/lang";
 pub(crate) const FORKS: &str = "/var/forks";
 const OPT: &str = "/opt";
 const BOOTSTRAP: &str = "bootstrap";
+/// What every container has ("Default Devices" of the OCI runtime specification, `config-linux.md`).
+const DEVICES: [&str; 6] = ["/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
+const DEVICE_LINKS: [(&str, &CStr); 5] = [
+    ("/dev/fd", c"/proc/self/fd"),
+    ("/dev/ptmx", c"pts/ptmx"),
+    ("/dev/stderr", c"/proc/self/fd/2"),
+    ("/dev/stdin", c"/proc/self/fd/0"),
+    ("/dev/stdout", c"/proc/self/fd/1"),
+];
 /// Empty and read-only: Lambda's functions have no home at all.
 const HOME: &str = "/var/home";
 
@@ -33,6 +44,8 @@ pub(crate) struct Sources {
     /// All layers in one, or an empty folder.
     pub(crate) opt: Utf8PathBuf,
     pub(crate) temporary: Utf8PathBuf,
+    /// Is seen in place of that folder.
+    pub(crate) disk: Option<Arc<Disk>>,
     pub(crate) home: Utf8PathBuf,
     pub(crate) runtime: Option<RuntimeSources>,
     pub(crate) tree_writable: bool,
@@ -98,8 +111,7 @@ pub(crate) fn own(sources: &Sources, root: &Utf8Path) -> Result<View> {
     let mut builder = Builder { root: root.to_owned(), steps: vec![Step::Private] };
     builder.memory()?;
     builder.host()?;
-    builder.directory("/tmp")?;
-    builder.bind(&sources.temporary, "/tmp", true)?;
+    builder.temporary(sources)?;
     builder.directory("/var")?;
     builder.children(Utf8Path::new("/var"), "/var", &["task", "runtime", "lang", "home", "forks"])?;
     builder.place(&sources.tree, TASK_ROOT)?;
@@ -240,6 +252,19 @@ impl Builder {
         Ok(())
     }
 
+    /// The `/tmp` of its own.
+    pub(crate) fn temporary(&mut self, sources: &Sources) -> Result<()> {
+        self.directory("/tmp")?;
+        match &sources.disk {
+            Some(disk) => {
+                let (mount, at) = (disk.entrance()?, self.inside("/tmp")?);
+                self.steps.push(Step::Attach { mount, at });
+                Ok(())
+            }
+            None => self.bind(&sources.temporary, "/tmp", true),
+        }
+    }
+
     /// A folder or a file at a place that is not there yet.
     fn place(&mut self, from: &Utf8Path, at: &str) -> Result<()> {
         if from.is_dir() {
@@ -269,10 +294,28 @@ impl Builder {
         Ok(vec![python, start.into()])
     }
 
+    /// What programs expect below `/dev`; none of the host's disks, which root could read past every view.
+    pub(crate) fn devices(&mut self) -> Result<()> {
+        self.directory("/dev")?;
+        for folder in ["/dev/pts", "/dev/shm"] {
+            self.directory(folder)?;
+            self.bind(Utf8Path::new(folder), folder, false)?;
+        }
+        for device in DEVICES {
+            self.steps.push(Step::File(self.inside(device)?));
+            self.bind(Utf8Path::new(device), device, true)?;
+        }
+        for (at, target) in DEVICE_LINKS {
+            self.steps.push(Step::Link { at: self.inside(at)?, target: target.into() });
+        }
+        Ok(())
+    }
+
     /// The host's root, but for the folders that are the environment's own.
     fn host(&mut self) -> Result<()> {
         self.directory("/proc")?;
-        self.children(Utf8Path::new("/"), "", &["tmp", "var", "opt", "proc"])
+        self.devices()?;
+        self.children(Utf8Path::new("/"), "", &["tmp", "var", "opt", "proc", "dev"])
     }
 
     /// Everything in a folder of the host, but what is named.

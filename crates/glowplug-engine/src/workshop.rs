@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
@@ -11,6 +11,7 @@ use glowplug_core::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::cgroup::remove_stale;
+use crate::disk::Disk;
 use crate::effects::remove;
 
 const PREFIX: &str = "glowplug-engine-";
@@ -38,6 +39,8 @@ pub(crate) struct Room {
     folder: Utf8PathBuf,
     /// Unique among all engines of the host.
     pub(crate) name: String,
+    /// What is seen as `/tmp`, where it has a size.
+    disk: Option<Arc<Disk>>,
 }
 
 impl Workshop {
@@ -141,7 +144,7 @@ impl Workshop {
         let name = self.unique_name();
         let folder = folder.join(&name);
         fs::create_dir(&folder)?;
-        let room = Room { folder, name };
+        let room = Room { folder, name, disk: None };
         for part in ["root", "tmp", "home"] {
             fs::create_dir(room.folder.join(part))?;
         }
@@ -217,9 +220,19 @@ impl Room {
         self.folder.join("root")
     }
 
-    /// What the function sees as `/tmp`.
+    /// What the function sees as `/tmp`, for this process.
     pub(crate) fn temporary(&self) -> Utf8PathBuf {
-        self.folder.join("tmp")
+        self.disk.as_ref().map_or_else(|| self.folder.join("tmp"), |disk| disk.path())
+    }
+
+    /// Has the function see a disk as `/tmp`.
+    pub(crate) fn furnish(&mut self, disk: Option<Arc<Disk>>) {
+        self.disk = disk;
+    }
+
+    /// The disk that it sees as `/tmp`.
+    pub(crate) fn disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.as_ref()
     }
 
     /// The last part of its folder's path.

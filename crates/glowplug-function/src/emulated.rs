@@ -1,7 +1,6 @@
 //! Settings that AWS's runtime interface emulator reads from its environment, and that stand above a configuration.
 //!
-//! Names, and that an empty one is none, as in its source (`cmd/aws-lambda-rie/handlers.go`). The variable for the version
-//! is left out: what is served is `$LATEST`.
+//! Names, and that an empty one is none, as in its source (`cmd/aws-lambda-rie/handlers.go`).
 
 use std::str::FromStr;
 
@@ -12,18 +11,23 @@ pub(crate) const HANDLER: &str = "AWS_LAMBDA_FUNCTION_HANDLER";
 pub(crate) const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 pub(crate) const TIMEOUT: &str = "AWS_LAMBDA_FUNCTION_TIMEOUT";
 
+const VERSION: &str = "AWS_LAMBDA_FUNCTION_VERSION";
+
 /// Another name of [`HANDLER`], where that is not set.
 const OTHER_HANDLER: &str = "_HANDLER";
 
 /// What was set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Emulated {
-    pub(crate) name: Option<String>,
+    /// The function's name.
+    pub name: Option<String>,
+    /// What it is told of its version.
+    pub version: Option<String>,
     pub(crate) handler: Option<String>,
     /// MB.
-    pub(crate) memory_mb: Option<u32>,
+    pub memory_mb: Option<u32>,
     /// Seconds.
-    pub(crate) timeout_s: Option<u32>,
+    pub timeout_s: Option<u32>,
 }
 
 impl Emulated {
@@ -35,6 +39,7 @@ impl Emulated {
         let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
         Ok(Self {
             name: filled(NAME),
+            version: filled(VERSION),
             handler: filled(HANDLER).or_else(|| filled(OTHER_HANDLER)),
             memory_mb: filled(MEMORY).map(|text| number(MEMORY, &text)).transpose()?,
             timeout_s: filled(TIMEOUT).map(|text| number(TIMEOUT, &text)).transpose()?,
@@ -68,6 +73,7 @@ mod tests {
             .unwrap();
         assert_eq!((all.name.as_deref(), all.handler.as_deref()), (Some("f"), Some("c.d")));
         assert_eq!((all.memory_mb, all.timeout_s), (Some(256), Some(7)));
+        assert_eq!(of(&[(VERSION, "7")]).unwrap().version.as_deref(), Some("7"));
         assert!(of(&[(TIMEOUT, "3s")]).is_err());
     }
 }

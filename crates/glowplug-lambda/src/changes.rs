@@ -99,6 +99,7 @@ mod tests {
             credentials: None,
             prices: glowplug_capacity::Prices::built_in().unwrap(),
             priced_region: String::new(),
+            told_version: None,
             private: Vec::new(),
             snapshot: None,
         };

@@ -1,6 +1,7 @@
 //! Asynchronous invokes: accepted once they are on the disk, run until they succeed, tried again as Lambda does, and in
 //! the end told to the function's destinations and its dead letter target.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use crate::error::{ApiError, Code};
 use crate::invoke::{Answer, Call, MOST_ASYNCHRONOUS};
 use crate::model::EventConfiguration;
 use crate::names::Named;
+use crate::queue::{self, Attribute};
 use crate::service::Service;
 use crate::time;
 
@@ -318,18 +320,13 @@ impl Event {
             }
             Err(error) => (error.code.status(), error.message.clone()),
         };
-        let attribute = |kind: &str, value: &str| json!({"stringValue": value, "dataType": kind});
-        json!({
-            "messageId": glowplug_engine::uuid(),
-            "body": String::from_utf8_lossy(&self.bytes()),
-            "messageAttributes": {
-                "RequestID": attribute("String", &self.request_id),
-                "ErrorCode": attribute("Number", &status.to_string()),
-                // The first kilobyte of it (the same page).
-                "ErrorMessage": attribute("String", &message.chars().take(1024).collect::<String>()),
-            },
-            "eventSource": "aws:sqs",
-        })
+        let attributes = BTreeMap::from([
+            ("RequestID", Attribute { kind: "String", value: self.request_id.clone() }),
+            ("ErrorCode", Attribute { kind: "Number", value: status.to_string() }),
+            // The first kilobyte of it (the same page).
+            ("ErrorMessage", Attribute { kind: "String", value: message.chars().take(1024).collect() }),
+        ]);
+        queue::message(&self.function, &String::from_utf8_lossy(&self.bytes()), &attributes, now_ms())
     }
 
     /// Its payload.

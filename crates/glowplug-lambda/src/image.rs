@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::service::LocalFunction;
+use crate::unpacked::Unpacked;
 
 /// What an `ImageUri` begins with here.
 const SCHEME: &str = "oci:";
@@ -209,7 +210,8 @@ pub fn is_layout(path: &Utf8Path) -> bool {
     path.join("oci-layout").is_file()
 }
 
-/// The function that the one image of a layout is, for this machine; its files are unpacked below `cache`, once. `memory_mb`
+/// The function that the one image of a layout is, for this machine; its files are unpacked below `cache`, once, and removed
+/// when they are needed no more. `memory_mb`
 /// is Lambda's least where it is not given.
 ///
 /// # Errors
@@ -226,7 +228,8 @@ pub fn local_image(
     let (image, found) = Image::open(&layout, None, &format!("{SCHEME}{layout}"), architecture)?;
     let wrong = |error: ApiError| Error::input(error.message).place(path.as_str());
     image.check_start().map_err(wrong)?;
-    let tree = unpacked(&found, cache, progress)?;
+    let unpacked = Unpacked::of(&found, &layout, cache, progress)?;
+    let tree = unpacked.tree();
     image.check_folder(&tree).map_err(wrong)?;
     let title = found.label(TITLE).filter(|title| crate::names::is_word(title));
     let name = title.or(layout.file_name()).unwrap_or("image").to_owned();
@@ -245,29 +248,8 @@ pub fn local_image(
         digest: found.digest().hex().to_owned(),
         bytes: 0,
         image: Some(image),
-        keeps: Arc::new(()),
+        keeps: Arc::new(unpacked),
     })
-}
-
-/// The image's root file system in the cache, complete or not there at all.
-fn unpacked(found: &LayoutImage, cache: &Utf8Path, progress: &dyn Progress) -> Result<Utf8PathBuf> {
-    let tree = cache.join(found.digest().hex());
-    if tree.exists() {
-        return Ok(tree);
-    }
-    fs::create_dir_all(cache)?;
-    let work = tempfile::Builder::new().prefix("unpacking-").tempdir_in(cache)?;
-    let root = work.path().join("root");
-    fs::create_dir(&root)?;
-    let inside = Utf8Path::from_path(&root)
-        .ok_or_else(|| Error::surroundings("the cache's path is not UTF-8").place(cache.as_str()))?;
-    found.unpack(inside, progress)?;
-    match fs::rename(inside, &tree) {
-        // Somebody else was quicker.
-        Err(_) if tree.exists() => Ok(tree),
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(tree),
-    }
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ impl Listener for Hearing {
     fn told(&mut self, invocation: Invocation, reports: bool) -> Option<Value> {
         let configuration = &self.pool.configuration;
         let told = Told {
-            version: &configuration.version,
+            version: self.pool.told_version(),
             runtime: &configuration.runtime,
             memory_mb: configuration.memory_mb,
             function: &configuration.function_name,

@@ -29,12 +29,14 @@ mod model;
 mod names;
 mod policy;
 mod pool;
+mod queue;
 mod service;
 mod signature;
 mod status;
 mod store;
 mod template;
 mod time;
+mod unpacked;
 
 pub use history::Bill;
 pub use http::Server;

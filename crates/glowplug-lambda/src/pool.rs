@@ -97,6 +97,11 @@ impl Pool {
         }
     }
 
+    /// The version as functions and logs tell it.
+    pub(crate) fn told_version(&self) -> &str {
+        &self.spec.identity.version
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,10 +142,10 @@ impl Pool {
             return self.start_alone(engine, provisioned, Vec::new());
         };
         let mut asked = snapshots.ask(engine, &self.spec);
-        let stream = log_stream(&self.configuration.version, time::now());
+        let stream = log_stream(self.told_version(), time::now());
         if let Some(template) = &asked.template {
             let identity = Identity {
-                version: self.configuration.version.clone(),
+                version: self.told_version().to_owned(),
                 initialization: Initialization::SnapStart,
                 log_stream: Some(stream.clone()),
             };
@@ -171,11 +176,11 @@ impl Pool {
     }
 
     fn start_alone(&self, engine: &Engine, provisioned: bool, said: Vec<String>) -> Result<(Kept, Cold)> {
-        let stream = log_stream(&self.configuration.version, time::now());
+        let stream = log_stream(self.told_version(), time::now());
         let initialization =
             if provisioned { Initialization::ProvisionedConcurrency } else { Initialization::OnDemand };
         let identity = Identity {
-            version: self.configuration.version.clone(),
+            version: self.told_version().to_owned(),
             initialization,
             log_stream: Some(stream.clone()),
         };

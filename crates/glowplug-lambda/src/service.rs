@@ -74,6 +74,8 @@ pub struct Options {
     pub prices: Prices,
     /// The region whose prices these are; functions see the engine's own.
     pub priced_region: String,
+    /// What functions and logs are told in the place of `$LATEST`, as AWS's emulator does.
+    pub told_version: Option<String>,
 }
 
 /// A function of the file system, which is there as long as the program runs.
@@ -386,6 +388,12 @@ impl Service {
         Ok(pool)
     }
 
+    /// The version as functions and logs tell it.
+    fn told_version(&self, configuration: &Configuration) -> String {
+        let told = self.0.options.told_version.as_ref().filter(|_| configuration.version == LATEST);
+        told.unwrap_or(&configuration.version).clone()
+    }
+
     /// How its environments are made, and what their tree lives by.
     fn spec(
         &self,
@@ -414,10 +422,11 @@ impl Service {
             layers: files.layers,
             handler: configuration.image.as_ref().map_or(&configuration.handler, Image::handler).clone(),
             function_name: configuration.function_name.clone(),
-            identity: Identity::default(),
+            identity: Identity { version: self.told_version(configuration), ..Identity::default() },
             python_version: python,
             architecture: if arm { Architecture::Arm64 } else { Architecture::X86_64 },
             memory_mb: configuration.memory_mb,
+            temporary_mb: Some(configuration.ephemeral_mb),
             timeout: Duration::from_secs(u64::from(configuration.timeout_s)),
             environment: configuration
                 .environment
@@ -428,6 +437,7 @@ impl Service {
             cpu: self.0.options.cpu,
             network: self.0.options.network,
             service_access: configuration.environment.contains_key(SERVICE_ENDPOINT),
+            log_group: configuration.logging.group.clone(),
             hidden: self.hidden_from(&configuration.function_name, files.source.as_deref()),
             hash_seed: None,
             extensions: true,

@@ -88,6 +88,8 @@ impl<'a> Ground<'a> {
             python_version: function.python,
             architecture: function.architecture,
             memory_mb: function.memory_mb,
+            temporary_mb: None,
+            log_group: None,
             timeout: Duration::from_secs(u64::from(function.timeout_s)).max(PATIENCE),
             environment: self.environment(tree),
             cpu,

@@ -474,6 +474,7 @@ impl Serve {
             common: _,
         } = args;
         let emulated = if rie { Emulated::new(variable)? } else { Emulated::default() };
+        let told_version = emulated.version.clone();
         Ok(Self {
             paths: path,
             load: LoadOptions {
@@ -494,6 +495,7 @@ impl Serve {
                 credentials: credentials(variable),
                 prices: tune::read_prices(prices.as_deref())?,
                 priced_region: tune::priced_region(region),
+                told_version,
             },
             watch,
             price,

@@ -66,6 +66,7 @@ impl Account {
             private: Vec::new(),
             snapshot: None,
             credentials: None,
+            told_version: None,
             prices: glowplug_capacity::Prices::built_in().unwrap(),
             priced_region: "us-east-1".to_owned(),
         };

@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::null;
 
 use glowplug_core::{Error, Result};
@@ -18,6 +19,8 @@ pub(crate) enum Step {
     Memory(CString),
     /// A folder or a file seen at another place, with what is mounted below it. Only what is `needed` may not fail.
     Bind { from: CString, to: CString, needed: bool },
+    /// A mount that is in no namespace yet.
+    Attach { mount: OwnedFd, at: CString },
     /// A folder; one that is there is good.
     Directory(CString),
     /// An empty file, to mount another over it.
@@ -32,6 +35,9 @@ pub(crate) enum Step {
     Writable(CString),
 }
 
+/// The mount is that of the descriptor (linux/mount.h).
+const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+
 /// A path as the system takes it.
 pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<CString> {
     let text = text.into();
@@ -45,6 +51,7 @@ impl fmt::Display for Step {
             Self::Private => f.write_str("make the mounts private"),
             Self::Memory(at) => write!(f, "mount memory at `{}`", text(at)),
             Self::Bind { from, to, .. } => write!(f, "mount `{}` at `{}`", text(from), text(to)),
+            Self::Attach { at, .. } => write!(f, "mount a disk at `{}`", text(at)),
             Self::Directory(at) => write!(f, "make the folder `{}`", text(at)),
             Self::File(at) => write!(f, "make the file `{}`", text(at)),
             Self::Link { at, .. } => write!(f, "make the link `{}`", text(at)),
@@ -94,6 +101,21 @@ fn set_attributes(path: &CStr, recursive: bool, set: u64, clear: u64) -> std::re
     if result < 0 { Err(errno()) } else { Ok(()) }
 }
 
+fn attach(mount: &OwnedFd, at: &CStr) -> std::result::Result<(), i32> {
+    // SAFETY: both paths are C strings that outlive the call; the first is empty and means the descriptor.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            at.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    if result < 0 { Err(errno()) } else { Ok(()) }
+}
+
 impl Step {
     /// Does it; the error is a system error number. Allocates nothing.
     pub(super) fn perform(&self) -> std::result::Result<(), i32> {
@@ -107,6 +129,7 @@ impl Step {
                 let done = check(mount(Some(from), to, None, libc::MS_BIND | libc::MS_REC, None));
                 if *needed { done } else { Ok(()) }
             }
+            Self::Attach { mount, at } => attach(mount, at),
             // SAFETY: the path is a C string that outlives the call.
             Self::Directory(at) => match check(unsafe { libc::mkdir(at.as_ptr(), 0o755) }) {
                 Err(libc::EEXIST) => Ok(()),

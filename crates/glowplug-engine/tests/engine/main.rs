@@ -9,3 +9,4 @@ mod network;
 mod snapshot;
 mod start;
 mod support;
+mod temporary;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
+use camino::Utf8PathBuf;
 use glowplug_core::ErrorClass;
 use glowplug_engine::{LATEST, uuid};
 use serde::Deserialize;
@@ -118,16 +119,15 @@ impl Service {
 
     /// `GetFunction`.
     pub(crate) fn get_function(&self, named: &Named) -> Result<Value, ApiError> {
-        self.look(named, |record| {
+        let (mut shown, configuration) = self.look(named, |record| {
             let configuration = record
                 .resolve(named.qualifier.as_deref(), 1.0)
                 .ok_or_else(|| named.unqualified_not_found())?;
-            let zip = self.0.store.zip(&configuration.code);
             let mut shown = json!({
                 "Configuration": configuration.shown(named.qualifier.is_some()),
                 "Code": match &configuration.image {
                     Some(image) => image.location(&configuration.code.sha256),
-                    None => json!({"RepositoryType": "S3", "Location": format!("file://{zip}")}),
+                    None => json!({"RepositoryType": "S3"}),
                 },
             });
             if let Some(key) = &configuration.on_aws.source_key {
@@ -139,8 +139,20 @@ impl Service {
             if let Some(reserved) = record.reserved {
                 shown["Concurrency"] = json!({"ReservedConcurrentExecutions": reserved});
             }
-            Ok(shown)
-        })
+            Ok((shown, configuration.clone()))
+        })?;
+        if configuration.image.is_none() {
+            shown["Code"]["Location"] = json!(format!("file://{}", self.code_of(&configuration)));
+        }
+        Ok(shown)
+    }
+
+    /// Where its code is: the zip, or what was given in its place, of which a version has a copy.
+    fn code_of(&self, configuration: &Configuration) -> Utf8PathBuf {
+        let store = &self.0.store;
+        let local = self.lock().local_files(configuration).and_then(|files| files.source.clone());
+        let kept = Some(store.zip(&configuration.code)).filter(|zip| zip.exists());
+        kept.or(local).unwrap_or_else(|| store.tree(&configuration.code))
     }
 
     /// `GetFunctionConfiguration`.

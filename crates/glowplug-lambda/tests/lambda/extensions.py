@@ -81,6 +81,8 @@ READER = """
 import json, os, time
 def handler(event, context):
     print("hello from", event.get("n"))
+    if event.get("exit"):
+        os._exit(1)
     try:
         return [json.loads(line) for line in open("/tmp/seen")]
     except FileNotFoundError:
@@ -138,6 +140,11 @@ def extensions(client, endpoint):
     report = next(record["record"] for record in records if record["type"] == "platform.report")
     assert report["status"] == "success" and report["metrics"]["billedDurationMs"] >= 200, report
     assert kinds.index("platform.start") < kinds.index("platform.runtimeDone") < kinds.index("platform.report"), kinds
+    patiently(client, {"exit": 1})
+    patiently(client, {"n": 4})
+    records = seen(patiently(client, {"n": 5}), "record")
+    inits = [(r["type"], r["record"]["phase"]) for r in records if r["type"] in ("platform.initStart", "platform.initReport")]
+    assert set(inits) == {(kind, phase) for kind in ("platform.initStart", "platform.initReport") for phase in ("init", "invoke")}, inits
 
 
 def failing_extensions(client, endpoint):

@@ -155,14 +155,26 @@ fn a_layout_that_is_named_is_served() {
     layouts(folder);
     let running = Running::start(None);
     let cache = folder.join("cache");
+    let unpacked = || {
+        let entries = cache.read_dir_utf8().unwrap().flatten();
+        entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.path().to_owned()).collect::<Vec<_>>()
+    };
+    let load = || glowplug_lambda::local_image(&folder.join("one"), &cache, Some(256), &NoProgress).unwrap();
     for _ in 0..2 {
-        let function =
-            glowplug_lambda::local_image(&folder.join("one"), &cache, Some(256), &NoProgress).unwrap();
+        let function = load();
         assert_eq!((function.name.as_str(), function.memory_mb), ("titled", 256));
         running.add_function(function);
     }
-    assert_eq!(fs::read_dir(&cache).unwrap().count(), 1, "unpacked once");
+    assert_eq!(unpacked().len(), 1, "unpacked once");
     scenario_on(&running, "image_of_a_path", &[]);
     let error = glowplug_lambda::local_image(&folder.join("empty"), &cache, None, &NoProgress).unwrap_err();
     assert!(error.message().contains("neither an entry point nor a command"), "{error}");
+    // Another image takes the place of the one that is served.
+    let before = unpacked();
+    fs::remove_dir_all(folder.join("one")).unwrap();
+    fs::rename(folder.join("two"), folder.join("one")).unwrap();
+    let function = load();
+    assert!(before.iter().all(|tree| tree.exists()) && unpacked().len() == 2, "it is still served");
+    drop(running);
+    assert_eq!(unpacked(), std::slice::from_ref(&function.tree));
 }

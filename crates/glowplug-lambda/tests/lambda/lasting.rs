@@ -79,6 +79,13 @@ fn versions_of_paths_are_there_when_the_path_is_given_again() {
         running.add("p", &code, "2");
         assert_eq!(says(&running, "p:live"), (200, json!(["one", "1"])));
         assert_eq!(says(&running, "p"), (200, json!(["two", "$LATEST"])));
+        // Neither has a zip: one is the path, the other the account's copy.
+        for (name, path) in [("p", Some(&code)), ("p:live", None)] {
+            let (_, got) = ask("GET", &running, &format!("/2015-03-31/functions/{name}"), &Value::Null);
+            let place = got["Code"]["Location"].as_str().unwrap().strip_prefix("file://").unwrap();
+            assert!(Utf8Path::new(place).join("app.py").is_file(), "{got}");
+            assert!(path.is_none_or(|path| path == place), "{got}");
+        }
     }
     {
         let running = Running::start(Some(&state));

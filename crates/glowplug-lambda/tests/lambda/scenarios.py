@@ -149,6 +149,7 @@ def functions(client, endpoint):
         client.get_waiter(waiter).wait(FunctionName="f")
     got = client.get_function(FunctionName="f")
     assert got["Configuration"]["CodeSha256"] == made["CodeSha256"] and got["Tags"] == {"t": "u"}
+    assert os.path.isfile(got["Code"]["Location"].removeprefix("file://")), got
     assert "already exist" in refused(lambda: create(client, "f", APP), "ResourceConflictException")
     assert call(client, "f", {"env": "A"})[1] == "1"
     changed = client.update_function_configuration(
@@ -441,6 +442,10 @@ def json_logs(client, endpoint):
     refused(lambda: create(client, "g", source, LoggingConfig=bad), "InvalidParameterValueException")
     client.update_function_configuration(FunctionName="f", LoggingConfig={"LogFormat": "Text"})
     assert "REPORT RequestId" in log(call(client, "f", {}, LogType="Tail")[2])
+    group = "def handler(e, c):\n    return c.log_group_name\n"
+    create(client, "grouped", group, LoggingConfig={"LogFormat": "Text", "LogGroup": "/mine"})
+    create(client, "ungrouped", group)
+    assert (call(client, "grouped", {})[1], call(client, "ungrouped", {})[1]) == ("/mine", "/aws/lambda/ungrouped")
 
 
 def what_hangs_on_versions(client, endpoint):

@@ -112,6 +112,7 @@ def destinations(client, endpoint):
     message = only_line(dead)
     assert json.loads(message["body"]) == {"fail": 1}, message
     attributes = {name: value["stringValue"] for name, value in message["messageAttributes"].items()}
+    assert {"messageId", "receiptHandle", "attributes", "md5OfBody", "md5OfMessageAttributes", "eventSourceARN", "awsRegion"} <= set(message), message
     assert attributes == {"RequestID": id, "ErrorCode": "200", "ErrorMessage": "no"}, attributes
     # A function gets messages as a queue gives them.
     source = "import json\nseen = []\ndef handler(e, c):\n    seen.extend(json.loads(r['body']) for r in e.get('Records', []))\n    return seen\n"

@@ -61,6 +61,7 @@ impl Running {
             network: Network::Allow,
             private: Vec::new(),
             snapshot,
+            told_version: None,
             credentials: Some(Credentials {
                 key_id: "AKIDUSER".to_owned(),
                 secret: "secret".to_owned(),

@@ -46,6 +46,8 @@ impl Function {
             python_version: python.version,
             architecture: Architecture::host().unwrap(),
             memory_mb: 512,
+            temporary_mb: None,
+            log_group: None,
             timeout: Duration::from_secs(30),
             environment: BTreeMap::new(),
             cpu: Cpu::Unlimited,

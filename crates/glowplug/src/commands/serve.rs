@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use camino::Utf8Path;
 use glowplug_cli::ServeArgs;
 use glowplug_core::{Error, NoProgress, Progress, PythonVersion, Result};
-use glowplug_engine::{Capabilities, Engine};
+use glowplug_engine::Engine;
 use glowplug_function::Function;
 use glowplug_lambda::{LocalFunction, RuntimeFolder, Runtimes, Server, Service};
 use glowplug_optimize::ready;
@@ -42,6 +42,7 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     refuse_twins(&functions)?;
     Engine::raise_open_files();
     let engine = Engine::new()?;
+    engine.prepare_temporary();
     let mut served: Vec<LocalFunction> =
         functions.iter().map(|given| prepare(console, given)).collect::<Result<_>>()?;
     let logs = settings.options.state.as_ref().map(|state| state.join("logs"));
@@ -54,7 +55,7 @@ pub(crate) fn serve(console: &Console, args: ServeArgs) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.port));
     let server = Server::start(service.clone(), address, emulated)?;
     console.progress.clear();
-    greet(console, &service, server.address, engine.capabilities())?;
+    greet(console, &service, server.address, &engine)?;
     let mut seen: Vec<Fingerprint> = functions.iter().map(|given| fingerprint(given.root())).collect();
     while !console.progress.interrupted() {
         std::thread::sleep(if settings.watch { WATCH } else { GLANCE });
@@ -156,7 +157,11 @@ fn given(console: &Console, path: &Utf8Path, settings: &Settings, says: bool) ->
         return Ok(Given::Function(Box::new(function?)));
     }
     let cache = console.common.cache.images().join("served");
-    let image = glowplug_lambda::local_image(path, &cache, settings.load.memory_mb, &console.progress)?;
+    let emulated = &settings.load.emulated;
+    let memory_mb = settings.load.memory_mb.or(emulated.memory_mb);
+    let mut image = glowplug_lambda::local_image(path, &cache, memory_mb, &console.progress)?;
+    image.name = emulated.name.clone().unwrap_or(image.name);
+    image.timeout_s = emulated.timeout_s.unwrap_or(image.timeout_s);
     Ok(Given::Image(Box::new(image)))
 }
 
@@ -260,7 +265,9 @@ fn runtimes(console: &Console) -> Runtimes {
 }
 
 /// Says where it is, what it serves, and what this host does not let it enforce.
-fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabilities) -> Result<()> {
+fn greet(console: &Console, service: &Service, address: SocketAddr, engine: &Engine) -> Result<()> {
+    let (can, sized) = (engine.capabilities(), engine.temporary_limit());
+    let notes: Vec<&String> = can.notes.iter().chain(sized.as_ref().err()).collect();
     let functions = service.functions();
     if console.common.json {
         let line = json!({
@@ -272,12 +279,13 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
                 "processes": can.process_namespace,
                 "memory": can.memory_limit,
                 "cpu": can.cpu_share,
+                "temporary": sized.is_ok(),
                 "process_count": can.process_limit,
                 "frozen": can.freezer,
                 "ports": can.network_policy,
                 "network": false,
             },
-            "notes": can.notes,
+            "notes": notes,
         });
         return console.printer.data(&format!("{line}\n"));
     }
@@ -292,6 +300,7 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
         (can.mounts, "/var/task and /opt read-only, a /tmp of its own, no files of other functions"),
         (can.network_policy, "ports of this program closed to functions"),
         (can.memory_limit, "the memory size"),
+        (sized.is_ok(), "the size of /tmp"),
         (can.process_limit, "1024 processes"),
         (can.process_namespace, "its processes end with it"),
         (can.freezer, "it stands still between events"),
@@ -304,8 +313,8 @@ fn greet(console: &Console, service: &Service, address: SocketAddr, can: &Capabi
     text.push_str(&format!("Enforced: {}\n", list(true)));
     let missing = list(false);
     let missing = if missing.is_empty() { missing } else { missing + "; " };
-    text.push_str(&format!("Not enforced: {missing}the size of /tmp; the network (open to functions)\n"));
-    for note in &can.notes {
+    text.push_str(&format!("Not enforced: {missing}the network (open to functions)\n"));
+    for note in notes {
         text.push_str(&format!("  {note}\n"));
     }
     console.printer.data(&text)

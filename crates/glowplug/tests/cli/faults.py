@@ -27,9 +27,25 @@ OPTIONS = sys.argv[5:]
 AT_ONCE = 32
 
 APP = r"""
-import json, os, signal, socket, subprocess, sys, threading, time, urllib.request
+import errno, json, os, signal, socket, subprocess, sys, threading, time, urllib.request
 API = os.environ["AWS_LAMBDA_RUNTIME_API"]
 HOST, PORT = API.split(":")
+
+def fill():
+    # Until there is no room any more: most of it is only set aside, so that the host's disk does not fill up too.
+    with open("/tmp/rest", "ab", 0) as file:
+        room = os.statvfs("/tmp")
+        most = room.f_bavail * room.f_frsize - (2 << 20)
+        if most > 0:
+            os.posix_fallocate(file.fileno(), 0, most)
+        file.seek(0, os.SEEK_END)
+        for _ in range(64):
+            file.write(b"x" * (1 << 20))
+    raise AssertionError("/tmp has no end")
+
+def put(n):
+    with open("/tmp/%d" % (n % 5), "wb") as file:
+        file.write(os.urandom(1 << 20))
 
 def handler(event, context):
     kind, n = event["kind"], event["n"]
@@ -50,8 +66,23 @@ def handler(event, context):
     if kind == "threads":
         threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     if kind == "tmp":
-        with open("/tmp/%d" % (n % 5), "wb") as file:
-            file.write(os.urandom(1 << 20))
+        try:
+            put(n)
+        except OSError as error:
+            # An event before has filled it, in this process or in one before.
+            if error.errno != errno.ENOSPC:
+                raise
+            for name in os.listdir("/tmp"):
+                os.unlink("/tmp/" + name)
+            put(n)
+    if kind in ("fill", "full"):
+        try:
+            fill()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        if kind == "full":
+            os._exit(1)
     if kind == "garbage":
         for path, data in [("/next", b"x"), ("/2018-06-01/runtime/invocation/none/response", b"{}"), ("/%00", None)]:
             try:
@@ -73,10 +104,12 @@ def handler(event, context):
 # What an answer must be; the rest of the kinds answers itself.
 ERRORS = {
     "raise": "ValueError", "exit": "Runtime.ExitError", "killed": "Runtime.ExitError", "hang": "Sandbox.Timedout",
-    "memory": "Runtime.ExitError", "large": "Function.ResponseSizeTooLarge",
+    "memory": "Runtime.ExitError", "full": "Runtime.ExitError", "large": "Function.ResponseSizeTooLarge",
 }
 KINDS = ["ok"] * 60 + ["raise"] * 10 + ["fork"] * 2 + ["threads"] * 5 + ["tmp"] * 8 + ["garbage"] * 5 + ["half"] * 5
 RARE = ["exit", "killed", "hang", "memory", "large"]
+# Where `/tmp` has a size: otherwise it would be the disk of the host.
+FILLING = ["fill", "full"]
 
 
 class Service:
@@ -87,7 +120,9 @@ class Service:
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(self.process.stderr.read())
-        self.address = json.loads(line)["endpoint"].removeprefix("http://")
+        first = json.loads(line)
+        self.address = first["endpoint"].removeprefix("http://")
+        self.rare = RARE + FILLING * first["enforced"]["temporary"]
 
     def ask(self, method, path, body=None, headers={}):
         link = http.client.HTTPConnection(self.address, timeout=120)
@@ -134,7 +169,7 @@ def main(service):
 
     def one(n):
         choice = random.Random(n)
-        kind = choice.choice(RARE) if n % 50 == 0 else choice.choice(KINDS)
+        kind = choice.choice(service.rare) if n % 50 == 0 else choice.choice(KINDS)
         event = json.dumps({"kind": kind, "n": n})
         later = n % 20 == 1
         if later:
@@ -184,9 +219,21 @@ def main(service):
     assert not left, "processes are left: %s" % left
     with open("/proc/self/mounts") as mounts:
         assert FOLDER not in mounts.read(), "mounts are left"
+    disks = [file for file in backing_files() if FOLDER in file]
+    assert not disks, "disks are left: %s" % disks
     rest = os.listdir(os.path.join(FOLDER, "tmp"))
     assert not rest, "folders are left: %s" % rest
     print(dict(counts), "%d events" % len(accepted))
+
+
+def backing_files():
+    """Files of loop devices."""
+    for device in os.listdir("/sys/block"):
+        try:
+            with open("/sys/block/%s/loop/backing_file" % device) as file:
+                yield file.read()
+        except OSError:
+            pass
 
 
 def belongs(pid):

@@ -21,7 +21,7 @@ def handler(event, context):
 ";
 
 /// A function, and a base for it.
-fn project() -> Project {
+pub(crate) fn project() -> Project {
     let project = Project::new(APP);
     let lib = "function/lib-1.0.dist-info";
     project.write("function/lib/__init__.py", "VALUE = 1\n");
@@ -95,7 +95,7 @@ fn done(command: &mut Command) -> String {
 }
 
 /// Builds the image and gives the report.
-fn image(project: &Project, more: &[&str]) -> Value {
+pub(crate) fn image(project: &Project, more: &[&str]) -> Value {
     let base = format!("rootfs:{}", project.root.join("base"));
     let base = ["--base", base.as_str()];
     project.report(&[&["--kind", "image", "--runs", "1"], &base[..], more].concat())

@@ -15,6 +15,7 @@ mod images;
 mod later;
 mod remembered;
 mod serve;
+mod served_images;
 mod slow_examples;
 mod support;
 mod surroundings;

@@ -39,8 +39,12 @@ impl Serving {
 
     /// The same with more variables.
     fn start_with(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Self {
-        let arguments =
-            [&["serve", "function", "--port", "0", "--format", "json", "--price", "-q"], more].concat();
+        Self::start_of(project, "function", more, variables)
+    }
+
+    /// The same of another path.
+    pub(crate) fn start_of(project: &Project, path: &str, more: &[&str], variables: &[(&str, &str)]) -> Self {
+        let arguments = [&["serve", path, "--port", "0", "--format", "json", "--price", "-q"], more].concat();
         let mut command = project.command(&arguments);
         command.envs(variables.iter().copied());
         let mut child =
@@ -54,7 +58,7 @@ impl Serving {
     }
 
     /// Invokes: the status, and the payload.
-    fn invoke(&self, function: &str, event: &Value) -> (u16, Value) {
+    pub(crate) fn invoke(&self, function: &str, event: &Value) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let body = event.to_string();
         write!(
@@ -167,17 +171,18 @@ fn what_changes_is_served_anew() {
 
 #[test]
 fn the_emulators_variables_are_read_in_its_place() {
-    let source = "def other(e, c):\n    return [c.function_name, c.memory_limit_in_mb, c.get_remaining_time_in_millis() > 6_000]\n";
+    let source = "def other(e, c):\n    return [c.function_name, c.function_version, c.memory_limit_in_mb, c.get_remaining_time_in_millis() > 6_000]\n";
     let project = Project::new(&(APP.to_owned() + source));
     let variables = [
         ("AWS_LAMBDA_FUNCTION_NAME", "theirs"),
         ("AWS_LAMBDA_FUNCTION_HANDLER", "app.other"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_FUNCTION_TIMEOUT", "60"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "7"),
     ];
     let serving = Serving::start_with(&project, &["--rie"], &variables);
     assert_eq!(serving.first["functions"], json!(["theirs"]));
-    assert_eq!(serving.invoke("function", &json!({})), (200, json!(["theirs", "256", true])));
+    assert_eq!(serving.invoke("function", &json!({})), (200, json!(["theirs", "7", "256", true])));
     assert_eq!(serving.stop().0, Some(0));
     // Elsewhere the configuration alone counts.
     let serving = Serving::start_with(&project, &[], &variables);
