@@ -67,7 +67,9 @@ pub(crate) fn outcome(answer: &Answer) -> Outcome {
         return Outcome::TimedOut;
     }
     let (kind, message) = (kind.clone(), message.clone());
-    if report.status == Status::Success && !is_platforms(&kind) {
+    // An init that failed has its own error, by the type that the module raises.
+    let has_begun = report.failed_init_us.is_none();
+    if has_begun && report.status == Status::Success && !is_platforms(&kind) {
         return Outcome::Raised { kind, message };
     }
     Outcome::Failed { kind, message }
