@@ -93,7 +93,7 @@ def curve(glowplug, options, wrong):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", type=lambda text: text.split(","), default=FAMILIES)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--build", action="store_true", help="tune what a build makes, too")
     parser.add_argument("--skip", type=lambda text: text.split(","), default=[])
     options = parser.parse_args()

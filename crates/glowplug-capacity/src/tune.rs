@@ -199,12 +199,14 @@ impl Session<'_> {
             return self.measure_each(&sizes);
         }
         let lowest = self.lowest.map_or(anchor, |at| sizes[at]);
-        let first = [Some(lowest), self.settings.current_mb, sizes.last().copied()];
-        for size in first.into_iter().flatten() {
-            if sizes.contains(&size) && size >= lowest && self.affords() {
-                self.measure(size)?;
+        let mut first = vec![anchor];
+        for size in [Some(lowest), self.settings.current_mb, sizes.last().copied()].into_iter().flatten() {
+            let affords = self.runs + (first.len() + 1) * self.runs_of_a_size() <= self.budget();
+            if affords && sizes.contains(&size) && size >= lowest && !first.contains(&size) {
+                first.push(size);
             }
         }
+        self.measure(&first)?;
         self.settle()
     }
 
@@ -212,7 +214,7 @@ impl Session<'_> {
     fn settle(&mut self) -> Result<()> {
         for again in 0..self.settings.rounds {
             while let Some(size) = self.wanted().filter(|_| self.affords()) {
-                self.measure(size)?;
+                self.measure(&[size])?;
             }
             let rivals = self.rivals();
             let needed = rivals.len() * self.settings.variants.len() * self.settings.weights.len();
@@ -238,8 +240,8 @@ impl Session<'_> {
         rivals
     }
 
-    /// Measures the first size at which the function works: one near a whole vCPU, else a larger one, since most failures
-    /// are for want of memory or time, else a smaller one. One round tells where it does not.
+    /// The first size at which the function works: one near a whole vCPU, else a larger one, since most failures are for want
+    /// of memory or time, else a smaller one. One round tells.
     fn anchor(&mut self, sizes: &[u32]) -> Result<u32> {
         let wanted = nearest(sizes, FULL_CPU_MB as u32);
         let above = sizes.iter().filter(|size| **size >= wanted);
@@ -250,9 +252,6 @@ impl Session<'_> {
             }
             self.round(size, 0)?;
             if self.works(size) {
-                self.measure(size)?;
-            }
-            if self.works(size) {
                 return Ok(size);
             }
         }
@@ -260,12 +259,9 @@ impl Session<'_> {
     }
 
     fn measure_each(&mut self, sizes: &[u32]) -> Result<()> {
-        for size in sizes {
-            let hopeless = self.lowest.is_some_and(|at| *size < sizes[at]);
-            if !hopeless {
-                self.measure(*size)?;
-            }
-        }
+        let hopeless = |size: &u32| self.lowest.is_some_and(|at| *size < sizes[at]);
+        let hopeful: Vec<u32> = sizes.iter().copied().filter(|size| !hopeless(size)).collect();
+        self.measure(&hopeful)?;
         if self.lowest.is_none() {
             self.lowest = sizes.iter().position(|size| !self.is_out_of_memory(*size));
         }
@@ -302,10 +298,12 @@ impl Session<'_> {
         error.cause(format!("at {size} MB {}", reason(outcome))).hint(hint)
     }
 
-    /// Has a size run as often as the settings say, its forms and events in turns.
-    fn measure(&mut self, size: u32) -> Result<()> {
+    /// Has sizes run as often as the settings say. They take turns, so that what slows the machine for a while slows them all.
+    fn measure(&mut self, sizes: &[u32]) -> Result<()> {
         for round in 0..self.settings.rounds {
-            self.round(size, round)?;
+            for size in sizes {
+                self.round(*size, round)?;
+            }
         }
         Ok(())
     }
