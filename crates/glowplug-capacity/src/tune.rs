@@ -22,8 +22,9 @@ pub const TIERS: [u32; 15] =
     [128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 1769, 2048, 2560, 3008];
 /// The part of a whole grid's runs that is enough.
 const BUDGET: f64 = 0.4;
-/// With so few sizes all are measured.
-const FEW: usize = 5;
+/// Runs of so many sizes are made in any case: one near a whole vCPU, the smallest, the function's own, the largest, and the
+/// choice. Where there is one more, all are measured.
+const LEAST: usize = 5;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// What is tuned, and for what.
@@ -182,7 +183,7 @@ impl Session<'_> {
     }
 
     fn whole(&self) -> bool {
-        self.settings.grid || self.measurable().len() <= FEW
+        self.settings.grid || self.measurable().len() <= LEAST + 1
     }
 
     fn expected(&self) -> usize {
@@ -270,7 +271,8 @@ impl Session<'_> {
 
     /// Runs that may be made unless every size is measured.
     fn budget(&self) -> usize {
-        (self.grid_runs() as f64 * BUDGET) as usize
+        let part = (self.grid_runs() as f64 * BUDGET) as usize;
+        part.max(LEAST * self.runs_of_a_size())
     }
 
     /// Whether one more size may be measured.

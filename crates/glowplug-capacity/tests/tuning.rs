@@ -307,6 +307,27 @@ fn sizes_that_runs_cannot_tell_apart_are_told_and_run_again() {
 }
 
 #[test]
+fn a_choice_among_a_few_sizes_rests_on_more_than_one_of_them() {
+    let few = |tiers: &[u32]| Settings {
+        tiers: tiers.to_vec(),
+        current_mb: Some(1024),
+        rounds: 2,
+        ..settings(Objective::Cost, false)
+    };
+    let all = tuned(&plain(), &few(&[128, 256, 512, 1024, 1769, 2560]));
+    assert_eq!(all.runs, all.grid_runs);
+    let eight = tuned(&plain(), &few(&[128, 256, 512, 768, 1024, 1536, 1769, 2560]));
+    let measured = eight.forms[1].1.iter().filter(|tier| tier.measured).count();
+    assert!(measured >= 4 && eight.runs < eight.grid_runs, "{measured}");
+    let grid =
+        tuned(&plain(), &Settings { grid: true, ..few(&[128, 256, 512, 768, 1024, 1536, 1769, 2560]) });
+    assert!(
+        value(Objective::Cost, &grid, eight.chosen.unwrap())
+            <= 1.01 * value(Objective::Cost, &grid, grid.chosen.unwrap())
+    );
+}
+
+#[test]
 fn percentiles_have_intervals_where_they_were_measured() {
     let tuning = tuned(&Simulated { noise: 0.1, ..plain() }, &settings(Objective::Cost, false));
     for tier in &tuning.forms[1].1 {
