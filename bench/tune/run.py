@@ -3,8 +3,8 @@
 
     python3 bench/tune/run.py [--only s3,thumbnail] [--runs 3] [--build] [--skip choice,curve]
 
-For each function family every size is measured once (`--grid`), and each objective is asked for with the runs that `tune`
-takes by itself. Both are judged by the grid's own figures. The curve is init of the pandas function without a boost. Take a
+For each function family every size is measured (`--grid`), and each objective is asked for with the runs that `tune` takes by
+itself. Both are judged by the grid's own figures, made such that more memory is never slower. The curve is init of the pandas function without a boost. Take a
 quiet machine: the sizes differ by less than another program does.
 """
 
@@ -38,11 +38,26 @@ def tune(glowplug, options, name, more):
     return json.loads(finished.stdout)
 
 
+def falling(values):
+    """The nearest values that do not rise: isotonic regression. More memory makes nothing slower, and the least of fifteen
+    noisy figures is less than the least of what they are figures of."""
+    pools = []
+    for value in values:
+        pools.append([value, 1])
+        while len(pools) > 1 and pools[-1][0] / pools[-1][1] > pools[-2][0] / pools[-2][1]:
+            total, count = pools.pop()
+            pools[-1] = [pools[-1][0] + total, pools[-1][1] + count]
+    return [total / count for total, count in pools for _ in range(count)]
+
+
 def values(grid, objective):
     """What an objective makes small, by size, from the figures of the grid."""
     works = [tier for tier in grid["tiers"] if tier["measured"] and tier["reason"] is None]
-    latency = {tier["memory_mb"]: tier["latency_ms"]["median"] for tier in works}
-    usd = {tier["memory_mb"]: tier["usd_per_million"] for tier in works}
+    measured = [tier["latency_ms"]["median"] for tier in works]
+    latency = dict(zip([tier["memory_mb"] for tier in works], falling(measured)))
+    usd = {
+        tier["memory_mb"]: tier["usd_per_million"] * latency[tier["memory_mb"]] / ms for tier, ms in zip(works, measured)
+    }
     if objective == "speed":
         return latency
     if objective == "cost":
