@@ -67,6 +67,13 @@ fn root_file_system(version: &str, root: &Utf8Path) {
             place(&library, &root.join(library.strip_prefix("/").unwrap()));
         }
     }
+    // Lambda's runtime client is linked with these.
+    let known = done(Command::new("sh").args(["-c", "PATH=$PATH:/sbin ldconfig -p"]));
+    for name in ["libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0"] {
+        let line = known.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        let library = Utf8Path::new(line.rsplit(' ').next().unwrap());
+        place(library, &root.join(library.strip_prefix("/").unwrap()));
+    }
     for folder in ["proc", "sys", "dev", "tmp", "etc"] {
         fs::create_dir_all(root.join(folder)).unwrap();
     }
