@@ -37,10 +37,9 @@ fn modules(report: &Value, column: &str) -> f64 {
 
 #[test]
 fn report_loads_neither_pandas_nor_boto3_for_a_health_check() {
-    let (project, report) = built("report");
+    let (_project, report) = built("report");
     assert!(modules(&report, "after") < 0.25 * modules(&report, "before"), "{}", report["after"]);
     assert!(report["ratio"]["zip_bytes"].as_f64().unwrap() <= 0.65, "{}", report["ratio"]);
-    rebuilds(&project, &report);
 }
 
 #[test]
@@ -51,7 +50,6 @@ fn api_behaves_the_same_and_rebuilds_the_same() {
 
 #[test]
 fn score_loads_less() {
-    let (project, report) = built("score");
+    let (_project, report) = built("score");
     assert!(modules(&report, "after") < modules(&report, "before"), "{}", report["after"]);
-    rebuilds(&project, &report);
 }
