@@ -11,7 +11,7 @@ pub(crate) struct Facts<'a> {
     /// The measured sizes, the smallest first.
     pub(crate) seen: &'a [Tier],
     pub(crate) chosen: Option<u32>,
-    /// Sizes at which init took longer than it may, in MB.
+    /// Sizes at which init did not come to its end, in MB.
     pub(crate) repeated: &'a [u32],
     /// All sizes, in MB.
     pub(crate) sizes: &'a [u32],
@@ -68,7 +68,7 @@ fn margin(tier: &Tier) -> Option<String> {
 fn repeated(sizes: &[u32]) -> Option<String> {
     (!sizes.is_empty()).then(|| {
         format!(
-            "at {} MB init took longer than its 10 s, and was run again within the first invoke: cold has both",
+            "at {} MB init did not come to its end in its 10 s, and was run again within the first invoke: cold has both",
             list(sizes)
         )
     })
