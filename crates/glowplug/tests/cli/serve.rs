@@ -15,9 +15,9 @@ const APP: &str =
 /// Invokes that `slow_faults` makes.
 const FAULTS: &str = "10000";
 
-/// The program, serving.
+/// The program, serving; ended with the test, whatever becomes of that.
 pub(crate) struct Serving {
-    child: Child,
+    child: Option<Child>,
     address: String,
     pub(crate) first: Value,
 }
@@ -54,7 +54,7 @@ impl Serving {
         assert!(!line.is_empty(), "it does not serve: {:?}", child.wait_with_output());
         let first: Value = serde_json::from_str(&line).unwrap();
         let address = first["endpoint"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
-        Self { child, address, first }
+        Self { child: Some(child), address, first }
     }
 
     /// Invokes: the status, and the payload.
@@ -75,11 +75,21 @@ impl Serving {
     }
 
     /// Ctrl-C: how it ended, and what it said at the end.
-    pub(crate) fn stop(self) -> (Option<i32>, Value) {
-        let pid = self.child.id().to_string();
+    pub(crate) fn stop(mut self) -> (Option<i32>, Value) {
+        let child = self.child.take().unwrap();
+        let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        let output = self.child.wait_with_output().unwrap();
+        let output = child.wait_with_output().unwrap();
         (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
