@@ -99,11 +99,12 @@ fn row(tier: &TuneTier, mark: &str, view: &View) -> Vec<Cell> {
 /// The median, with half of its interval as a part of it.
 fn with_interval(times: &Percentiles) -> String {
     let median = format_ms(times.p50);
-    match times.intervals {
-        Some(Intervals { p50: (low, high), .. }) if times.p50 > 0.0 => {
-            format!("{median} ±{:.0} %", 50.0 * (high - low) / times.p50)
-        }
-        _ => median,
+    let Some(Intervals { p50: (low, high), .. }) = times.intervals.filter(|_| times.p50 > 0.0) else {
+        return median;
+    };
+    match (50.0 * (high - low) / times.p50).round() {
+        percent if percent > 99.0 => format!("{median} ±>99 %"),
+        percent => format!("{median} ±{percent:.0} %"),
     }
 }
 
