@@ -46,41 +46,40 @@ pub(crate) fn best(tiers: &[Tier], balanced_weight: f64) -> Best {
     let (fastest, cheapest) = (least(&|tier| tier.1), least(&|tier| tier.2));
     let speed = works.iter().filter(|tier| tier.1 <= fastest * SAME_LATENCY).min_by_key(|tier| tier.0);
     let cost = works.iter().filter(|tier| tier.2 <= cheapest * SAME_COST).min_by(|a, b| a.1.total_cmp(&b.1));
-    let most = |value: &dyn Fn(&(u32, f64, f64)) -> f64| works.iter().map(value).fold(0.0, f64::max);
-    let (slowest, dearest) = (most(&|tier| tier.1), most(&|tier| tier.2));
-    // As AWS Lambda Power Tuning weighs: both as parts of the greatest among the sizes (its README, "balanced").
-    let both = |tier: &(u32, f64, f64)| {
-        balanced_weight * tier.2 / dearest + (1.0 - balanced_weight) * tier.1 / slowest
-    };
-    let balanced = works.iter().min_by(|a, b| both(a).total_cmp(&both(b)));
+    let both = balance(tiers, balanced_weight);
+    let balanced = works.iter().min_by(|a, b| both(a.1, a.2).total_cmp(&both(b.1, b.2)));
     let size = |tier: Option<&(u32, f64, f64)>| tier.map(|tier| tier.0);
     Best { speed: size(speed), cost: size(cost), balanced: size(balanced) }
+}
+
+/// What is small where latency and cost are, as AWS Lambda Power Tuning weighs: both as parts of the greatest among the sizes
+/// that work (its README, "balanced").
+fn balance(tiers: &[Tier], balanced_weight: f64) -> impl Fn(f64, f64) -> f64 {
+    let works = || tiers.iter().filter_map(Tier::works);
+    let slowest = works().map(|(ms, _)| ms).fold(0.0, f64::max);
+    let dearest = works().map(|(_, usd)| usd).fold(0.0, f64::max);
+    move |ms, usd| balanced_weight * usd / dearest + (1.0 - balanced_weight) * ms / slowest
 }
 
 /// The sizes whose intervals overlap with that of `size` in what the objective makes small: these runs cannot tell which of
 /// them is best. Only measured sizes have intervals.
 pub(crate) fn undecided(tiers: &[Tier], objective: Objective, balanced_weight: f64, size: u32) -> Vec<u32> {
-    let works = || tiers.iter().filter_map(|tier| Some((tier, tier.works()?)));
-    let slowest = works().map(|(_, (ms, _))| ms).fold(0.0, f64::max);
-    let dearest = works().map(|(_, (_, usd))| usd).fold(0.0, f64::max);
+    let both = balance(tiers, balanced_weight);
     let range = |tier: &Tier| {
+        tier.works()?;
         let (latency, usd) = (tier.latency?, tier.usd_interval?);
-        let by_both =
-            |ms: f64, usd: f64| balanced_weight * usd / dearest + (1.0 - balanced_weight) * ms / slowest;
         Some(match objective {
             Objective::Speed => (latency.low, latency.high),
             Objective::Cost => usd,
-            Objective::Balanced => (by_both(latency.low, usd.0), by_both(latency.high, usd.1)),
+            Objective::Balanced => (both(latency.low, usd.0), both(latency.high, usd.1)),
         })
     };
-    let of =
-        |wanted: u32| works().find(|(tier, _)| tier.memory_mb == wanted).and_then(|(tier, _)| range(tier));
-    let Some((low, high)) = of(size) else { return Vec::new() };
-    works()
-        .filter(|(tier, _)| tier.memory_mb != size)
-        .filter(|(tier, _)| range(tier).is_some_and(|other| other.0 <= high && low <= other.1))
-        .map(|(tier, _)| tier.memory_mb)
-        .collect()
+    let of = tiers.iter().find(|tier| tier.memory_mb == size).and_then(range);
+    let Some((low, high)) = of else { return Vec::new() };
+    let others = tiers.iter().filter(|tier| tier.memory_mb != size);
+    let overlapping =
+        others.filter(|tier| range(tier).is_some_and(|other| other.0 <= high && low <= other.1));
+    overlapping.map(|tier| tier.memory_mb).collect()
 }
 
 /// The sizes than which no other is both faster and cheaper, the cheapest first.

@@ -25,10 +25,8 @@ pub(crate) fn message(
     let shown: BTreeMap<&str, Value> = attributes
         .iter()
         .map(|(name, Attribute { kind, value })| {
-            let lists = (Vec::<String>::new(), Vec::<String>::new());
-            let shown = json!({
-                "stringValue": value, "stringListValues": lists.0, "binaryListValues": lists.1, "dataType": kind,
-            });
+            let shown =
+                json!({"stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": kind});
             (*name, shown)
         })
         .collect();

@@ -184,7 +184,6 @@ pub(crate) struct Inner {
     _temporary: Option<tempfile::TempDir>,
     state: Mutex<State>,
     pub(crate) history: Mutex<History>,
-    /// What invokes are billed by.
     /// Orders changes; never waited for by who holds the state.
     pub(crate) turn: Mutex<()>,
     /// Where the server listens.

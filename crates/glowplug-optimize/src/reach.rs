@@ -167,9 +167,9 @@ struct World<'a> {
     data: BTreeMap<&'a str, Vec<&'a Utf8Path>>,
     /// By distribution, what those that it requires have at the root.
     required: Vec<BTreeSet<&'a str>>,
-    /// By distribution, its native files at the root. mypyc keeps the code of several modules in one, whose name need be none
-    /// that a statement can import.
-    native_roots: BTreeMap<usize, Vec<&'a Utf8Path>>,
+    /// By distribution, what its native files at the root are, or lead to where they are no modules: mypyc keeps the code of
+    /// several modules in one, whose name need be none that a statement can import.
+    native_roots: BTreeMap<usize, BTreeSet<String>>,
 }
 
 impl<'a> World<'a> {
@@ -191,8 +191,8 @@ impl<'a> World<'a> {
         let on_request = packages.into_par_iter().filter(|name| code.imports_on_request(name)).collect();
         let data = naming_data(code);
         let required = required(code.package);
-        let native_roots = native_roots(code.package);
-        Ok(Self {
+        let native_roots = BTreeMap::new();
+        let mut world = Self {
             code,
             children,
             dotted,
@@ -202,7 +202,9 @@ impl<'a> World<'a> {
             data,
             required,
             native_roots,
-        })
+        };
+        world.native_roots = world.find_native_roots()?;
+        Ok(world)
     }
 
     fn leads(&self, module: &str) -> Result<Leads> {
@@ -346,14 +348,27 @@ impl<'a> World<'a> {
         // A name without a dot could be anything in the bytes, and Cython may compress its texts.
         if let Some(index) = self.code.package.file(path).and_then(|file| file.distribution) {
             modules.extend(self.required[index].iter().map(|name| (*name).to_owned()));
-            for path in self.native_roots.get(&index).into_iter().flatten() {
-                modules.extend(self.named_in(&fs::read(self.code.package.root.join(path))?));
-                modules.extend(
-                    path.file_name().and_then(|name| name.split_once('.')).map(|(stem, _)| stem.to_owned()),
-                );
-            }
+            modules.extend(self.native_roots.get(&index).into_iter().flatten().cloned());
         }
         Ok(Leads { modules, ..Leads::default() })
+    }
+
+    fn find_native_roots(&self) -> Result<BTreeMap<usize, BTreeSet<String>>> {
+        let mut found: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        let at_root = |file: &&FileEntry| {
+            file.path.extension() == Some("so") && file.path.parent().is_none_or(|folder| folder == "")
+        };
+        for file in self.code.package.files.iter().filter(at_root) {
+            let Some(index) = file.distribution else { continue };
+            let name = file.name().split('.').next().unwrap_or_default();
+            let leads = if self.code.modules.contains_key(name) {
+                BTreeSet::from([name.to_owned()])
+            } else {
+                self.named_in(&fs::read(self.code.package.root.join(&file.path))?)
+            };
+            found.entry(index).or_default().extend(leads);
+        }
+        Ok(found)
     }
 
     /// The modules whose names are among the bytes, those without a dot apart.
@@ -428,20 +443,6 @@ fn required(package: &PackageTree) -> Vec<BTreeSet<&str>> {
         required.iter().filter_map(|name| by_name.get(name)).flatten().copied().collect()
     };
     package.distributions.iter().map(required).collect()
-}
-
-/// By distribution, its native files at the root.
-fn native_roots(package: &PackageTree) -> BTreeMap<usize, Vec<&Utf8Path>> {
-    let at_root = |file: &&FileEntry| {
-        file.path.extension() == Some("so") && file.path.parent().is_none_or(|folder| folder == "")
-    };
-    let mut found: BTreeMap<usize, Vec<&Utf8Path>> = BTreeMap::new();
-    for file in package.files.iter().filter(at_root) {
-        if let Some(index) = file.distribution {
-            found.entry(index).or_default().push(&file.path);
-        }
-    }
-    found
 }
 
 /// Modules that only a test runner looks for.

@@ -13,7 +13,7 @@ struct Sample {
     package: PackageTree,
 }
 
-/// `lib/…` and `other/…` are the distributions' files, all others the user's.
+/// `lib…` and `other…`, also behind a `0`, are the distributions' files, all others the user's.
 fn sample(files: &[(&str, &str)]) -> Sample {
     let folder = tempfile::tempdir().unwrap();
     let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
@@ -26,7 +26,7 @@ fn sample(files: &[(&str, &str)]) -> Sample {
         write(path, text);
     }
     for name in ["lib", "other"] {
-        let of = files.iter().filter(|(path, _)| path.starts_with(name));
+        let of = files.iter().filter(|(path, _)| path.trim_start_matches('0').starts_with(name));
         let record: Vec<String> = of.map(|(path, _)| format!("{path},,\n")).collect();
         let info = format!("{name}-1.dist-info");
         write(&format!("{info}/RECORD"), &record.concat());
@@ -243,22 +243,23 @@ fn a_native_module_leads_to_what_its_distribution_requires() {
 
 #[test]
 fn a_compiled_module_leads_to_what_its_source_and_the_code_of_its_group_name() {
-    // As mypyc leaves a package: the modules are stubs, their code is in one module at the root.
+    // As mypyc leaves a package: the modules are stubs, their code is in one at the root, whose name begins as its hash does.
     let compiled = [
         ("lib/core/__init__.py", ""),
         ("lib/core/stub.cpython-312-x86_64-linux-gnu.so", "nothing to be seen"),
         ("lib/core/stub.py", "from other.away import thing"),
-        ("lib0a1b__mypyc.cpython-312-x86_64-linux-gnu.so", "other.by"),
+        ("0lib__mypyc.cpython-312-x86_64-linux-gnu.so", "other.by"),
+        ("lib__mypyc.cpython-312-x86_64-linux-gnu.so", "other.far"),
         ("other/__init__.py", ""),
         ("other/away.py", ""),
         ("other/by.py", ""),
+        ("other/far.py", ""),
         ("other/idle.py", ""),
     ];
     let found = from_app("import lib.core.stub", &compiled);
-    assert_eq!(
-        found,
-        ["lib", "lib.core", "lib.core.stub", "lib0a1b__mypyc", "other", "other.away", "other.by"]
-    );
+    let expected =
+        ["lib", "lib.core", "lib.core.stub", "lib__mypyc", "other", "other.away", "other.by", "other.far"];
+    assert_eq!(found, expected);
 }
 
 #[test]
