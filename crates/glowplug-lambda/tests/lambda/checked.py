@@ -92,14 +92,14 @@ def check_error(operation_model, status, headers, body):
         raise Broken("%s says nothing" % code)
 
 
-def client(endpoint, **config):
+def client(endpoint, retries=0, **config):
     made = boto3.client(
         "lambda",
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="a",
         aws_secret_access_key="b",
-        config=Config(retries={"max_attempts": 0}, max_pool_connections=50, **config),
+        config=Config(retries={"max_attempts": retries}, max_pool_connections=50, **config),
     )
     # botocore has no answer yet that could be changed here: this is the wire.
     made.meta.events.register("before-parse.lambda", check)

@@ -9,6 +9,7 @@ import re
 import urllib.request
 import zipfile
 
+import checked
 from checked import call, create, log
 
 KNOCK = """
@@ -136,8 +137,16 @@ def parts(client, event, **more):
     return [part["PayloadChunk"]["Payload"] for part in events[:-1]], events[-1]["InvokeComplete"]
 
 
+def with_one_environment(client, endpoint):
+    """A client that waits for the one environment of `own`, also where that is slow to ask for its next event: what it
+    remembers is asked for."""
+    client.put_function_concurrency(FunctionName="own", ReservedConcurrentExecutions=1)
+    return checked.client(endpoint, retries=10)
+
+
 def own_runtimes(client, endpoint):
     provided(client, "own", RUNTIME)
+    client = with_one_environment(client, endpoint)
     answer = call(client, "own", {})[1]
     assert answer == {"wrong": [400, 400, 403, 200, 404], "said": [], "env": None, "cwd": "/var/task"}, answer
     # An answer that comes after the answer is out of turn.
@@ -157,6 +166,7 @@ def own_runtimes(client, endpoint):
 
 def streams(client, endpoint):
     provided(client, "own", RUNTIME)
+    client = with_one_environment(client, endpoint)
     read, done = parts(client, {"parts": ["one ", "two"]}, LogType="Tail")
     assert b"".join(read) == b"one two" and "ErrorCode" not in done, (read, done)
     assert "END RequestId" in base64.b64decode(done["LogResult"]).decode()
@@ -175,6 +185,7 @@ def streams(client, endpoint):
     assert answer["errorType"] == "Runtime.InvalidResponseModeHeader", answer
     answer = call(client, "own", {})[1]
     assert answer["said"] == [202, 202, 202, 202, 0, 400], answer
+    client.delete_function_concurrency(FunctionName="own")
     # The first part is there before the function has said the last: this one waits until it was read.
     url = client.create_function_url_config(FunctionName="own", AuthType="NONE", InvokeMode="RESPONSE_STREAM")["FunctionUrl"]
     prelude = json.dumps({"statusCode": 201, "headers": {"X-Kind": "é".encode().hex()}, "cookies": ["a=b"]})
