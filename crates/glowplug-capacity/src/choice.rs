@@ -33,7 +33,7 @@ impl Best {
 }
 
 /// Latencies this close are the same: the smaller size is chosen.
-const SAME_LATENCY: f64 = 1.02;
+const SAME_LATENCY: f64 = 1.01;
 /// Costs this close are the same: the faster size is chosen.
 const SAME_COST: f64 = 1.01;
 

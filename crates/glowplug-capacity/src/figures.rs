@@ -3,7 +3,7 @@
 use glowplug_core::{Stat, intervals};
 
 use crate::model::{Model, Phase, Point, median};
-use crate::probe::{Outcome, Round};
+use crate::probe::{Invoke, Outcome, Round};
 use crate::tune::Settings;
 
 /// A memory size of one form of the function.
@@ -136,15 +136,32 @@ fn warm(rounds: &[Round]) -> Vec<f64> {
     rounds.iter().flat_map(|round| &round.warm).map(|invoke| ms(invoke.wall_us)).collect()
 }
 
-/// The median of a phase over rounds, and of its processor time, in ms.
+/// The mean of something over the warm invokes of a round: what a caller waits for and what is billed in the long run. With
+/// a part of a processor an invoke either fits into what is left of a period or waits for the next one, and the middle one
+/// of a few is either of the two.
+fn mean_of_warm(round: &Round, of: fn(&Invoke) -> f64) -> Option<f64> {
+    let count = round.warm.len();
+    (count > 0).then(|| round.warm.iter().map(of).sum::<f64>() / count as f64)
+}
+
+/// Median over rounds of the mean over their warm invokes.
+fn usual_warm<'a>(rounds: impl Iterator<Item = &'a Round>, of: fn(&Invoke) -> f64) -> Option<f64> {
+    median(&rounds.filter_map(|round| mean_of_warm(round, of)).collect::<Vec<_>>())
+}
+
+/// What a phase usually takes over rounds, and its processor time, in ms.
 pub(crate) fn point(memory_mb: u32, rounds: &[Round], phase: Phase) -> Option<Point> {
     // An init that was ended says nothing of what it takes, nor does an invoke with another one in it.
     let colds = || rounds.iter().filter_map(|round| round.cold.as_ref()).filter(|cold| !cold.repeated);
-    let warms = || rounds.iter().flat_map(|round| &round.warm);
     let (walls, cpus): (Vec<f64>, Vec<Option<u64>>) = match phase {
         Phase::Init => colds().map(|c| (ms(c.init_us), c.init_cpu_us)).unzip(),
         Phase::First => colds().map(|c| (ms(c.first.wall_us), c.first.cpu_us)).unzip(),
-        Phase::Warm => warms().map(|invoke| (ms(invoke.wall_us), invoke.cpu_us)).unzip(),
+        Phase::Warm => {
+            let wall = usual_warm(rounds.iter(), |invoke| ms(invoke.wall_us))?;
+            let known = rounds.iter().flat_map(|round| &round.warm).all(|invoke| invoke.cpu_us.is_some());
+            let cpu = usual_warm(rounds.iter(), |invoke| ms(invoke.cpu_us.unwrap_or_default()));
+            return Some(Point { memory_mb, wall, cpu: cpu.filter(|_| known) });
+        }
     };
     let cpu: Vec<f64> = cpus.into_iter().flatten().map(ms).collect();
     Some(Point { memory_mb, wall: median(&walls)?, cpu: median(&cpu) })
@@ -185,15 +202,14 @@ pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Setting
     })
 }
 
-/// Billed durations of a cold and of a warm invoke, in ms: medians over some rounds of each event, by the events' shares.
+/// Billed durations of a cold and of a warm invoke, in ms: what is usual over some rounds of each event, by the events' shares.
 fn billed(rounds: &[Vec<Round>], weights: &[f64], drawn: &[usize]) -> Option<(f64, f64)> {
     let (mut cold, mut warm) = (0.0, 0.0);
     for (rounds, weight) in rounds.iter().zip(weights) {
         let drawn = || drawn.iter().map(|at| &rounds[*at]);
         let firsts = drawn().filter_map(|round| round.cold.as_ref()).map(|cold| cold.first.billed_ms as f64);
-        let laters = drawn().flat_map(|round| &round.warm).map(|invoke| invoke.billed_ms as f64);
         cold += weight * median(&firsts.collect::<Vec<_>>())?;
-        warm += weight * median(&laters.collect::<Vec<_>>())?;
+        warm += weight * usual_warm(drawn(), |invoke| invoke.billed_ms as f64)?;
     }
     Some((cold, warm))
 }
@@ -203,9 +219,10 @@ fn latencies(rounds: &[Vec<Round>], weights: &[f64], rate: f64) -> Vec<f64> {
     let count = rounds.iter().map(Vec::len).min().unwrap_or_default();
     let one = |at: usize| {
         rounds.iter().zip(weights).map(move |(rounds, weight)| {
-            let round = std::slice::from_ref(&rounds[at]);
-            let cold = median(&cold(round))?;
-            Some(weight * (rate * cold + (1.0 - rate) * median(&warm(round)).unwrap_or(cold)))
+            let round = &rounds[at];
+            let cold = median(&cold(std::slice::from_ref(round)))?;
+            let warm = mean_of_warm(round, |invoke| ms(invoke.wall_us)).unwrap_or(cold);
+            Some(weight * (rate * cold + (1.0 - rate) * warm))
         })
     };
     (0..count).filter_map(|at| one(at).sum::<Option<f64>>()).collect()

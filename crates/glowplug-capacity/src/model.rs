@@ -144,9 +144,22 @@ impl Model {
     }
 }
 
-/// ms that `work` ms of one vCPU take on a part of it, from the start of a period on.
+/// At how many moments of a period the model lets work begin.
+const MOMENTS: u32 = 8;
+
+/// ms that `work` ms of one vCPU take on a part of it: the mean over when in a period it begins, with that period's quota.
 fn throttled(work: f64, cpus: f64) -> f64 {
     let quota = cpus * PERIOD_MS;
+    let from = |moment: u32| {
+        let left = PERIOD_MS * (f64::from(moment) + 0.5) / f64::from(MOMENTS);
+        let done = quota.min(left);
+        if work <= done { work } else { left + from_the_start(work - done, quota) }
+    };
+    (0..MOMENTS).map(from).sum::<f64>() / f64::from(MOMENTS)
+}
+
+/// The same from the start of a period on.
+fn from_the_start(work: f64, quota: f64) -> f64 {
     // The last of the periods is not waited out.
     let full = ((work / quota).ceil() - 1.0).max(0.0);
     full * PERIOD_MS + (work - full * quota)

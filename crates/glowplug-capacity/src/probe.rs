@@ -19,7 +19,7 @@ pub struct Ask {
     pub memory_mb: u32,
     /// The event's place in the list of events.
     pub event: usize,
-    /// How many more times the environment serves the event after its first invoke.
+    /// How many more times at least the environment serves the event after its first invoke.
     pub warm: u32,
 }
 

@@ -1,10 +1,13 @@
 //! The function on this machine's engine, at a memory size.
 
+use std::thread;
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use glowplug_capacity::{Ask, ColdStart, Invoke, Outcome, Probe, Round, Variant, share};
+use glowplug_capacity::{Ask, ColdStart, Invoke, Outcome, PERIOD_MS, Probe, Round, Variant, share};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_engine::{
     Cpu, Environment, EnvironmentSpec, Init, InitOutcome, Invocation, Outcome as Ended, error_message,
@@ -17,6 +20,11 @@ use crate::tune::scale::at_share;
 /// The longest init of a function on demand, in µs: then Lambda ends it, and runs it again within the first invoke, under
 /// the function's timeout and without a boost ("Lambda execution environment lifecycle" in the developer guide).
 const LONGEST_INIT_US: u64 = 10_000_000;
+
+/// An environment serves short invokes more often than it is asked to, until it has served so many or they have taken so
+/// long: beside its cold start they cost little, and each says something.
+const MANY_WARM: usize = 16;
+const LONG_WARM_US: u64 = 300_000;
 
 /// An init as it is or would be at a memory size.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +91,7 @@ impl<'a> Local<'a> {
             .get(&ask.variant)
             .ok_or_else(|| Error::defect("a run of a tree that was not made was asked for"))?;
         let cpu = if self.limited { Cpu::Share { init_boost: self.init_boost } } else { Cpu::Unlimited };
-        let timeout = std::time::Duration::from_secs(u64::from(self.ground.function.timeout_s));
+        let timeout = Duration::from_secs(u64::from(self.ground.function.timeout_s));
         Ok(EnvironmentSpec { memory_mb: ask.memory_mb, timeout, ..self.ground.spec(tree, cpu) })
     }
 
@@ -151,9 +159,9 @@ impl Probe for Local<'_> {
                 first: invoke,
             });
         }
-        for _ in 0..ask.warm {
-            if !round.outcome.is_served() {
-                break;
+        while round.outcome.is_served() && wants_more(&round.warm, ask.warm) {
+            if self.limited {
+                thread::sleep(pause(round.warm.len()));
             }
             let next = environment.invoke(&event.payload)?;
             round.peak_bytes = round.peak_bytes.max(peak(next.peak_memory_kib));
@@ -187,6 +195,20 @@ impl Local<'_> {
             Ended::Exited(payload) => exited(payload, environment),
         }
     }
+}
+
+/// Whether an environment is to serve another invoke after those.
+fn wants_more(warm: &[Invoke], least: u32) -> bool {
+    let spent: u64 = warm.iter().map(|invoke| invoke.wall_us).sum();
+    warm.len() < least as usize || (warm.len() < MANY_WARM && spent < LONG_WARM_US)
+}
+
+/// How long an environment stands idle before its next warm invoke: between one and two periods of its quota, so that the
+/// quota is whole again, as it is where requests do not follow at once, and each invoke begins elsewhere in a period. The
+/// golden ratio's multiples spread evenly (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+fn pause(number: usize) -> Duration {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    Duration::from_secs_f64(PERIOD_MS / 1e3 * (1.0 + (number as f64 * GOLDEN).fract()))
 }
 
 /// How init went; a function that is ready has answered so far.
@@ -237,6 +259,18 @@ fn to_us(ms: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_invokes_are_served_more_often_than_asked_for() {
+        let taking = |wall_us: u64, count: usize| vec![Invoke { wall_us, cpu_us: None, billed_ms: 1 }; count];
+        assert!(
+            wants_more(&[], 4) && wants_more(&taking(1_000_000, 3), 4),
+            "as often as asked for in any case"
+        );
+        assert!(!wants_more(&taking(1_000_000, 4), 4));
+        assert!(wants_more(&taking(4_000, 15), 4) && !wants_more(&taking(4_000, 16), 4));
+        assert!(wants_more(&taking(50_000, 5), 4) && !wants_more(&taking(50_000, 6), 4));
+    }
 
     fn init(outcome: InitOutcome, wall_ms: f64, cpu_ms: f64) -> Init {
         Init {
