@@ -19,7 +19,8 @@ pub struct Ask {
     pub memory_mb: u32,
     /// The event's place in the list of events.
     pub event: usize,
-    /// How many more times at least the environment serves the event after its first invoke.
+    /// How many more times the environment serves the event after its first invoke; where that costs nothing but time, long
+    /// invokes may be served less often and short ones more often.
     pub warm: u32,
 }
 

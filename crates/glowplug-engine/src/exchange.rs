@@ -75,6 +75,8 @@ pub(crate) struct Exchange {
     pub(crate) telemetry: Arc<Telemetry>,
     state: Mutex<State>,
     changed: Condvar,
+    /// How many callers wait on it, counted under the lock: waking nobody would be a system call all the same.
+    callers: AtomicUsize,
     pid: AtomicI32,
     /// How many polls wait for an event.
     waiting: AtomicUsize,
@@ -110,6 +112,7 @@ impl Exchange {
                 snapshot: None,
             }),
             changed: Condvar::new(),
+            callers: AtomicUsize::new(0),
             pid: AtomicI32::new(0),
             waiting: AtomicUsize::new(0),
             held: AtomicBool::new(false),
@@ -142,7 +145,9 @@ impl Exchange {
 
     /// Something has changed: who waits looks again.
     fn stir(&self) {
-        self.changed.notify_all();
+        if self.callers.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_all();
+        }
         self.stirred.notify_waiters();
     }
 
@@ -309,11 +314,13 @@ impl Exchange {
             if left.is_zero() || self.stop.load(Ordering::Relaxed) {
                 return None;
             }
+            self.callers.fetch_add(1, Ordering::SeqCst);
             state = self
                 .changed
                 .wait_timeout(state, left.min(STOP_GLANCE))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+            self.callers.fetch_sub(1, Ordering::SeqCst);
         }
     }
 

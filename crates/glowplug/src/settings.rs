@@ -174,6 +174,7 @@ impl Build {
                 out: Some(out.clone()),
                 keep,
                 events: Vec::new(),
+                held_out: holdout.clone(),
                 emulated: Emulated::default(),
                 handler_optional: false,
             },
@@ -359,11 +360,8 @@ impl Trace {
                 python: common.python.clone(),
                 architecture: None,
                 memory_mb: common.memory_mb,
-                out: None,
-                keep: Vec::new(),
                 events: event,
-                emulated: Emulated::default(),
-                handler_optional: false,
+                ..LoadOptions::default()
             },
             options: TraceOptions {
                 python: common.python.clone(),

@@ -20,6 +20,9 @@ const OPEN_LOGS: usize = 256;
 /// Invokes whose lines may wait to be written; those of more are lost, and counted.
 const WAITING: usize = 10_000;
 
+/// How long lines wait for others that are written with them: one by one they would wake the writing thread for each invoke.
+const TOGETHER: Duration = Duration::from_millis(5);
+
 /// How long the end of the program waits for what is not written yet.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -78,21 +81,24 @@ impl Writer {
 
 fn write(receiver: &Receiver<Message>, folder: Option<&Utf8Path>, quiet: bool) {
     let mut files = BTreeMap::new();
-    for message in receiver {
-        match message {
-            Message::Lines(function, stream, text) => {
-                if let Some(folder) = folder {
-                    let path = folder.join(function).join(stream.replace('/', "-") + ".log");
-                    // A full disk keeps no function from running.
-                    let _ = append(&mut files, path, &text);
+    while let Ok(first) = receiver.recv() {
+        std::thread::sleep(TOGETHER);
+        for message in std::iter::once(first).chain(receiver.try_iter()) {
+            match message {
+                Message::Lines(function, stream, text) => {
+                    if let Some(folder) = folder {
+                        let path = folder.join(function).join(stream.replace('/', "-") + ".log");
+                        // A full disk keeps no function from running.
+                        let _ = append(&mut files, path, &text);
+                    }
+                    if !quiet {
+                        // Nothing can be said where standard error itself is broken.
+                        let _ = std::io::stderr().write_all(&text);
+                    }
                 }
-                if !quiet {
-                    // Nothing can be said where standard error itself is broken.
-                    let _ = std::io::stderr().write_all(&text);
+                Message::Flush(told) => {
+                    let _ = told.try_send(());
                 }
-            }
-            Message::Flush(told) => {
-                let _ = told.try_send(());
             }
         }
     }
