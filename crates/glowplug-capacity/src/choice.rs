@@ -61,25 +61,48 @@ fn balance(tiers: &[Tier], balanced_weight: f64) -> impl Fn(f64, f64) -> f64 {
     move |ms, usd| balanced_weight * usd / dearest + (1.0 - balanced_weight) * ms / slowest
 }
 
-/// The sizes whose intervals overlap with that of `size` in what the objective makes small: these runs cannot tell which of
-/// them is best. Only measured sizes have intervals.
-pub(crate) fn undecided(tiers: &[Tier], objective: Objective, balanced_weight: f64, size: u32) -> Vec<u32> {
+/// What an objective makes small, of a latency and a cost.
+fn value(tiers: &[Tier], objective: Objective, balanced_weight: f64) -> impl Fn(f64, f64) -> f64 {
     let both = balance(tiers, balanced_weight);
+    move |ms, usd| match objective {
+        Objective::Speed => ms,
+        Objective::Cost => usd,
+        Objective::Balanced => both(ms, usd),
+    }
+}
+
+/// A modelled value that is off by so much may be better than a measured one.
+const CLOSE: f64 = 1.05;
+
+/// The better of the sizes on both sides of a measured one that are modelled, where it comes close to it.
+pub(crate) fn close(tiers: &[Tier], objective: Objective, balanced_weight: f64, size: u32) -> Option<u32> {
+    let value = value(tiers, objective, balanced_weight);
+    let of = |tier: &Tier| tier.works().map(|(ms, usd)| value(ms, usd));
+    let at = tiers.iter().position(|tier| tier.memory_mb == size)?;
+    let most = of(&tiers[at])? * CLOSE;
+    let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| tiers.get(at));
+    let modelled = beside.filter(|tier| !tier.measured).filter_map(|tier| Some((tier.memory_mb, of(tier)?)));
+    let best = modelled.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    (best.1 <= most).then_some(best.0)
+}
+
+/// The sizes whose intervals overlap with that of `size` in what the objective makes small: these runs cannot tell which of
+/// them is best. Those that may be the best come first; only measured sizes have intervals.
+pub(crate) fn undecided(tiers: &[Tier], objective: Objective, balanced_weight: f64, size: u32) -> Vec<u32> {
+    let value = value(tiers, objective, balanced_weight);
     let range = |tier: &Tier| {
         tier.works()?;
         let (latency, usd) = (tier.latency?, tier.usd_interval?);
-        Some(match objective {
-            Objective::Speed => (latency.low, latency.high),
-            Objective::Cost => usd,
-            Objective::Balanced => (both(latency.low, usd.0), both(latency.high, usd.1)),
-        })
+        Some((value(latency.low, usd.0), value(latency.high, usd.1)))
     };
     let of = tiers.iter().find(|tier| tier.memory_mb == size).and_then(range);
     let Some((low, high)) = of else { return Vec::new() };
     let others = tiers.iter().filter(|tier| tier.memory_mb != size);
-    let overlapping =
-        others.filter(|tier| range(tier).is_some_and(|other| other.0 <= high && low <= other.1));
-    overlapping.map(|tier| tier.memory_mb).collect()
+    let mut overlapping: Vec<(u32, (f64, f64))> =
+        others.filter_map(|tier| Some((tier.memory_mb, range(tier)?))).collect();
+    overlapping.retain(|(_, other)| other.0 <= high && low <= other.1);
+    overlapping.sort_by(|a, b| a.1.0.total_cmp(&b.1.0));
+    overlapping.into_iter().map(|(memory_mb, _)| memory_mb).collect()
 }
 
 /// The sizes than which no other is both faster and cheaper, the cheapest first.

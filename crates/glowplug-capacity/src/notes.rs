@@ -30,7 +30,8 @@ pub(crate) fn notes(facts: &Facts, settings: &Settings) -> Vec<String> {
 
 /// Which sizes may be as good as the chosen one.
 fn doubt(seen: &[Tier], chosen: u32, settings: &Settings) -> Option<String> {
-    let others = undecided(seen, settings.objective, settings.balanced_weight, chosen);
+    let mut others = undecided(seen, settings.objective, settings.balanced_weight, chosen);
+    others.sort_unstable();
     let what = match settings.objective {
         Objective::Speed => "latency",
         Objective::Cost => "cost",

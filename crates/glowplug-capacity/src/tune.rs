@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use glowplug_core::{Error, ErrorClass, Result};
 
-use crate::choice::{Best, Objective, advice, best, pareto, undecided};
+use crate::choice::{Best, Objective, advice, best, close, pareto, undecided};
 use crate::figures::{Tier, correction, measured, modelled, point};
 use crate::model::{FULL_CPU_MB, Model, Phase, Point, median};
 use crate::notes::{Facts, notes};
@@ -202,8 +202,11 @@ impl Session<'_> {
         let lowest = self.lowest.map_or(anchor, |at| sizes[at]);
         let mut first = vec![anchor];
         for size in [Some(lowest), self.settings.current_mb, sizes.last().copied()].into_iter().flatten() {
-            let affords = self.runs + (first.len() + 1) * self.runs_of_a_size() <= self.budget();
-            if affords && sizes.contains(&size) && size >= lowest && !first.contains(&size) {
+            if self.affords(first.len() + 1)
+                && sizes.contains(&size)
+                && size >= lowest
+                && !first.contains(&size)
+            {
                 first.push(size);
             }
         }
@@ -214,15 +217,16 @@ impl Session<'_> {
     /// Measures what would be chosen, and what cannot be told apart from it once more, while the runs last.
     fn settle(&mut self) -> Result<()> {
         for again in 0..self.settings.rounds {
-            while let Some(size) = self.wanted().filter(|_| self.affords()) {
+            while let Some(size) = self.wanted().filter(|_| self.affords(1)) {
                 self.measure(&[size])?;
             }
+            let each = self.settings.variants.len() * self.settings.weights.len();
+            let room = self.budget().saturating_sub(self.runs) / each.max(1);
             let rivals = self.rivals();
-            let needed = rivals.len() * self.settings.variants.len() * self.settings.weights.len();
-            if rivals.is_empty() || self.runs + needed > self.budget() {
+            if rivals.len().min(room) < 2 {
                 break;
             }
-            for size in rivals {
+            for size in rivals.into_iter().take(room) {
                 self.round(size, self.settings.rounds + again)?;
             }
         }
@@ -236,7 +240,7 @@ impl Session<'_> {
         let Some(chosen) = best(&tiers, weight).by(objective) else { return Vec::new() };
         let mut rivals = undecided(&tiers, objective, weight, chosen);
         if !rivals.is_empty() {
-            rivals.push(chosen);
+            rivals.insert(0, chosen);
         }
         rivals
     }
@@ -275,9 +279,9 @@ impl Session<'_> {
         part.max(LEAST * self.runs_of_a_size())
     }
 
-    /// Whether one more size may be measured.
-    fn affords(&self) -> bool {
-        self.runs + self.runs_of_a_size() <= self.budget()
+    /// Whether so many more sizes may be measured.
+    fn affords(&self, sizes: usize) -> bool {
+        self.runs + sizes * self.runs_of_a_size() <= self.budget()
     }
 
     /// Whether the form that is chosen for is answered at a size.
@@ -363,15 +367,26 @@ impl Session<'_> {
         is_out_of_memory(&self.seen, size, self.form())
     }
 
-    /// A size that would be chosen by some objective, and is not measured; by the one that was asked for first.
+    /// A size that is not measured and would be chosen by the objective that was asked for, or comes close to what would be;
+    /// else one that another objective would choose.
     fn wanted(&self) -> Option<u32> {
         let sizes = self.measurable();
         let tiers: Vec<Tier> =
             self.tiers(self.form()).into_iter().filter(|tier| sizes.contains(&tier.memory_mb)).collect();
-        let best = best(&tiers, self.settings.balanced_weight);
-        let all = [self.settings.objective, Objective::Balanced, Objective::Cost, Objective::Speed];
-        let wanted = all.iter().filter_map(|objective| best.by(*objective));
-        wanted.into_iter().find(|size| tiers.iter().any(|tier| tier.memory_mb == *size && !tier.measured))
+        let (objective, weight) = (self.settings.objective, self.settings.balanced_weight);
+        let best = best(&tiers, weight);
+        let modelled = |size: &u32| tiers.iter().any(|tier| tier.memory_mb == *size && !tier.measured);
+        let chosen = best.by(objective)?;
+        let others = [Objective::Balanced, Objective::Cost, Objective::Speed];
+        if modelled(&chosen) {
+            return Some(chosen);
+        }
+        // What another size would take is left for what cannot be told apart.
+        let more = || {
+            close(&tiers, objective, weight, chosen)
+                .or_else(|| others.iter().filter_map(|other| best.by(*other)).find(modelled))
+        };
+        if self.affords(2) { more() } else { None }
     }
 
     /// What was measured of a form at a size; nothing where not all of it was.
