@@ -24,8 +24,6 @@ pub struct LoadOptions {
     pub keep: Vec<String>,
     /// `--event` files, which replace the configured ones.
     pub events: Vec<Utf8PathBuf>,
-    /// `--holdout` files, never packaged.
-    pub held_out: Vec<Utf8PathBuf>,
     /// With `--rie`, what the environment says in the place of the configuration.
     pub emulated: Emulated,
     /// Whether a folder or zip in which no handler is found is taken all the same, with an empty one.
@@ -63,8 +61,7 @@ pub struct Function {
     pub verify: VerifyConfig,
     /// `[package]`.
     pub package: PackageConfig,
-    /// Files and folders that never ship, relative to `code`: the output folder, the configuration, configured and
-    /// held-out events.
+    /// Files and folders that never ship, relative to `code`: the output folder, the configuration, configured events.
     /// What development tools keep for themselves (`.git`, virtual environments, …) stays behind wherever it is.
     pub excluded: Vec<Utf8PathBuf>,
     /// Things worth telling the user that are no errors.

@@ -174,7 +174,6 @@ impl Build {
                 out: Some(out.clone()),
                 keep,
                 events: Vec::new(),
-                held_out: holdout.clone(),
                 emulated: Emulated::default(),
                 handler_optional: false,
             },

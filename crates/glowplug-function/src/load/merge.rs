@@ -342,7 +342,6 @@ impl Merger<'_> {
             (!inside.as_str().is_empty()).then(|| inside.to_owned())
         };
         excluded.extend(self.options.out.as_deref().and_then(below));
-        excluded.extend(self.options.held_out.iter().filter_map(|path| below(path)));
         if let Some(file) = self.config() {
             let events = file.config.event.iter().map(|event| event.path.get_ref());
             excluded.extend(events.filter_map(|path| below(&file.source.path(path)?)));
