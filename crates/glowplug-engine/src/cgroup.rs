@@ -87,8 +87,8 @@ impl Hierarchies {
         self.0.values().map(|(folder, _)| folder.as_path()).collect()
     }
 
-    /// Makes a group with the limits of an environment. `cpu` is a share of one vCPU.
-    pub(crate) fn make(&self, name: &str, memory_mb: u32, cpu: Option<f64>) -> Result<Group> {
+    /// Makes a group with the limit on the number of processes; the others depend on the environment.
+    pub(crate) fn make(&self, name: &str) -> Result<Group> {
         let mut group = Group::default();
         for (controller, (base, version)) in &self.0 {
             let folder = base.join(name);
@@ -99,14 +99,10 @@ impl Hierarchies {
             match controller {
                 Controller::Cpu => group.cpu = Some((folder, *version)),
                 Controller::Freezer => group.freezer = Some((folder, *version)),
-                Controller::Memory => {
-                    limit_memory(&folder, *version, memory_mb)?;
-                    group.memory = Some((folder, *version));
-                }
+                Controller::Memory => group.memory = Some((folder, *version)),
                 Controller::Pids => fs::write(folder.join("pids.max"), PROCESSES.to_string())?,
             }
         }
-        group.set_cpu(cpu)?;
         Ok(group)
     }
 }
@@ -256,6 +252,11 @@ impl Group {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Limits memory.
+    pub(crate) fn limit_memory(&self, memory_mb: u32) -> Result<()> {
+        self.memory.as_ref().map_or(Ok(()), |(folder, version)| limit_memory(folder, *version, memory_mb))
     }
 
     /// Takes the limit of memory away.

@@ -142,6 +142,7 @@ fn refill(engine: &Arc<Inner>, size_mb: u32, after: Duration) {
                 return;
             }
             let Some(engine) = waiting.upgrade() else { return };
+            engine.fill_places();
             if engine.temporary_limit().is_err() || !engine.disks.fill(size_mb, engine.workshop.folder()) {
                 return;
             }

@@ -14,6 +14,7 @@ use crate::environment::Environment;
 use crate::guard::Ports;
 use crate::launch::{Isolation, Stage};
 use crate::outcome::Init;
+use crate::places::Places;
 use crate::process::rehearse;
 use crate::spec::{Cpu, EnvironmentSpec, Network};
 use crate::view::{self, Sources};
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     /// Environments that there are.
     pub(crate) environments: Arc<AtomicUsize>,
     pub(crate) capabilities: Capabilities,
+    pub(crate) places: Places,
     pub(crate) disks: Disks,
     /// Ports that functions do not reach.
     pub(crate) ports: Arc<Ports>,
@@ -147,6 +149,7 @@ impl Engine {
             stop,
             environments,
             capabilities,
+            places: Places::default(),
             disks: Disks::default(),
             ports,
             runtime,
@@ -297,7 +300,8 @@ fn attempt(
     filter: bool,
 ) -> Result<Result<(), crate::launch::Failure>> {
     let room = workshop.room()?;
-    let group: Group = hierarchies.make(&room.name, 128, None)?;
+    let group: Group = hierarchies.make(&room.name)?;
+    group.limit_memory(128)?;
     let entrances = group.entrances()?;
     let (steps, root) = match isolation {
         Isolation::Plain => (Vec::new(), None),

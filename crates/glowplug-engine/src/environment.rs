@@ -21,6 +21,7 @@ use crate::output::Output;
 use crate::payload::{
     EXIT_ERROR, INVALID_ENTRYPOINT, TIMED_OUT, exited, invalid_entrypoint, platform_type, timed_out, uuid,
 };
+use crate::places::Place;
 use crate::process::{Making, Process, broken};
 use crate::request::{Request, Run};
 use crate::snapshot::{ISOLATION, RESTORE_TIMEOUT, Said, Template};
@@ -93,7 +94,8 @@ struct InitRun {
 impl Environment {
     /// Makes one and runs its init.
     pub(crate) fn start(engine: &Arc<Inner>, spec: &EnvironmentSpec) -> Result<(Self, Init)> {
-        Self::make(engine, spec, engine.workshop.room()?)?.initialised(INIT_TIMEOUT)
+        let place = engine.place(spec.memory_mb, engine.disk(spec)?)?;
+        Self::make(engine, spec, place)?.initialised(INIT_TIMEOUT)
     }
 
     fn initialised(mut self, limit: Duration) -> Result<(Self, Init)> {
@@ -130,10 +132,9 @@ impl Environment {
     }
 
     /// Makes one without a process.
-    pub(crate) fn make(engine: &Arc<Inner>, spec: &EnvironmentSpec, mut room: Room) -> Result<Self> {
-        room.furnish(engine.disk(spec)?);
+    pub(crate) fn make(engine: &Arc<Inner>, spec: &EnvironmentSpec, place: Place) -> Result<Self> {
+        let Place { room, group } = place;
         let sources = sources(engine, &room, spec)?;
-        let group = engine.hierarchies.make(&room.name, spec.memory_mb, None)?;
         Ok(Self {
             process: None,
             group,

@@ -36,6 +36,7 @@ mod network;
 mod outcome;
 mod output;
 mod payload;
+mod places;
 mod process;
 mod request;
 mod serving;

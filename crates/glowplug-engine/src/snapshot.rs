@@ -143,7 +143,8 @@ impl Template {
         let engine = &self.environment.engine;
         let room = engine.workshop.room_in(&self.environment.room.forks())?;
         let spec = EnvironmentSpec { snapshot: None, ..self.environment.spec.clone() };
-        let mut spare = Environment::make(engine, &spec, room)?;
+        let place = engine.place_in(room, spec.memory_mb, engine.disk(&spec)?)?;
+        let mut spare = Environment::make(engine, &spec, place)?;
         // What init wrote there is part of the snapshot.
         merge(&self.environment.room.temporary(), &spare.room.temporary())?;
         spare.wait_to_go(self.process(&spare)?);
