@@ -121,16 +121,17 @@ impl Inner {
 
     /// The disk of a new environment, where it is to have one and this host can.
     pub(crate) fn disk(self: &Arc<Self>, spec: &EnvironmentSpec) -> Result<Option<Arc<Disk>>> {
-        let Some(size_mb) = spec.temporary_mb.filter(|_| self.temporary_limit().is_ok()) else {
-            return Ok(None);
+        let Some(size_mb) = spec.temporary_mb else { return Ok(None) };
+        let disk = match self.temporary_limit() {
+            Ok(()) => Some(Arc::new(self.disks.take(size_mb, self.workshop.folder())?)),
+            Err(_) => None,
         };
-        let disk = self.disks.take(size_mb, self.workshop.folder())?;
         refill(self, size_mb, AFTER);
-        Ok(Some(Arc::new(disk)))
+        Ok(disk)
     }
 }
 
-/// Makes disks of a size, in a while, where there are too few.
+/// Makes places, and disks of a size where this host can have them, in a while, where there are too few.
 fn refill(engine: &Arc<Inner>, size_mb: u32, after: Duration) {
     let waiting = Arc::downgrade(engine);
     let (stop, filling) = (Arc::clone(&engine.stop), Arc::clone(&engine.disks.filling));
