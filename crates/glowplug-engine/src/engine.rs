@@ -17,6 +17,7 @@ use crate::outcome::Init;
 use crate::places::Places;
 use crate::process::rehearse;
 use crate::spec::{Cpu, EnvironmentSpec, Network};
+use crate::start_code::StartCode;
 use crate::view::{self, Sources};
 use crate::workshop::Workshop;
 
@@ -83,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) capabilities: Capabilities,
     pub(crate) places: Places,
     pub(crate) disks: Disks,
+    pub(crate) start_code: StartCode,
     /// Ports that functions do not reach.
     pub(crate) ports: Arc<Ports>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -151,6 +153,7 @@ impl Engine {
             capabilities,
             places: Places::default(),
             disks: Disks::default(),
+            start_code: StartCode::default(),
             ports,
             runtime,
             handle,

@@ -311,6 +311,7 @@ impl Environment {
             opt: &self.sources.opt,
             deadline,
             filters: self.engine.capabilities.network_policy,
+            start: &self.engine.start_code,
             stop: Arc::clone(&self.engine.stop),
         })
     }

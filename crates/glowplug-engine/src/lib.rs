@@ -43,6 +43,7 @@ mod serving;
 mod snapshot;
 mod sources;
 mod spec;
+mod start_code;
 mod supervisor;
 mod telemetry;
 mod variables;

@@ -28,6 +28,7 @@ use crate::launch::{Companion, Isolation, Keeper, Launch, Launched, Program, lau
 use crate::network::{Blocked, Policy};
 use crate::output::{Output, OutputPipe};
 use crate::spec::{AgentSpec, EnvironmentSpec, Initialization, Network};
+use crate::start_code::StartCode;
 use crate::supervisor::{Started, Watched, supervise, watch_fork};
 use crate::telemetry::Kind;
 use crate::variables::{log_stream, variables};
@@ -56,6 +57,7 @@ pub(crate) struct Making<'a> {
     pub(crate) deadline: Instant,
     /// Whether there is a filter that keeps to the network policy, and to the process's own ports.
     pub(crate) filters: bool,
+    pub(crate) start: &'a StartCode,
     /// Set when the engine is stopped.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -116,6 +118,7 @@ impl Process {
             opt,
             deadline,
             filters,
+            start,
             stop,
         } = making;
         let exchange = Arc::new(Exchange::new(stop, crate::api::extensions::about(spec)));
@@ -137,7 +140,7 @@ impl Process {
         let (forks, theirs) = spec.snapshot.as_ref().map(|_| pair()).transpose()?.unzip();
         let plan = Launch {
             isolation,
-            program: Some(executed(spec, &view, &variables, theirs, companions)?),
+            program: Some(executed(spec, &view, &variables, theirs, companions, start)?),
             steps: view.steps,
             root: view.root,
             directory: c_string(view.directory)?,
@@ -322,8 +325,9 @@ fn executed(
     variables: &BTreeMap<String, String>,
     forks: Option<OwnedFd>,
     companions: Vec<Companion>,
+    start: &StartCode,
 ) -> Result<Program> {
-    let (settings, agent_output) = settings(spec, view)?;
+    let (settings, agent_output) = settings(spec, view, start)?;
     let program = program(spec, &view.program);
     Ok(Program {
         path: c_string(program.first().cloned().unwrap_or_default())?,
@@ -397,8 +401,8 @@ fn program(spec: &EnvironmentSpec, program: &[Utf8PathBuf]) -> Vec<String> {
     }
 }
 
-/// The settings for `bootstrap.py` in a file without a name, and the file that the agent writes.
-fn settings(spec: &EnvironmentSpec, view: &View) -> Result<(OwnedFd, Option<OwnedFd>)> {
+/// What `bootstrap.py` reads in a file without a name, and the file that the agent writes.
+fn settings(spec: &EnvironmentSpec, view: &View, start: &StartCode) -> Result<(OwnedFd, Option<OwnedFd>)> {
     let (agent, output) = match &spec.agent {
         None => (Value::Null, None),
         Some(agent) => {
@@ -426,6 +430,9 @@ fn settings(spec: &EnvironmentSpec, view: &View) -> Result<(OwnedFd, Option<Owne
     let file = rustix::fs::memfd_create("glowplug", rustix::fs::MemfdFlags::CLOEXEC)
         .map_err(std::io::Error::from)?;
     let mut file = std::fs::File::from(file);
+    if !spec.own_runtime {
+        file.write_all(&start.of(&spec.python))?;
+    }
     file.write_all(settings.to_string().as_bytes())?;
     file.seek(SeekFrom::Start(0))?;
     Ok((file.into(), output))
