@@ -3,7 +3,8 @@
 use glowplug_core::{Stat, intervals};
 
 use crate::model::{Model, Phase, Point, median};
-use crate::probe::{Invoke, Outcome, Round};
+use crate::probe::{Outcome, Round};
+use crate::speed::{Timed, Times};
 use crate::tune::Settings;
 
 /// A memory size of one form of the function.
@@ -136,39 +137,23 @@ fn warm(rounds: &[Round]) -> Vec<f64> {
     rounds.iter().flat_map(|round| &round.warm).map(|invoke| ms(invoke.wall_us)).collect()
 }
 
-/// The mean of something over the warm invokes of a round: what a caller waits for and what is billed in the long run. With
-/// a part of a processor an invoke either fits into what is left of a period or waits for the next one, and the middle one
-/// of a few is either of the two.
-fn mean_of_warm(round: &Round, of: fn(&Invoke) -> f64) -> Option<f64> {
-    let count = round.warm.len();
-    (count > 0).then(|| round.warm.iter().map(of).sum::<f64>() / count as f64)
+/// What a phase usually takes over rounds, and its processor time, in ms. An init that was ended says nothing of what it
+/// takes, nor does an invoke with another one in it.
+pub(crate) fn point(memory_mb: u32, times: &[Times], phase: Phase) -> Option<Point> {
+    let timed: Vec<Timed> = times.iter().filter_map(|times| times.phase(phase)).collect();
+    let walls: Vec<f64> = timed.iter().map(|timed| timed.wall).collect();
+    let cpu: Option<Vec<f64>> = timed.iter().map(|timed| timed.cpu).collect();
+    Some(Point { memory_mb, wall: median(&walls)?, cpu: cpu.and_then(|cpu| median(&cpu)) })
 }
 
-/// Median over rounds of the mean over their warm invokes.
-fn usual_warm<'a>(rounds: impl Iterator<Item = &'a Round>, of: fn(&Invoke) -> f64) -> Option<f64> {
-    median(&rounds.filter_map(|round| mean_of_warm(round, of)).collect::<Vec<_>>())
-}
-
-/// What a phase usually takes over rounds, and its processor time, in ms.
-pub(crate) fn point(memory_mb: u32, rounds: &[Round], phase: Phase) -> Option<Point> {
-    // An init that was ended says nothing of what it takes, nor does an invoke with another one in it.
-    let colds = || rounds.iter().filter_map(|round| round.cold.as_ref()).filter(|cold| !cold.repeated);
-    let (walls, cpus): (Vec<f64>, Vec<Option<u64>>) = match phase {
-        Phase::Init => colds().map(|c| (ms(c.init_us), c.init_cpu_us)).unzip(),
-        Phase::First => colds().map(|c| (ms(c.first.wall_us), c.first.cpu_us)).unzip(),
-        Phase::Warm => {
-            let wall = usual_warm(rounds.iter(), |invoke| ms(invoke.wall_us))?;
-            let known = rounds.iter().flat_map(|round| &round.warm).all(|invoke| invoke.cpu_us.is_some());
-            let cpu = usual_warm(rounds.iter(), |invoke| ms(invoke.cpu_us.unwrap_or_default()));
-            return Some(Point { memory_mb, wall, cpu: cpu.filter(|_| known) });
-        }
-    };
-    let cpu: Vec<f64> = cpus.into_iter().flatten().map(ms).collect();
-    Some(Point { memory_mb, wall: median(&walls)?, cpu: median(&cpu) })
-}
-
-/// The figures of a size that was measured; `rounds` has those of each event.
-pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Settings) -> Option<Tier> {
+/// The figures of a size that was measured; `rounds` has those of each event, and `times` the same at one speed of the machine:
+/// what sizes are compared by.
+pub(crate) fn measured(
+    memory_mb: u32,
+    rounds: &[Vec<Round>],
+    times: &[Vec<Times>],
+    settings: &Settings,
+) -> Option<Tier> {
     let (weights, rate) = (settings.shares(), settings.cold_rate);
     let each = |rounds: &Vec<Round>| EventTimes {
         init: Stat::of(
@@ -177,13 +162,13 @@ pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Setting
         cold: Stat::of(&cold(rounds)),
         warm: Stat::of(&warm(rounds)),
     };
-    let count = rounds.iter().map(Vec::len).min().unwrap_or_default();
+    let count = times.iter().map(Vec::len).min().unwrap_or_default();
     let usd = |drawn: &[usize]| {
-        let (cold, warm) = billed(rounds, &weights, drawn)?;
+        let (cold, warm) = billed(times, &weights, drawn)?;
         Some(settings.usd(memory_mb, cold, warm))
     };
     let all: Vec<usize> = (0..count).collect();
-    let (billed_cold, billed_warm) = billed(rounds, &weights, &all)?;
+    let (billed_cold, billed_warm) = billed(times, &weights, &all)?;
     let found = settings.usd(memory_mb, billed_cold, billed_warm);
     let [interval] = intervals(count, |drawn| [usd(drawn).unwrap_or(found)]);
     Some(Tier {
@@ -192,7 +177,7 @@ pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Setting
         reason: None,
         cold: Percentiles::of(rounds, &weights, |round| cold(std::slice::from_ref(round))),
         warm: Percentiles::of(rounds, &weights, |round| warm(std::slice::from_ref(round))),
-        latency: Stat::of(&latencies(rounds, &weights, rate)),
+        latency: Stat::of(&latencies(times, &weights, rate)),
         billed_ms: Some(rate * billed_cold + (1.0 - rate) * billed_warm),
         usd_per_million: Some(found),
         usd_interval: Some(interval),
@@ -203,25 +188,25 @@ pub(crate) fn measured(memory_mb: u32, rounds: &[Vec<Round>], settings: &Setting
 }
 
 /// Billed durations of a cold and of a warm invoke, in ms: what is usual over some rounds of each event, by the events' shares.
-fn billed(rounds: &[Vec<Round>], weights: &[f64], drawn: &[usize]) -> Option<(f64, f64)> {
+fn billed(times: &[Vec<Times>], weights: &[f64], drawn: &[usize]) -> Option<(f64, f64)> {
     let (mut cold, mut warm) = (0.0, 0.0);
-    for (rounds, weight) in rounds.iter().zip(weights) {
-        let drawn = || drawn.iter().map(|at| &rounds[*at]);
-        let firsts = drawn().filter_map(|round| round.cold.as_ref()).map(|cold| cold.first.billed_ms as f64);
-        cold += weight * median(&firsts.collect::<Vec<_>>())?;
-        warm += weight * usual_warm(drawn(), |invoke| invoke.billed_ms as f64)?;
+    for (times, weight) in times.iter().zip(weights) {
+        let usual = |of: fn(&Times) -> Option<f64>| {
+            median(&drawn.iter().filter_map(|at| of(&times[*at])).collect::<Vec<_>>())
+        };
+        cold += weight * usual(|times| times.billed_cold)?;
+        warm += weight * usual(|times| times.billed_warm)?;
     }
     Some((cold, warm))
 }
 
 /// The latency of each round, all events together.
-fn latencies(rounds: &[Vec<Round>], weights: &[f64], rate: f64) -> Vec<f64> {
-    let count = rounds.iter().map(Vec::len).min().unwrap_or_default();
+fn latencies(times: &[Vec<Times>], weights: &[f64], rate: f64) -> Vec<f64> {
+    let count = times.iter().map(Vec::len).min().unwrap_or_default();
     let one = |at: usize| {
-        rounds.iter().zip(weights).map(move |(rounds, weight)| {
-            let round = &rounds[at];
-            let cold = median(&cold(std::slice::from_ref(round)))?;
-            let warm = mean_of_warm(round, |invoke| ms(invoke.wall_us)).unwrap_or(cold);
+        times.iter().zip(weights).map(move |(times, weight)| {
+            let cold = times[at].cold_ms()?;
+            let warm = times[at].warm.map_or(cold, |warm| warm.wall);
             Some(weight * (rate * cold + (1.0 - rate) * warm))
         })
     };

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use glowplug_core::{Error, ErrorClass, Result};
 
@@ -16,6 +17,7 @@ use crate::notes::{Facts, notes};
 use crate::prices::{Place, Prices};
 use crate::probe::{Ask, Outcome, Probe, Round, Variant};
 use crate::seen::{Seen, Sizes, is_out_of_memory, meant, reason, repeated_inits, ruled_out};
+use crate::speed::{Times, steady};
 
 /// The sizes that are chosen among unless others are given, in MB.
 pub const TIERS: [u32; 15] =
@@ -144,6 +146,13 @@ pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watche
     session.conclude()
 }
 
+/// What comes of runs: times at one speed of the machine by form and event, and figures.
+#[derive(Default)]
+struct Made {
+    times: BTreeMap<(Variant, usize), Rc<BTreeMap<u32, Vec<Times>>>>,
+    figures: BTreeMap<(u32, Variant), Option<Tier>>,
+}
+
 struct Session<'a> {
     settings: &'a Settings,
     probe: &'a mut dyn Probe,
@@ -155,8 +164,8 @@ struct Session<'a> {
     lowest: Option<usize>,
     /// The user has ended it: what was run counts, however often.
     interrupted: bool,
-    /// Figures of what was run, made once: intervals take a while.
-    made: RefCell<BTreeMap<(u32, Variant), Option<Tier>>>,
+    /// What comes of the runs so far, made once: intervals take a while.
+    made: RefCell<Made>,
 }
 
 impl Session<'_> {
@@ -326,7 +335,7 @@ impl Session<'_> {
                 let ask = Ask { variant, memory_mb: size, event, warm: self.settings.warm };
                 let made = self.probe.run(ask)?;
                 self.runs += 1;
-                self.made.borrow_mut().remove(&(size, variant));
+                self.made.take();
                 self.seen.entry(size).or_default().add(variant, event, made);
                 let expected = self.expected();
                 self.watcher.ran(self.runs, expected);
@@ -395,23 +404,47 @@ impl Session<'_> {
         if let Some(outcome) = ruled_out(&self.seen, size, variant) {
             return Some(Tier::without(size, Some(outcome.clone()), reason(outcome)));
         }
-        let make = || self.make_figures(seen, size, variant);
-        self.made.borrow_mut().entry((size, variant)).or_insert_with(make).clone()
+        if let Some(found) = self.made.borrow().figures.get(&(size, variant)) {
+            return found.clone();
+        }
+        let figures = self.make_figures(seen, size, variant);
+        self.made.borrow_mut().figures.insert((size, variant), figures.clone());
+        figures
     }
 
     fn make_figures(&self, seen: &Seen, size: u32, variant: Variant) -> Option<Tier> {
         let events = 0..self.settings.weights.len();
-        let rounds: Vec<Vec<Round>> =
-            events.map(|event| seen.rounds.get(&(variant, event)).cloned().unwrap_or_default()).collect();
+        let rounds: Vec<Vec<Round>> = events
+            .clone()
+            .map(|event| seen.rounds.get(&(variant, event)).cloned().unwrap_or_default())
+            .collect();
         let enough = if self.interrupted { 1 } else { self.settings.rounds as usize };
-        let whole = rounds.iter().all(|rounds| rounds.len() >= enough);
-        if whole { measured(size, &rounds, self.settings) } else { None }
+        if rounds.iter().any(|rounds| rounds.len() < enough) {
+            return None;
+        }
+        let times: Vec<Vec<Times>> =
+            events.map(|event| self.times(variant, event).get(&size).cloned().unwrap_or_default()).collect();
+        measured(size, &rounds, &times, self.settings)
+    }
+
+    /// Rounds of a form with an event, at one speed of the machine, by size; those of sizes that are ruled out are not
+    /// among them.
+    fn times(&self, variant: Variant, event: usize) -> Rc<BTreeMap<u32, Vec<Times>>> {
+        if let Some(found) = self.made.borrow().times.get(&(variant, event)) {
+            return Rc::clone(found);
+        }
+        let seen = self.seen.iter().filter(|(size, _)| ruled_out(&self.seen, **size, variant).is_none());
+        let rounds =
+            seen.filter_map(|(size, seen)| Some((*size, seen.rounds.get(&(variant, event))?.as_slice())));
+        let times = Rc::new(steady(&rounds.collect(), self.settings.boost));
+        self.made.borrow_mut().times.insert((variant, event), Rc::clone(&times));
+        times
     }
 
     /// Points of a phase of an event, by size.
     fn points(&self, variant: Variant, event: usize, phase: Phase) -> Vec<Point> {
-        let rounds = self.seen.iter().filter(|(size, _)| ruled_out(&self.seen, **size, variant).is_none());
-        rounds.filter_map(|(size, seen)| point(*size, seen.rounds.get(&(variant, event))?, phase)).collect()
+        let times = self.times(variant, event);
+        times.iter().filter_map(|(size, times)| point(*size, times, phase)).collect()
     }
 
     fn boosted(&self, phase: Phase) -> bool {
