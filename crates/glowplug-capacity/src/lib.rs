@@ -9,6 +9,7 @@
 //! Nothing here starts a function: whoever can ([`Probe`]) is asked for runs, one at a time.
 
 mod choice;
+mod evidence;
 mod figures;
 mod model;
 mod notes;

@@ -4,20 +4,16 @@
 //! has processors for. A model of each phase says what the others would be; what would be chosen is measured in turn, until
 //! the choice rests on measured sizes or the runs are spent.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
 use glowplug_core::{Error, ErrorClass, Result};
 
 use crate::choice::{Best, Objective, advice, best, close, pareto, undecided};
-use crate::figures::{Tier, correction, measured, modelled, point};
-use crate::model::{FULL_CPU_MB, Model, Phase, Point, median};
+use crate::evidence::Evidence;
+use crate::figures::Tier;
+use crate::model::FULL_CPU_MB;
 use crate::notes::{Facts, notes};
 use crate::prices::{Place, Prices};
-use crate::probe::{Ask, Outcome, Probe, Round, Variant};
-use crate::seen::{Seen, Sizes, is_out_of_memory, meant, reason, repeated_inits, ruled_out};
-use crate::speed::{Times, steady};
+use crate::probe::{Ask, Outcome, Probe, Variant};
+use crate::seen::{meant, reason, repeated_inits, ruled_out};
 
 /// The sizes that are chosen among unless others are given, in MB.
 pub const TIERS: [u32; 15] =
@@ -122,58 +118,27 @@ pub struct Tuning {
 /// Usage: a size that Lambda does not have. Input: the function works at no size. Surroundings: those of the probe. An
 /// interruption is none: it leaves what was measured until then.
 pub fn tune(settings: &Settings, probe: &mut dyn Probe, watcher: &mut dyn Watcher) -> Result<Tuning> {
-    let sizes = settings.sizes()?;
-    let seen = Sizes::new();
-    let mut session = Session {
-        settings,
-        probe,
-        watcher,
-        sizes,
-        seen,
-        runs: 0,
-        lowest: None,
-        interrupted: false,
-        made: RefCell::default(),
-    };
+    let evidence = Evidence::new(settings, settings.sizes()?);
+    let mut session = Session { settings, probe, watcher, evidence, runs: 0 };
     match session.measure_all() {
         Ok(()) => {}
         Err(error) if error.class() == ErrorClass::Interrupted => {
-            session.interrupted = true;
-            session.made.take();
+            session.evidence.interrupt();
         }
         Err(error) => return Err(error),
     }
     session.conclude()
 }
 
-/// What comes of runs: times at one speed of the machine by form and event, and figures.
-#[derive(Default)]
-struct Made {
-    times: BTreeMap<(Variant, usize), Rc<BTreeMap<u32, Vec<Times>>>>,
-    figures: BTreeMap<(u32, Variant), Option<Tier>>,
-}
-
 struct Session<'a> {
     settings: &'a Settings,
     probe: &'a mut dyn Probe,
     watcher: &'a mut dyn Watcher,
-    sizes: Vec<u32>,
-    seen: Sizes,
+    evidence: Evidence<'a>,
     runs: usize,
-    /// The place of the smallest size that does not run out of memory.
-    lowest: Option<usize>,
-    /// The user has ended it: what was run counts, however often.
-    interrupted: bool,
-    /// What comes of the runs so far, made once: intervals take a while.
-    made: RefCell<Made>,
 }
 
 impl Session<'_> {
-    /// The form that is chosen for.
-    fn form(&self) -> Variant {
-        self.settings.variants.last().copied().unwrap_or(Variant::Before)
-    }
-
     fn runs_of_a_size(&self) -> usize {
         self.settings.variants.len() * self.settings.weights.len() * self.settings.rounds as usize
     }
@@ -183,8 +148,9 @@ impl Session<'_> {
     }
 
     fn measurable(&self) -> Vec<u32> {
-        let least = self.sizes.first().copied();
-        self.sizes
+        let least = self.evidence.sizes.first().copied();
+        self.evidence
+            .sizes
             .iter()
             .copied()
             .filter(|size| *size <= self.settings.most_mb || Some(*size) == least)
@@ -208,7 +174,7 @@ impl Session<'_> {
         if self.whole() {
             return self.measure_each(&sizes);
         }
-        let lowest = self.lowest.map_or(anchor, |at| sizes[at]);
+        let lowest = self.evidence.lowest.map_or(anchor, |at| sizes[at]);
         let mut first = vec![anchor];
         for size in [Some(lowest), self.settings.current_mb, sizes.last().copied()].into_iter().flatten() {
             if self.affords(first.len() + 1)
@@ -245,7 +211,8 @@ impl Session<'_> {
     /// The measured size that would be chosen and those that cannot be told apart from it; nothing where it stands alone.
     fn rivals(&self) -> Vec<u32> {
         let (objective, weight) = (self.settings.objective, self.settings.balanced_weight);
-        let tiers: Vec<Tier> = self.tiers(self.form()).into_iter().filter(|tier| tier.measured).collect();
+        let tiers: Vec<Tier> =
+            self.evidence.tiers(self.evidence.form()).into_iter().filter(|tier| tier.measured).collect();
         let Some(chosen) = best(&tiers, weight).by(objective) else { return Vec::new() };
         let mut rivals = undecided(&tiers, objective, weight, chosen);
         if !rivals.is_empty() {
@@ -261,11 +228,11 @@ impl Session<'_> {
         let above = sizes.iter().filter(|size| **size >= wanted);
         let below = sizes.iter().filter(|size| **size < wanted).rev();
         for size in above.chain(below).copied() {
-            if self.is_out_of_memory(size) {
+            if self.evidence.is_out_of_memory(size) {
                 continue;
             }
             self.round(size, 0)?;
-            if self.works(size) {
+            if self.evidence.works(size) {
                 return Ok(size);
             }
         }
@@ -273,13 +240,17 @@ impl Session<'_> {
     }
 
     fn measure_each(&mut self, sizes: &[u32]) -> Result<()> {
-        let hopeless = |size: &u32| self.lowest.is_some_and(|at| *size < sizes[at]);
+        let hopeless = |size: &u32| self.evidence.lowest.is_some_and(|at| *size < sizes[at]);
         let hopeful: Vec<u32> = sizes.iter().copied().filter(|size| !hopeless(size)).collect();
         self.measure(&hopeful)?;
-        if self.lowest.is_none() {
-            self.lowest = sizes.iter().position(|size| !self.is_out_of_memory(*size));
+        if self.evidence.lowest.is_none() {
+            self.evidence.lowest = sizes.iter().position(|size| !self.evidence.is_out_of_memory(*size));
         }
-        if self.sizes.iter().any(|size| self.works(*size)) { Ok(()) } else { Err(self.nowhere()) }
+        if self.evidence.sizes.iter().any(|size| self.evidence.works(*size)) {
+            Ok(())
+        } else {
+            Err(self.nowhere())
+        }
     }
 
     /// Runs that may be made unless every size is measured.
@@ -293,14 +264,14 @@ impl Session<'_> {
         self.runs + sizes * self.runs_of_a_size() <= self.budget()
     }
 
-    /// Whether the form that is chosen for is answered at a size.
-    fn works(&self, size: u32) -> bool {
-        self.seen.contains_key(&size) && ruled_out(&self.seen, size, self.form()).is_none()
-    }
-
     fn nowhere(&self) -> Error {
-        let form = self.form();
-        let last = self.seen.keys().rev().find_map(|size| Some((size, ruled_out(&self.seen, *size, form)?)));
+        let form = self.evidence.form();
+        let last = self
+            .evidence
+            .seen
+            .keys()
+            .rev()
+            .find_map(|size| Some((size, ruled_out(&self.evidence.seen, *size, form)?)));
         let error = Error::input("the function works at none of the memory sizes");
         let Some((size, outcome)) = last else { return error };
         let hint = match outcome {
@@ -327,16 +298,16 @@ impl Session<'_> {
     fn round(&mut self, size: u32, round: u32) -> Result<()> {
         for event in 0..self.settings.weights.len() {
             for variant in self.settings.variants.clone() {
-                let seen = self.seen.entry(size).or_default();
-                let done = seen.rounds.get(&(variant, event)).map_or(0, Vec::len);
-                if done > round as usize || ruled_out(&self.seen, size, variant).is_some() {
+                let seen = &self.evidence.seen;
+                let rounds = seen.get(&size).and_then(|seen| seen.rounds.get(&(variant, event)));
+                let done = rounds.map_or(0, Vec::len);
+                if done > round as usize || ruled_out(seen, size, variant).is_some() {
                     continue;
                 }
                 let ask = Ask { variant, memory_mb: size, event, warm: self.settings.warm };
                 let made = self.probe.run(ask)?;
                 self.runs += 1;
-                self.made.take();
-                self.seen.entry(size).or_default().add(variant, event, made);
+                self.evidence.add(size, variant, event, made);
                 let expected = self.expected();
                 self.watcher.ran(self.runs, expected);
             }
@@ -346,42 +317,42 @@ impl Session<'_> {
 
     /// Goes down, or up, from where the memory that was in use would just fit.
     fn find_lowest(&mut self, sizes: &[u32], anchor: u32) -> Result<()> {
-        let form = self.form();
-        let peaks = self.seen.get(&anchor).into_iter().flat_map(|seen| &seen.rounds);
+        let form = self.evidence.form();
+        let peaks = self.evidence.seen.get(&anchor).into_iter().flat_map(|seen| &seen.rounds);
         let peak = peaks.filter(|((of, _), _)| *of == form).flat_map(|(_, rounds)| rounds);
         let peak_mb = peak.filter_map(|round| round.peak_bytes).max().unwrap_or_default() as f64 / MIB;
         let top = sizes.iter().position(|size| *size == anchor).unwrap_or_default();
         let mut at = sizes.iter().position(|size| f64::from(*size) >= peak_mb).unwrap_or(top).min(top);
         while at < top {
-            if !self.is_out_of_memory(sizes[at]) {
+            if !self.evidence.is_out_of_memory(sizes[at]) {
                 self.round(sizes[at], 0)?;
             }
-            if !self.is_out_of_memory(sizes[at]) {
+            if !self.evidence.is_out_of_memory(sizes[at]) {
                 break;
             }
             at += 1;
         }
-        while at > 0 && !self.is_out_of_memory(sizes[at - 1]) {
+        while at > 0 && !self.evidence.is_out_of_memory(sizes[at - 1]) {
             self.round(sizes[at - 1], 0)?;
-            if self.is_out_of_memory(sizes[at - 1]) {
+            if self.evidence.is_out_of_memory(sizes[at - 1]) {
                 break;
             }
             at -= 1;
         }
-        self.lowest = Some(at);
+        self.evidence.lowest = Some(at);
         Ok(())
-    }
-
-    fn is_out_of_memory(&self, size: u32) -> bool {
-        is_out_of_memory(&self.seen, size, self.form())
     }
 
     /// A size that is not measured and would be chosen by the objective that was asked for, or comes close to what would be;
     /// else one that another objective would choose.
     fn wanted(&self) -> Option<u32> {
         let sizes = self.measurable();
-        let tiers: Vec<Tier> =
-            self.tiers(self.form()).into_iter().filter(|tier| sizes.contains(&tier.memory_mb)).collect();
+        let tiers: Vec<Tier> = self
+            .evidence
+            .tiers(self.evidence.form())
+            .into_iter()
+            .filter(|tier| sizes.contains(&tier.memory_mb))
+            .collect();
         let (objective, weight) = (self.settings.objective, self.settings.balanced_weight);
         let best = best(&tiers, weight);
         let modelled = |size: &u32| tiers.iter().any(|tier| tier.memory_mb == *size && !tier.measured);
@@ -398,100 +369,10 @@ impl Session<'_> {
         if self.affords(2) { more() } else { None }
     }
 
-    /// What was measured of a form at a size; nothing where not all of it was.
-    fn figures(&self, size: u32, variant: Variant) -> Option<Tier> {
-        let seen = self.seen.get(&size)?;
-        if let Some(outcome) = ruled_out(&self.seen, size, variant) {
-            return Some(Tier::without(size, Some(outcome.clone()), reason(outcome)));
-        }
-        if let Some(found) = self.made.borrow().figures.get(&(size, variant)) {
-            return found.clone();
-        }
-        let figures = self.make_figures(seen, size, variant);
-        self.made.borrow_mut().figures.insert((size, variant), figures.clone());
-        figures
-    }
-
-    fn make_figures(&self, seen: &Seen, size: u32, variant: Variant) -> Option<Tier> {
-        let events = 0..self.settings.weights.len();
-        let rounds: Vec<Vec<Round>> = events
-            .clone()
-            .map(|event| seen.rounds.get(&(variant, event)).cloned().unwrap_or_default())
-            .collect();
-        let enough = if self.interrupted { 1 } else { self.settings.rounds as usize };
-        if rounds.iter().any(|rounds| rounds.len() < enough) {
-            return None;
-        }
-        let times: Vec<Vec<Times>> =
-            events.map(|event| self.times(variant, event).get(&size).cloned().unwrap_or_default()).collect();
-        measured(size, &rounds, &times, self.settings)
-    }
-
-    /// Rounds of a form with an event, at one speed of the machine, by size; those of sizes that are ruled out are not
-    /// among them.
-    fn times(&self, variant: Variant, event: usize) -> Rc<BTreeMap<u32, Vec<Times>>> {
-        if let Some(found) = self.made.borrow().times.get(&(variant, event)) {
-            return Rc::clone(found);
-        }
-        let seen = self.seen.iter().filter(|(size, _)| ruled_out(&self.seen, **size, variant).is_none());
-        let rounds =
-            seen.filter_map(|(size, seen)| Some((*size, seen.rounds.get(&(variant, event))?.as_slice())));
-        let times = Rc::new(steady(&rounds.collect(), self.settings.boost));
-        self.made.borrow_mut().times.insert((variant, event), Rc::clone(&times));
-        times
-    }
-
-    /// Points of a phase of an event, by size.
-    fn points(&self, variant: Variant, event: usize, phase: Phase) -> Vec<Point> {
-        let times = self.times(variant, event);
-        times.iter().filter_map(|(size, times)| point(*size, times, phase)).collect()
-    }
-
-    fn boosted(&self, phase: Phase) -> bool {
-        phase == Phase::Init && self.settings.boost
-    }
-
-    /// All sizes of a form: measured ones as they are, others by the model.
-    fn tiers(&self, variant: Variant) -> Vec<Tier> {
-        let models: Vec<[Option<Model>; 3]> = (0..self.settings.weights.len())
-            .map(|event| {
-                [Phase::Init, Phase::First, Phase::Warm]
-                    .map(|phase| Model::fit(&self.points(variant, event, phase), self.boosted(phase)))
-            })
-            .collect();
-        let known: Vec<Tier> = self.sizes.iter().filter_map(|size| self.figures(*size, variant)).collect();
-        let lowest = self.lowest.map_or(0, |at| self.sizes[at]);
-        let tier = |size: &u32| {
-            if let Some(tier) = known.iter().find(|tier| tier.memory_mb == *size) {
-                return tier.clone();
-            }
-            if *size < lowest {
-                let why = format!("less memory than {lowest} MB, the least that was enough");
-                return Tier::without(*size, None, why);
-            }
-            let by = correction(*size, &known, &models, self.settings);
-            let modelled = modelled(*size, &models, by.unwrap_or(1.0), self.settings);
-            modelled.unwrap_or_else(|| Tier::without(*size, None, "it was not measured".to_owned()))
-        };
-        self.sizes.iter().map(tier).collect()
-    }
-
-    /// Median and worst of the errors at sizes that a model had not seen, of the form that is chosen for.
-    fn model_error(&self) -> Option<(f64, f64)> {
-        let mut errors = Vec::new();
-        for event in 0..self.settings.weights.len() {
-            for phase in [Phase::Init, Phase::First, Phase::Warm] {
-                let points = self.points(self.form(), event, phase);
-                errors.extend(Model::held_out_errors(&points, self.boosted(phase)));
-            }
-        }
-        Some((median(&errors)?, errors.iter().copied().fold(0.0, f64::max)))
-    }
-
     fn conclude(self) -> Result<Tuning> {
-        let complete = !self.interrupted;
+        let complete = !self.evidence.interrupted;
         let forms: Vec<(Variant, Vec<Tier>)> =
-            self.settings.variants.iter().map(|variant| (*variant, self.tiers(*variant))).collect();
+            self.settings.variants.iter().map(|variant| (*variant, self.evidence.tiers(*variant))).collect();
         let tiers = forms.last().map(|(_, tiers)| tiers.clone()).unwrap_or_default();
         let seen: Vec<Tier> = tiers.iter().filter(|tier| tier.measured).cloned().collect();
         let best = best(&seen, self.settings.balanced_weight);
@@ -508,21 +389,23 @@ impl Session<'_> {
             best,
             chosen,
             pareto: pareto(&seen),
-            lowest_mb: self.lowest.map(|at| self.sizes[at]),
+            lowest_mb: self.evidence.lowest_mb(),
             runs: self.runs,
             grid_runs: self.grid_runs(),
-            model_error: self.model_error(),
+            model_error: self.evidence.model_error(),
             advice: said,
             raised: (0..self.settings.weights.len())
-                .map(|event| meant(&self.seen, self.form(), event).map(|(kind, _)| kind.to_owned()))
+                .map(|event| {
+                    meant(&self.evidence.seen, self.evidence.form(), event).map(|(kind, _)| kind.to_owned())
+                })
                 .collect(),
             complete,
             notes: notes(
                 &Facts {
                     seen: &seen,
                     chosen,
-                    repeated: &repeated_inits(&self.seen, self.form()),
-                    sizes: &self.sizes,
+                    repeated: &repeated_inits(&self.evidence.seen, self.evidence.form()),
+                    sizes: &self.evidence.sizes,
                 },
                 self.settings,
             ),
