@@ -122,7 +122,7 @@ pub(crate) fn pareto(tiers: &[Tier]) -> Vec<u32> {
 /// What moving from one size to another gives, in a sentence: "1024 MB starts 7.1 times faster than 128 MB for 2 % more
 /// money".
 pub(crate) fn advice(from: &Tier, to: &Tier) -> Option<String> {
-    let (cold, was) = (to.cold?.p50, from.cold?.p50);
+    let (cold, was) = (to.cold_ms?, from.cold_ms?);
     let (money, cost) = (to.usd_per_million?, from.usd_per_million?);
     if from.memory_mb == to.memory_mb || cold <= 0.0 || cost <= 0.0 {
         return None;

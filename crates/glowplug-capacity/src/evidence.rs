@@ -8,7 +8,7 @@ use crate::figures::{Tier, correction, measured, modelled, point};
 use crate::model::{Model, Phase, Point, median};
 use crate::probe::{Round, Variant};
 use crate::seen::{Seen, Sizes, is_out_of_memory, reason, ruled_out};
-use crate::speed::{Times, steady};
+use crate::speed::{Rounds, Steady, Terms, Times, raw, steady};
 use crate::tune::Settings;
 
 /// The runs so far, and what comes of them.
@@ -24,13 +24,10 @@ pub(crate) struct Evidence<'a> {
     made: RefCell<Made>,
 }
 
-/// Times of a form with an event, by size.
-type BySize = Rc<BTreeMap<u32, Vec<Times>>>;
-
 /// What comes of the runs, made once: intervals take a while.
 #[derive(Default)]
 struct Made {
-    times: BTreeMap<(Variant, usize), BySize>,
+    times: BTreeMap<(Variant, usize), Rc<Steady>>,
     figures: BTreeMap<(u32, Variant), Option<Tier>>,
 }
 
@@ -103,29 +100,35 @@ impl<'a> Evidence<'a> {
         if rounds.iter().any(|rounds| rounds.len() < enough) {
             return None;
         }
+        let steady: Vec<Rc<Steady>> = events.map(|event| self.times(variant, event)).collect();
         let times: Vec<Vec<Times>> =
-            events.map(|event| self.times(variant, event).get(&size).cloned().unwrap_or_default()).collect();
-        measured(size, &rounds, &times, self.settings)
+            steady.iter().map(|steady| steady.times.get(&size).cloned().unwrap_or_default()).collect();
+        let doubts = steady.iter().filter_map(|steady| steady.doubt.get(&size));
+        let doubt = doubts.copied().fold(0.0, f64::max);
+        measured(size, &rounds, &times, doubt, self.settings)
     }
 
-    /// Rounds of a form with an event, at one speed of the machine, by size; those of sizes that are ruled out are not
-    /// among them.
-    fn times(&self, variant: Variant, event: usize) -> BySize {
+    /// Rounds of a form with an event, by size; those of sizes that are ruled out are not among them.
+    fn rounds(&self, variant: Variant, event: usize) -> Rounds<'_> {
+        let seen = self.seen.iter().filter(move |(size, _)| ruled_out(&self.seen, **size, variant).is_none());
+        seen.filter_map(|(size, seen)| Some((*size, seen.rounds.get(&(variant, event))?.as_slice())))
+            .collect()
+    }
+
+    /// The same at one speed of the machine.
+    fn times(&self, variant: Variant, event: usize) -> Rc<Steady> {
         if let Some(found) = self.made.borrow().times.get(&(variant, event)) {
             return Rc::clone(found);
         }
-        let seen = self.seen.iter().filter(|(size, _)| ruled_out(&self.seen, **size, variant).is_none());
-        let rounds =
-            seen.filter_map(|(size, seen)| Some((*size, seen.rounds.get(&(variant, event))?.as_slice())));
-        let times = Rc::new(steady(&rounds.collect(), self.settings.boost));
+        let terms = Terms { boost: self.settings.boost, scaled: self.settings.scaled };
+        let times = Rc::new(steady(&self.rounds(variant, event), terms));
         self.made.borrow_mut().times.insert((variant, event), Rc::clone(&times));
         times
     }
 
-    /// Points of a phase of an event, by size.
+    /// Points of a phase of an event, by size, at one speed.
     fn points(&self, variant: Variant, event: usize, phase: Phase) -> Vec<Point> {
-        let times = self.times(variant, event);
-        times.iter().filter_map(|(size, times)| point(*size, times, phase)).collect()
+        points(&self.times(variant, event).times, phase)
     }
 
     fn boosted(&self, phase: Phase) -> bool {
@@ -161,11 +164,17 @@ impl<'a> Evidence<'a> {
     pub(crate) fn model_error(&self) -> Option<(f64, f64)> {
         let mut errors = Vec::new();
         for event in 0..self.settings.weights.len() {
+            // As they were: what sets times right has seen all of them.
+            let times = raw(&self.rounds(self.form(), event));
             for phase in [Phase::Init, Phase::First, Phase::Warm] {
-                let points = self.points(self.form(), event, phase);
+                let points = points(&times, phase);
                 errors.extend(Model::held_out_errors(&points, self.boosted(phase)));
             }
         }
         Some((median(&errors)?, errors.iter().copied().fold(0.0, f64::max)))
     }
+}
+
+fn points(times: &BTreeMap<u32, Vec<Times>>, phase: Phase) -> Vec<Point> {
+    times.iter().filter_map(|(size, times)| point(*size, times, phase)).collect()
 }

@@ -21,7 +21,10 @@ pub struct Tier {
     pub cold: Option<Percentiles>,
     /// Later invokes.
     pub warm: Option<Percentiles>,
-    /// The mean of cold and warm by the rate of cold starts, over the events by their weights, in ms.
+    /// Init and the first invoke, the median of each event, over the events by their weights, in ms and at one speed of the
+    /// machine: what sizes are compared by.
+    pub cold_ms: Option<f64>,
+    /// The mean of cold and warm by the rate of cold starts, over the events by their weights, in ms and at that speed.
     pub latency: Option<Stat>,
     /// Billed duration by the same shares, in ms.
     pub billed_ms: Option<f64>,
@@ -52,6 +55,7 @@ impl Tier {
             reason: Some(reason),
             cold: None,
             warm: None,
+            cold_ms: None,
             latency: None,
             billed_ms: None,
             usd_per_million: None,
@@ -147,11 +151,12 @@ pub(crate) fn point(memory_mb: u32, times: &[Times], phase: Phase) -> Option<Poi
 }
 
 /// The figures of a size that was measured; `rounds` has those of each event, and `times` the same at one speed of the machine:
-/// what sizes are compared by.
+/// what sizes are compared by. `doubt` is how far that may be off, a standard error as a part.
 pub(crate) fn measured(
     memory_mb: u32,
     rounds: &[Vec<Round>],
     times: &[Vec<Times>],
+    doubt: f64,
     settings: &Settings,
 ) -> Option<Tier> {
     let (weights, rate) = (settings.shares(), settings.cold_rate);
@@ -170,21 +175,39 @@ pub(crate) fn measured(
     let all: Vec<usize> = (0..count).collect();
     let (billed_cold, billed_warm) = billed(times, &weights, &all)?;
     let found = settings.usd(memory_mb, billed_cold, billed_warm);
-    let [interval] = intervals(count, |drawn| [usd(drawn).unwrap_or(found)]);
+    let [(low, high)] = intervals(count, |drawn| [usd(drawn).unwrap_or(found)]);
+    let latency = Stat::of(&latencies(times, &weights, rate)).map(|stat| {
+        let (low, high) = widened((stat.low, stat.high), stat.median, doubt);
+        Stat { low, high, ..stat }
+    });
+    let colds = times.iter().zip(&weights).map(|(times, weight)| {
+        Some(weight * median(&times.iter().filter_map(Times::cold_ms).collect::<Vec<_>>())?)
+    });
     Some(Tier {
         measured: true,
         outcome: Some(Outcome::Answered),
         reason: None,
         cold: Percentiles::of(rounds, &weights, |round| cold(std::slice::from_ref(round))),
         warm: Percentiles::of(rounds, &weights, |round| warm(std::slice::from_ref(round))),
-        latency: Stat::of(&latencies(times, &weights, rate)),
+        cold_ms: colds.sum(),
+        latency,
         billed_ms: Some(rate * billed_cold + (1.0 - rate) * billed_warm),
         usd_per_million: Some(found),
-        usd_interval: Some(interval),
+        usd_interval: Some(widened((low, high), found, doubt)),
         peak_bytes: rounds.iter().flatten().filter_map(|round| round.peak_bytes).max(),
         events: rounds.iter().map(each).collect(),
         ..Tier::without(memory_mb, None, String::new())
     })
+}
+
+/// An interval around a value that may be off by something else, too, a standard error as a part of it: what both make together
+/// on either side, as independent errors add up.
+fn widened((low, high): (f64, f64), at: f64, doubt: f64) -> (f64, f64) {
+    if at <= 0.0 {
+        return (low, high);
+    }
+    let more = 1.96 * doubt * at;
+    (at - (at - low).max(0.0).hypot(more), at + (high - at).max(0.0).hypot(more))
 }
 
 /// Billed durations of a cold and of a warm invoke, in ms: what is usual over some rounds of each event, by the events' shares.
@@ -237,6 +260,7 @@ pub(crate) fn modelled(
     let (billed_cold, billed_warm) = (mean(&colds, f64::ceil), mean(&warms, f64::ceil));
     Some(Tier {
         reason: None,
+        cold_ms: Some(mean(&colds, same)),
         cold: Percentiles::weighted(colds),
         warm: Percentiles::weighted(warms),
         latency: Some(Stat { median: latency, low: latency, high: latency, spread: 0.0, runs: 0 }),

@@ -82,6 +82,9 @@ impl Model {
         if !most.is_finite() {
             return None;
         }
+        if most <= 0.0 {
+            return Some(Self { waits_ms: 0.0, cpu_ms: 0.0, parallel: 0.0, boosted });
+        }
         let known: Vec<f64> = points.iter().filter_map(|point| point.cpu).collect();
         let (from, to) = match median(&known) {
             Some(cpu) if cpu > 0.0 => (0.75 * cpu, 1.35 * cpu),
@@ -184,6 +187,13 @@ mod tests {
         assert!((short.at(128) - 1.0).abs() < 1e-9);
         let both = Model { parallel: 0.5, ..work };
         assert!((both.at(3538) - 300.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_phase_that_takes_nothing_takes_nothing_anywhere() {
+        let nothing = |memory_mb| Point { memory_mb, wall: 0.0, cpu: None };
+        let model = Model::fit(&[128, 512, 1769].map(nothing), false).unwrap();
+        assert!([128, 1024, 3008].iter().all(|size| model.at(*size) == 0.0));
     }
 
     #[test]

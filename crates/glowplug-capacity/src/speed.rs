@@ -4,7 +4,9 @@
 //! same work differs by a tenth and more, between sizes that run at different times, too. How much of it a round took is
 //! known, and what is usual at its size is known better, from the rounds of all sizes together. What the model of the
 //! phase takes for the one is replaced by what it takes for the other: what is left are the differences that memory makes.
-//! This is a control variate (Lavenberg and Welch, Management Science 27, 1981), with the model's slope.
+//! This is a control variate (Lavenberg and Welch, Management Science 27, 1981), with the model's slope. A size whose
+//! processor time differs from what the others let expect by more than chance keeps its own, as far as it is sure: empirical
+//! Bayes (Efron and Morris, Journal of the American Statistical Association 70, 1975).
 
 use std::collections::BTreeMap;
 
@@ -78,12 +80,33 @@ impl Times {
 /// Rounds of one form with one event, by size.
 pub(crate) type Rounds<'a> = BTreeMap<u32, &'a [Round]>;
 
-/// All of them at one speed; `boost` is whether init is boosted.
-pub(crate) fn steady(rounds: &Rounds<'_>, boost: bool) -> BTreeMap<u32, Vec<Times>> {
-    let mut times: BTreeMap<u32, Vec<Times>> =
-        rounds.iter().map(|(size, rounds)| (*size, rounds.iter().map(Times::of).collect())).collect();
-    let [init, first, warm] = [Phase::Init, Phase::First, Phase::Warm]
-        .map(|phase| Usual::of(&times, phase, phase == Phase::Init && boost));
+/// How the processor time of a phase becomes time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Whether init is boosted.
+    pub(crate) boost: bool,
+    /// Whether nothing was throttled: times are scaled by the share.
+    pub(crate) scaled: bool,
+}
+
+/// Rounds at one speed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Steady {
+    pub(crate) times: BTreeMap<u32, Vec<Times>>,
+    /// By size, how far warm times may be off in common with what is usual: a standard error, as a part of them.
+    pub(crate) doubt: BTreeMap<u32, f64>,
+}
+
+/// The times as they were.
+pub(crate) fn raw(rounds: &Rounds<'_>) -> BTreeMap<u32, Vec<Times>> {
+    rounds.iter().map(|(size, rounds)| (*size, rounds.iter().map(Times::of).collect())).collect()
+}
+
+/// All rounds at one speed.
+pub(crate) fn steady(rounds: &Rounds<'_>, terms: Terms) -> Steady {
+    let mut times = raw(rounds);
+    let [init, first, warm] =
+        [Phase::Init, Phase::First, Phase::Warm].map(|phase| Usual::of(&times, phase, terms));
     for (size, times) in &mut times {
         let rounds = rounds.get(size).copied().unwrap_or_default();
         for (times, round) in times.iter_mut().zip(rounds) {
@@ -95,7 +118,8 @@ pub(crate) fn steady(rounds: &Rounds<'_>, boost: bool) -> BTreeMap<u32, Vec<Time
             }
         }
     }
-    times
+    let doubt = warm.map(|usual| usual.sizes.iter().map(|(size, (_, doubt))| (*size, *doubt)).collect());
+    Steady { times, doubt: doubt.unwrap_or_default() }
 }
 
 impl Times {
@@ -112,30 +136,36 @@ impl Times {
     fn steady_warm(&mut self, size: u32, round: &Round, usual: &Usual) {
         let Some(timed) = &mut self.warm else { return };
         let Some(cpu) = timed.cpu.filter(|cpu| *cpu > 0.0) else { return };
-        // Each invoke by its own processor time: one that just fits into a quota is not slowed, one that just does not is.
-        let faster = usual.cpu(size) / cpu;
-        let more: Vec<f64> = round
-            .warm
-            .iter()
-            .map(|invoke| {
-                let cpu = ms(invoke.cpu_us.unwrap_or_default());
-                usual.takes(size, faster * cpu) - usual.takes(size, cpu)
-            })
-            .collect();
-        let walls = || round.warm.iter().zip(&more).map(|(invoke, more)| ms(invoke.wall_us) + more);
-        timed.wall = mean(walls()).map_or(timed.wall, |wall| wall.max(0.0));
-        timed.cpu = Some(usual.cpu(size));
-        self.billed_warm = mean(walls().map(|wall| wall.ceil().max(1.0)));
+        let Some(usually) = usual.cpu(size) else { return };
+        let faster = usually / cpu;
+        let (mut wall, mut billed) = (0.0, 0.0);
+        for invoke in &round.warm {
+            // Each invoke by its own processor time: one that just fits into a quota is not slowed, one that just does not is.
+            let cpu = ms(invoke.cpu_us.unwrap_or_default());
+            let (took, takes) = (usual.takes(size, cpu), usual.takes(size, faster * cpu));
+            let more = takes - took;
+            wall += ms(invoke.wall_us) + more;
+            // Where nothing is slowed this is what the invoke would have taken, and is billed in whole ms; elsewhere it is what
+            // it would have taken on an average.
+            let exact = took <= cpu && takes <= faster * cpu;
+            billed += if exact {
+                (ms(invoke.wall_us) + more).ceil().max(1.0)
+            } else {
+                invoke.billed_ms as f64 + more
+            };
+        }
+        let count = round.warm.len() as f64;
+        *timed = Timed { wall: (wall / count).max(0.0), cpu: Some(usually) };
+        self.billed_warm = Some((billed / count).max(1.0));
     }
 }
 
 /// What the processor time of a phase usually is.
 struct Usual {
-    /// Logarithms of ms: of a whole vCPU, and how they grow with that of what a part is less. Who stands still in between finds
-    /// the caches cold.
-    whole: f64,
-    growth: f64,
+    /// By size, its logarithm in ms, and the standard error of that.
+    sizes: BTreeMap<u32, (f64, f64)>,
     model: Model,
+    scaled: bool,
 }
 
 /// Sizes that it takes to tell what is usual.
@@ -143,38 +173,94 @@ const FEW: usize = 3;
 
 impl Usual {
     /// Nothing where the processor time is not known, or too little of it.
-    fn of(times: &BTreeMap<u32, Vec<Times>>, phase: Phase, boosted: bool) -> Option<Self> {
+    fn of(times: &BTreeMap<u32, Vec<Times>>, phase: Phase, terms: Terms) -> Option<Self> {
+        let boosted = phase == Phase::Init && terms.boost;
         let points: Vec<_> = times.iter().filter_map(|(size, times)| point(*size, times, phase)).collect();
         if points.len() < FEW {
             return None;
         }
-        let known = times.iter().flat_map(|(size, times)| times.iter().map(move |times| (*size, times)));
-        let known = known.filter_map(|(size, times)| Some((size, times.phase(phase)?.cpu)));
-        let known: Vec<(f64, f64)> = known
-            .map(|(size, cpu)| Some((less(size, boosted), cpu.filter(|cpu| *cpu > 0.0)?.ln())))
-            .collect::<Option<_>>()?;
-        let (whole, growth) = line(&known);
-        Some(Self { whole, growth, model: Model::fit(&points, boosted)? })
+        let mut known = BTreeMap::new();
+        for (size, times) in times {
+            let timed = times.iter().filter_map(|times| times.phase(phase));
+            let logs: Option<Vec<f64>> =
+                timed.map(|timed| Some(timed.cpu.filter(|cpu| *cpu > 0.0)?.ln())).collect();
+            if let Some(group) = Group::of(less(*size, boosted), &logs?) {
+                known.insert(*size, group);
+            }
+        }
+        let model = Model::fit(&points, boosted)?;
+        Some(Self { sizes: usual(&known)?, model, scaled: terms.scaled })
     }
 
     /// ms of the processor at a size.
-    fn cpu(&self, size: u32) -> f64 {
-        (self.whole + self.growth * less(size, self.model.boosted)).exp()
+    fn cpu(&self, size: u32) -> Option<f64> {
+        self.sizes.get(&size).map(|(log, _)| log.exp())
     }
 
     /// ms that so much of it takes there.
     fn takes(&self, size: u32, cpu_ms: f64) -> f64 {
+        if self.scaled {
+            return cpu_ms / if self.model.boosted { share(size).max(1.0) } else { share(size) };
+        }
         Model { cpu_ms, waits_ms: 0.0, ..self.model }.at(size)
     }
 
     /// Sets a phase right; gives the ms by which it is longer then.
     fn steady(&self, size: u32, timed: &mut Timed) -> f64 {
-        let Some(cpu) = timed.cpu else { return 0.0 };
+        let (Some(cpu), Some(usually)) = (timed.cpu, self.cpu(size)) else { return 0.0 };
         let was = timed.wall;
-        timed.wall = (was + self.takes(size, self.cpu(size)) - self.takes(size, cpu)).max(0.0);
-        timed.cpu = Some(self.cpu(size));
+        timed.wall = (was + self.takes(size, usually) - self.takes(size, cpu)).max(0.0);
+        timed.cpu = Some(usually);
         timed.wall - was
     }
+}
+
+/// Processor times of a size.
+struct Group {
+    /// The logarithm of how much less than a vCPU the size has.
+    less: f64,
+    /// Of the logarithms of the times: how many, their mean, and the sum of squares around it.
+    count: f64,
+    mean: f64,
+    square: f64,
+}
+
+impl Group {
+    fn of(less: f64, logs: &[f64]) -> Option<Self> {
+        let mean = mean(logs.iter().copied())?;
+        let square = logs.iter().map(|log| (log - mean).powi(2)).sum();
+        Some(Self { less, count: logs.len() as f64, mean, square })
+    }
+}
+
+/// By how much the variance of a size's mean is more than its rounds let expect: sizes are not all run in the same minutes.
+const MINUTES: f64 = 3.0;
+
+/// What is usual at each size, and its standard error. Processor time grows with what a part of a vCPU is less: who stands
+/// still in between finds the caches cold. A size is as far from that line as it differs by more than chance. Nothing
+/// where there is one round of each size alone.
+fn usual(known: &BTreeMap<u32, Group>) -> Option<BTreeMap<u32, (f64, f64)>> {
+    let all: f64 = known.values().map(|group| group.count).sum();
+    let free = all - known.len() as f64;
+    if free < 1.0 {
+        return None;
+    }
+    let variance = known.values().map(|group| group.square).sum::<f64>() / free;
+    let points: Vec<(f64, f64, f64)> =
+        known.values().map(|group| (group.less, group.mean, group.count)).collect();
+    let (whole, growth) = line(&points);
+    let expected = |group: &Group| whole + growth * group.less;
+    // What sizes lie off the line, less what chance makes of it.
+    let chance = |group: &Group| MINUTES * variance / group.count;
+    let off = known.values().map(|group| (group.mean - expected(group)).powi(2) - chance(group));
+    let between = (off.sum::<f64>() / (known.len() as f64 - 2.0).max(1.0)).max(0.0);
+    let of = |group: &Group| {
+        let chance = chance(group);
+        let own = if between > 0.0 { between / (between + chance) } else { 0.0 };
+        let (line, doubt) = (expected(group), own * chance + (1.0 - own).powi(2) * MINUTES * variance / all);
+        (line + own * (group.mean - line), doubt.sqrt())
+    };
+    Some(known.iter().map(|(size, group)| (*size, of(group))).collect())
 }
 
 /// The logarithm of how often what a phase has at a size goes into a vCPU; 0 from a whole one on.
@@ -182,14 +268,17 @@ fn less(size: u32, boosted: bool) -> f64 {
     if boosted { 0.0 } else { -share(size).min(1.0).ln() }
 }
 
-/// The line through points by least squares, which does not fall: its height at 0 and its slope.
-fn line(points: &[(f64, f64)]) -> (f64, f64) {
-    let count = points.len().max(1) as f64;
-    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+/// The line through points with weights by least squares, which does not fall: its height at 0 and its slope.
+fn line(points: &[(f64, f64, f64)]) -> (f64, f64) {
+    let all: f64 = points.iter().map(|point| point.2).sum();
+    let mean = |of: fn(&(f64, f64, f64)) -> f64| {
+        points.iter().map(|point| of(point) * point.2).sum::<f64>() / all.max(1e-9)
+    };
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
     let (mut with, mut square) = (0.0, 0.0);
     for point in points {
-        with += (point.0 - x) * (point.1 - y);
-        square += (point.0 - x).powi(2);
+        with += point.2 * (point.0 - x) * (point.1 - y);
+        square += point.2 * (point.0 - x).powi(2);
     }
     let slope = if square > 1e-9 { (with / square).max(0.0) } else { 0.0 };
     (y - slope * x, slope)
@@ -234,7 +323,8 @@ mod tests {
     }
 
     fn steadied(rounds: &BTreeMap<u32, Vec<Round>>) -> BTreeMap<u32, Vec<Times>> {
-        steady(&rounds.iter().map(|(size, rounds)| (*size, rounds.as_slice())).collect(), true)
+        let rounds = rounds.iter().map(|(size, rounds)| (*size, rounds.as_slice())).collect();
+        steady(&rounds, Terms { boost: true, scaled: false }).times
     }
 
     /// Ratios of a time at each size to that at the last.
@@ -260,6 +350,39 @@ mod tests {
                 assert!(off(&before, &should) > 1.5 * off(&found, &should), "{work}: {before:?} {should:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_size_that_takes_more_of_the_processor_keeps_it() {
+        let speeds = [1.1, 0.9, 1.05, 0.95, 1.0];
+        let rounds: BTreeMap<u32, Vec<Round>> = [(256, 30.0), (512, 30.0), (1769, 30.0), (3008, 48.0)]
+            .map(|(size, work)| (size, speeds.map(|slower| round(size, work, slower)).to_vec()))
+            .into();
+        let steadied = steadied(&rounds);
+        let cpu =
+            |size: &u32| steadied[size].iter().map(|times| times.warm.unwrap().cpu.unwrap()).sum::<f64>();
+        assert!((cpu(&3008) / cpu(&1769) / 1.6 - 1.0).abs() < 0.05, "{} {}", cpu(&3008), cpu(&1769));
+    }
+
+    #[test]
+    fn scaled_times_are_set_right_by_the_share() {
+        let at = |slower: f64| {
+            let mut round = round(128, 10.0, slower);
+            for invoke in &mut round.warm {
+                invoke.wall_us = (10_000.0 * slower / share(128)) as u64;
+            }
+            round
+        };
+        let speeds = [1.2, 0.9];
+        let mut rounds: BTreeMap<u32, Vec<Round>> = BTreeMap::from([(128, speeds.map(at).to_vec())]);
+        for size in [1769, 3008] {
+            rounds.insert(size, speeds.map(|slower| round(size, 10.0, slower)).to_vec());
+        }
+        let rounds = rounds.iter().map(|(size, rounds)| (*size, rounds.as_slice())).collect();
+        let steady = steady(&rounds, Terms { boost: true, scaled: true });
+        let walls: Vec<f64> = steady.times[&128].iter().map(|times| times.warm.unwrap().wall).collect();
+        assert!((walls[0] / walls[1] - 1.0).abs() < 0.01, "{walls:?}");
+        assert!(steady.doubt[&128] > 0.0 && steady.doubt[&128] < 0.2, "{:?}", steady.doubt);
     }
 
     #[test]

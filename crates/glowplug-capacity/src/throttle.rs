@@ -19,6 +19,9 @@ const GOLDEN: f64 = 0.618_033_988_749_895;
 /// begins, with a whole quota.
 pub(crate) fn throttled(work: f64, cpus: f64) -> f64 {
     let quota = cpus * PERIOD_MS;
+    if !work.is_finite() || work <= 0.0 {
+        return work;
+    }
     let whole = ((work / quota).floor() - STEADY).max(0.0);
     let rest = work - whole * quota;
     let from = |moment: u32| {
@@ -73,6 +76,7 @@ mod tests {
         assert!((run(3.0, 2.0, 20.0, 2.5) - 20.5).abs() < 1e-9);
         // 2.2 ms owed take two quotas.
         assert!((run(5.0, 2.0, 20.0, 0.2) - 40.8).abs() < 1e-9);
+        assert!(throttled(0.0, 0.1) == 0.0 && throttled(f64::NAN, 0.1).is_nan());
     }
 
     proptest! {

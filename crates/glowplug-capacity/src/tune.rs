@@ -51,6 +51,8 @@ pub struct Settings {
     pub most_mb: u32,
     /// Whether init has one vCPU at least.
     pub boost: bool,
+    /// Whether runs get the whole processor, and their times are scaled by the share.
+    pub scaled: bool,
     pub prices: Prices,
     pub place: Place,
 }

@@ -125,6 +125,7 @@ fn settings(objective: Objective, grid: bool) -> Settings {
         warm: 3,
         most_mb: 3538,
         boost: true,
+        scaled: false,
         prices: Prices::built_in().unwrap(),
         place: Place { architecture: Architecture::X86_64, region: "us-east-1".into(), ephemeral_mb: 512 },
     }

@@ -76,6 +76,18 @@ impl Formatted {
     }
 }
 
+impl Formatted {
+    /// A file that holds the same.
+    fn copied(&self, folder: &Utf8Path) -> std::io::Result<File> {
+        let file = tempfile::tempfile_in(folder)?;
+        file.set_len(self.bytes)?;
+        for (at, bytes) in &self.extents {
+            file.write_all_at(bytes, *at)?;
+        }
+        Ok(file)
+    }
+}
+
 /// Has the file system formatted.
 fn format(path: &std::path::Path) -> Result<()> {
     let (block, size, ratio) = (BLOCK.to_string(), INODE.0.to_string(), INODE.1.to_string());
@@ -137,11 +149,9 @@ fn extents(file: &File) -> Result<Vec<(u64, Vec<u8>)>> {
 impl Disk {
     /// A new, empty one.
     pub(crate) fn new(formatted: &Formatted, folder: &Utf8Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(folder)?;
-        file.set_len(formatted.bytes)?;
-        for (at, bytes) in &formatted.extents {
-            file.write_all_at(bytes, *at)?;
-        }
+        let file = formatted.copied(folder).map_err(|error| {
+            cannot(format!("a file in `{folder}`: {error}")).hint("set `TMPDIR` to a folder with room")
+        })?;
         Self::mount(&file)
     }
 

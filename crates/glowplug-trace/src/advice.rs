@@ -169,7 +169,8 @@ impl<'a> Survey<'a> {
             (_, stale) => format!("no valid bytecode ({stale} stale)"),
         };
         let modules = if count == 1 { "1 module has".to_owned() } else { format!("{count} modules have") };
-        (count > 0).then(|| Advice {
+        // A build has shipped what there can be.
+        (count > 0 && !self.trace.function.built).then(|| Advice {
             subject: "bytecode".to_owned(),
             text: format!(
                 "{modules} {kind}, and compiling takes {} of every cold start: `{BUILD}` ships it",
@@ -202,6 +203,10 @@ impl<'a> Survey<'a> {
     fn line(&self, line: &Line, cost: f64, saves_ms: f64, for_speed: bool, used: &BTreeSet<&str>) -> Advice {
         let name = asked_for(line);
         let (remedy, command) = match ruling(self.trace, self.rulings, line) {
+            Some(Ruling::MayWait) if self.trace.function.built => {
+                let module = line.asks_for.first().map_or("MODULE", String::as_str);
+                (format!("`{BUILD} --explain {module}` says why it was left"), None)
+            }
             Some(Ruling::MayWait) => {
                 let command = if for_speed { BUILD_FOR_SPEED } else { BUILD };
                 (format!("`{command}` defers it where that pays"), Some(command.to_owned()))
@@ -305,13 +310,16 @@ impl<'a> Survey<'a> {
             _ => "libraries".to_owned(),
         };
         let (apart, told) = (self.apart(), named(&told));
+        let (remedy, command) = if self.trace.function.built {
+            (format!("`{BUILD} --explain MODULE` says why one was left"), None)
+        } else {
+            (format!("`{BUILD}` defers those that can wait"), Some(BUILD.to_owned()))
+        };
         Some(Advice {
             subject,
-            text: format!(
-                "modules of which no event ran anything: up to {told}{apart}: `{BUILD}` defers those that can wait"
-            ),
+            text: format!("modules of which no event ran anything: up to {told}{apart}: {remedy}"),
             saves_ms: costs.iter().map(|(_, ms)| ms).sum(),
-            command: Some(BUILD.to_owned()),
+            command,
         })
     }
 

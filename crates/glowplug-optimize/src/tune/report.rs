@@ -142,6 +142,7 @@ fn settings(tuned: &Tuned, choice: &ChoiceOptions) -> Settings {
         warm: WARM,
         most_mb: tuned.most_mb,
         boost: tuned.boost,
+        scaled: tuned.scaled,
         prices: choice.prices.clone(),
         place: Place {
             architecture: tuned.function.architecture,
