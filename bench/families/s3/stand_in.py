@@ -8,6 +8,8 @@ MISSING = b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code><Message>The key d
 
 class Bucket(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # As S3: headers and body are two writes, and the second would wait 40 ms for the acknowledgement of the first.
+    disable_nagle_algorithm = True
 
     def answer(self, status, headers, body):
         self.send_response_only(status)
