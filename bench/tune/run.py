@@ -23,8 +23,9 @@ FAMILIES = ["s3", "api", "predict", "thumbnail", "scrape", "report"]
 OBJECTIVES = ["speed", "cost", "balanced"]
 # The part of the grid's runs, and how far from the grid's best the choice may be.
 RUNS_LIMIT, VALUE_LIMIT = 0.40, 1.03
-# Sizes of the curve, and how far time may be from processor time divided by the share.
+# Sizes of the curve, and how far time may be from processor time divided by the share. An init is ended after 10 s.
 CURVE, CURVE_LIMIT = [128, 256, 512, 1024, 1769], 0.20
+LONGEST_INIT_MS = 10_000
 FULL_CPU_MB = 1769.0
 
 
@@ -88,21 +89,30 @@ def curve(glowplug, options, wrong):
     event = os.path.join(os.path.dirname(HERE), "families", "report", "events", "health.json")
     sizes = ",".join(map(str, CURVE))
     found = tune(glowplug, options, "report", ["--grid", "--tiers", sizes, "--init-boost", "off", "--event", event])
-    inits = {
-        tier["memory_mb"]: next(iter(tier["events"].values()))["init_ms"]["median"]
-        for tier in found["before"]["tiers"]
-        if tier["status"] == "answered" and tier["memory_mb"] in CURVE
-    }
-    wrong += ["no answer at %d MB" % size for size in CURVE if size not in inits]
-    if CURVE[-1] not in inits:
-        return
-    work = inits[CURVE[-1]]
-    print("%-10s %10s %10s %8s" % ("MB", "init ms", "by share", "ratio"))
-    for size, init in sorted(inits.items()):
-        expected = work / min(1.0, size / FULL_CPU_MB)
-        print("%-10d %10.0f %10.0f %8.2f" % (size, init, expected, init / expected), flush=True)
+    inits = {}
+    for tier in found["before"]["tiers"]:
+        times = next(iter(tier["events"].values()), None)
+        if tier["memory_mb"] in CURVE and times and times["init_ms"] and times["init_cpu_ms"]:
+            inits[tier["memory_mb"]] = times["init_ms"]["median"], times["init_cpu_ms"]["median"]
+    print("%-10s %10s %10s %10s %8s" % ("MB", "init ms", "cpu ms", "by share", "ratio"))
+    before = None
+    for size in CURVE:
+        init, cpu = inits.get(size, (None, None))
+        if init is None or init >= LONGEST_INIT_MS:
+            # With the processor time of the next size: whether it had to be ended.
+            cpu = next((inits[other][1] for other in CURVE if other > size and other in inits), 0)
+            expected = cpu / min(1.0, size / FULL_CPU_MB)
+            print("%-10d %10s %10s %10.0f" % (size, "ended", "", expected))
+            if expected * (1 + CURVE_LIMIT) < LONGEST_INIT_MS:
+                wrong.append("no init at %d MB" % size)
+            continue
+        expected = cpu / min(1.0, size / FULL_CPU_MB)
+        print("%-10d %10.0f %10.0f %10.0f %8.2f" % (size, init, cpu, expected, init / expected), flush=True)
         if abs(init / expected - 1) > CURVE_LIMIT:
-            wrong.append("init at %d MB is %.2f of the time by its share" % (size, init / expected))
+            wrong.append("init at %d MB is %.2f of its processor time by its share" % (size, init / expected))
+        if before and init > before:
+            wrong.append("init at %d MB takes longer than with less memory" % size)
+        before = init
 
 
 def main():

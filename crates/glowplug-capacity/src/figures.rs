@@ -70,6 +70,8 @@ impl Tier {
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventTimes {
     pub init: Option<Stat>,
+    /// Processor time of init, where it is known of all runs.
+    pub init_cpu: Option<Stat>,
     /// Init and the first invoke.
     pub cold: Option<Stat>,
     pub warm: Option<Stat>,
@@ -137,6 +139,11 @@ fn cold(rounds: &[Round]) -> Vec<f64> {
     rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| ms(c.init_us + c.first.wall_us)).collect()
 }
 
+/// Processor times of init; nothing where one is not known.
+fn init_cpus(rounds: &[Round]) -> Option<Vec<f64>> {
+    rounds.iter().filter_map(|round| round.cold.as_ref()).map(|cold| cold.init_cpu_us.map(ms)).collect()
+}
+
 fn warm(rounds: &[Round]) -> Vec<f64> {
     rounds.iter().flat_map(|round| &round.warm).map(|invoke| ms(invoke.wall_us)).collect()
 }
@@ -164,6 +171,7 @@ pub(crate) fn measured(
         init: Stat::of(
             &rounds.iter().filter_map(|r| r.cold.as_ref()).map(|c| ms(c.init_us)).collect::<Vec<_>>(),
         ),
+        init_cpu: init_cpus(rounds).and_then(|cpus| Stat::of(&cpus)),
         cold: Stat::of(&cold(rounds)),
         warm: Stat::of(&warm(rounds)),
     };

@@ -147,7 +147,7 @@ impl Times {
             wall += ms(invoke.wall_us) + more;
             // Where nothing is slowed this is what the invoke would have taken, and is billed in whole ms; elsewhere it is what
             // it would have taken on an average.
-            let exact = took <= cpu && takes <= faster * cpu;
+            let exact = took <= cpu * SAME && takes <= faster * cpu * SAME;
             billed += if exact {
                 (ms(invoke.wall_us) + more).ceil().max(1.0)
             } else {
@@ -167,6 +167,9 @@ struct Usual {
     model: Model,
     scaled: bool,
 }
+
+/// What is not slowed takes its processor time, but for how numbers are rounded.
+const SAME: f64 = 1.0 + 1e-9;
 
 /// Sizes that it takes to tell what is usual.
 const FEW: usize = 3;

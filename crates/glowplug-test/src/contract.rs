@@ -64,7 +64,7 @@ fn compare(promised: &Value, actual: &Value, at: &str, found: &mut Vec<String>) 
             "memory_mb": 0, "measured": true, "status": "", "reason": "", "cold_ms": {"p50": 0, "p90": 0, "p99": 0},
             "warm_ms": {"p50": 0, "p90": 0, "p99": 0}, "latency_ms": "STAT", "billed_ms": 0, "usd_per_million": 0,
             "out_of_memory": true, "peak_mb": 0,
-            "events": {"EVENT": {"init_ms": "STAT", "cold_ms": "STAT", "warm_ms": "STAT"}}
+            "events": {"EVENT": {"init_ms": "STAT", "init_cpu_ms": "STAT", "cold_ms": "STAT", "warm_ms": "STAT"}}
         }),
         _ => promised.clone(),
     };

@@ -237,8 +237,12 @@ fn figures(tuned: &Tuned, tuning: &Tuning, tier: &Tier) -> TuneTier {
             intervals: t.intervals.map(|[p50, p90, p99]| glowplug_report::Intervals { p50, p90, p99 }),
         })
     };
-    let times =
-        |times: &EventTimes| EventFigures { init_ms: times.init, cold_ms: times.cold, warm_ms: times.warm };
+    let times = |times: &EventTimes| EventFigures {
+        init_ms: times.init,
+        init_cpu_ms: times.init_cpu,
+        cold_ms: times.cold,
+        warm_ms: times.warm,
+    };
     let events: IndexMap<String, EventFigures> =
         tuned.events.iter().map(|(name, _)| name.clone()).zip(tier.events.iter().map(times)).collect();
     TuneTier {

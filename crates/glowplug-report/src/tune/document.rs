@@ -151,6 +151,8 @@ pub struct TuneTier {
 pub struct EventFigures {
     /// Init.
     pub init_ms: Option<Stat>,
+    /// Processor time of it, where it is known.
+    pub init_cpu_ms: Option<Stat>,
     /// Init and the first invoke.
     pub cold_ms: Option<Stat>,
     /// Later invokes.

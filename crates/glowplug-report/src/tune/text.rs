@@ -203,7 +203,12 @@ pub(super) mod tests {
             peak_mb: Some(190.0),
             events: IndexMap::from([(
                 "empty".to_owned(),
-                EventFigures { init_ms: Some(stat), cold_ms: Some(stat), warm_ms: Some(stat) },
+                EventFigures {
+                    init_ms: Some(stat),
+                    init_cpu_ms: Some(stat),
+                    cold_ms: Some(stat),
+                    warm_ms: Some(stat),
+                },
             )]),
         }
     }
