@@ -92,11 +92,13 @@ fn slow_the_choice_behind_lambdas_api_is_the_one_that_is_made_here() {
     let here = project.run(&[&["tune", "function", "--no-build"], &choice[..]].concat()).json();
     assert_eq!(here["best"], json!({"speed": 1769, "cost": 128, "balanced": 512}), "{here}");
     assert_eq!((&there["best"], &there["chosen"]), (&here["best"], &here["chosen"]), "{there}");
-    // The same quantities, too: what one of them has measured, the other one has.
+    // The same quantities, too: what one of them has measured, the other one has, but for the processor's time, which Lambda
+    // does not report.
     for part in ["tiers", "parameters", "pareto", "lowest_mb", "runs", "grid_runs", "advice"] {
         let [mut one, mut other] = [Vec::new(), Vec::new()];
         nulls(&here[part], part, &mut one);
         nulls(&there[part], part, &mut other);
+        other.retain(|name| !name.ends_with(".init_cpu_ms"));
         assert_eq!(one, other, "{here}\n{there}");
     }
     for equal in ["pareto", "lowest_mb", "runs", "grid_runs"] {
