@@ -4,7 +4,7 @@ use glowplug_core::{Stat, intervals};
 
 use crate::model::{Model, Phase, Point, median};
 use crate::probe::{Outcome, Round};
-use crate::speed::{Timed, Times};
+use crate::speed::{Timed, Times, ms};
 use crate::tune::Settings;
 
 /// A memory size of one form of the function.
@@ -128,10 +128,6 @@ fn mixed(times: &[Vec<Vec<f64>>], weights: &[f64], rounds: &[usize]) -> Vec<(f64
         all.extend(values().map(|value| (*value, each)));
     }
     all
-}
-
-fn ms(us: u64) -> f64 {
-    us as f64 / 1000.0
 }
 
 /// Init and first invoke of each round that had a cold start.

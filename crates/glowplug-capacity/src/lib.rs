@@ -25,5 +25,5 @@ pub use figures::{EventTimes, Percentiles, Tier};
 pub use model::{FULL_CPU_MB, MOST_CPUS, Model, Phase, Point, share};
 pub use prices::{FREE_EPHEMERAL_MB, Free, Place, Prices, Provisioned, SnapStart};
 pub use probe::{Ask, ColdStart, Invoke, Outcome, Probe, Round, Variant};
-pub use throttle::PERIOD_MS;
+pub use throttle::{PERIOD_MS, spread};
 pub use tune::{Settings, TIERS, Tuning, Watcher, tune};

@@ -35,7 +35,8 @@ pub(crate) struct Times {
     pub(crate) billed_warm: Option<f64>,
 }
 
-fn ms(us: u64) -> f64 {
+/// µs in ms.
+pub(crate) fn ms(us: u64) -> f64 {
     us as f64 / 1000.0
 }
 

@@ -9,11 +9,16 @@ pub const PERIOD_MS: f64 = 20.0;
 /// From one tick to the next, in ms: `CONFIG_HZ=250`, the kernel's default, that of Amazon Linux, too.
 pub(crate) const TICK_MS: f64 = 4.0;
 /// At how many moments of a period and of a tick work begins.
-const MOMENTS: u32 = 12;
+const MOMENTS: usize = 12;
 /// Quotas of work after which each further one takes a period.
 const STEADY: f64 = 6.0;
 /// The golden ratio's part: its multiples spread evenly (Knuth, The Art of Computer Programming, volume 3, section 6.4).
 const GOLDEN: f64 = 0.618_033_988_749_895;
+
+/// The `number`th of places between 0 and 1 that lie evenly, however many there are.
+pub fn spread(number: usize) -> f64 {
+    (number as f64 * GOLDEN).fract()
+}
 
 /// ms that `work` ms of one vCPU take on `cpus` of it, less than one: the mean over when in a period and between two ticks it
 /// begins, with a whole quota.
@@ -24,12 +29,11 @@ pub(crate) fn throttled(work: f64, cpus: f64) -> f64 {
     }
     let whole = ((work / quota).floor() - STEADY).max(0.0);
     let rest = work - whole * quota;
-    let from = |moment: u32| {
-        let refill = PERIOD_MS * (f64::from(moment) + 0.5) / f64::from(MOMENTS);
-        let tick = TICK_MS * (f64::from(moment) * GOLDEN).fract();
-        run(rest, quota, refill, tick)
+    let from = |moment: usize| {
+        let refill = PERIOD_MS * (moment as f64 + 0.5) / MOMENTS as f64;
+        run(rest, quota, refill, TICK_MS * spread(moment))
     };
-    whole * PERIOD_MS + (0..MOMENTS).map(from).sum::<f64>() / f64::from(MOMENTS)
+    whole * PERIOD_MS + (0..MOMENTS).map(from).sum::<f64>() / MOMENTS as f64
 }
 
 /// ms until `left` ms of work are done, where the next quota comes at `refill` and the kernel looks at `tick`.

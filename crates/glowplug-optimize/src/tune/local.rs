@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use glowplug_capacity::{Ask, ColdStart, Invoke, Outcome, PERIOD_MS, Probe, Round, Variant, share};
+use glowplug_capacity::{Ask, ColdStart, Invoke, Outcome, PERIOD_MS, Probe, Round, Variant, share, spread};
 use glowplug_core::{Error, Progress, Result};
 use glowplug_engine::{
     Cpu, Environment, EnvironmentSpec, Init, InitOutcome, Invocation, Outcome as Ended, error_message,
@@ -205,11 +205,9 @@ fn wants_more(warm: &[Invoke]) -> bool {
 }
 
 /// How long an environment stands idle before its next warm invoke: between one and two periods of its quota, so that the
-/// quota is whole again, as it is where requests do not follow at once, and each invoke begins elsewhere in a period. The
-/// golden ratio's multiples spread evenly (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+/// quota is whole again, as it is where requests do not follow at once, and each invoke begins elsewhere in a period.
 fn pause(number: usize) -> Duration {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    Duration::from_secs_f64(PERIOD_MS / 1e3 * (1.0 + (number as f64 * GOLDEN).fract()))
+    Duration::from_secs_f64(PERIOD_MS / 1e3 * (1.0 + spread(number)))
 }
 
 /// How init went; a function that is ready has answered so far.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{PYTHON, Project};
+use crate::support::{PYTHON, Project, SmallDisk};
 
 const APP: &str =
     "import os\nprint('loading')\ndef handler(event, context):\n    return {'says': 'one', 'event': event}\n";
@@ -251,15 +251,6 @@ fn people_read_where_it_is_and_what_is_enforced() {
     child.wait().unwrap();
 }
 
-/// A mount, taken off when this is dropped.
-struct Mounted<'a>(&'a camino::Utf8Path);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l", self.0.as_str()]).status();
-    }
-}
-
 #[test]
 fn a_host_whose_disk_is_full_says_so_and_serves_on_when_there_is_room() {
     const WRITER: &str = "import os, time
@@ -276,20 +267,11 @@ def handler(event, context):
     let project = Project::new(WRITER);
     // The runtime client is there afterwards: fetching it takes room, too.
     drop(Serving::start(&project, &[]));
-    let small = project.root.join("small");
-    fs_err::create_dir_all(&small).unwrap();
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs", small.as_str()]).status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped: only root can mount a small disk");
-        return;
-    }
-    // Taken off again, whatever becomes of the test.
-    let _mount = Mounted(&small);
-    let serving = Serving::start_with(&project, &[], &[("TMPDIR", small.as_str())]);
+    let Some(small) = SmallDisk::mount(&project, "24m") else { return };
+    let serving = Serving::start_with(&project, &[], &[("TMPDIR", small.0.as_str())]);
     let ask = |mb: u32, sleep: f64| serving.invoke("demo", &json!({ "mb": mb, "sleep": sleep }));
     assert_eq!(ask(1, 0.0), (200, Value::Null));
-    let hog = small.join("hog");
+    let hog = small.0.join("hog");
     let mut file = fs_err::File::create(&hog).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
     // More at once than there are disks made beforehand.
@@ -301,14 +283,14 @@ def handler(event, context):
     fs_err::remove_file(&hog).unwrap();
     let again = ask(1, 0.0);
     let (code, _) = serving.stop();
-    let left: Vec<_> = fs_err::read_dir(&small).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let left = small.holds();
     for (status, answer) in &answers {
         let told = if *status == 200 {
             // The disk below is full (28), which its file system may call an error of the device (5).
             [28, 5].map(Value::from).contains(answer)
         } else {
             let text = answer.to_string();
-            *status == 500 && text.contains("No space left on device") && text.contains(small.as_str())
+            *status == 500 && text.contains("No space left on device") && text.contains(small.0.as_str())
         };
         assert!(told, "{answers:?}");
     }

@@ -240,3 +240,33 @@ pub(crate) fn signal(child: &Child, name: &str) {
 
 /// A handler that answers every event with the same.
 pub(crate) const PLAIN: &str = "def handler(event, context):\n    return {\"answer\": 42}\n";
+
+/// A disk of a given size in the project's folder `small`; gone when this is dropped.
+pub(crate) struct SmallDisk(pub(crate) Utf8PathBuf);
+
+impl SmallDisk {
+    /// Nothing where it cannot be mounted, which is said.
+    pub(crate) fn mount(project: &Project, size: &str) -> Option<Self> {
+        let at = project.root.join("small");
+        fs_err::create_dir_all(&at).unwrap();
+        let size = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs", at.as_str()]).status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            println!("skipped: only root can mount a small disk");
+            return None;
+        }
+        Some(Self(at))
+    }
+
+    /// The names of what lies on it.
+    pub(crate) fn holds(&self) -> Vec<String> {
+        let entries = fs_err::read_dir(&self.0).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", self.0.as_str()]).status();
+    }
+}

@@ -1,9 +1,8 @@
 //! What the machine does to a build: a missing interpreter, a full disk, Ctrl-C.
 
-use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{PLAIN, Project, signal};
+use crate::support::{PLAIN, Project, SmallDisk, signal};
 
 #[test]
 fn an_interpreter_that_is_not_there_lists_those_that_are() {
@@ -46,18 +45,9 @@ fn a_full_disk_leaves_the_output_folder_as_it_was() {
         })
         .collect();
     project.write("function/noise.bin", noise);
-    let small = project.root.join("small");
-    fs_err::create_dir_all(&small).unwrap();
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs", small.as_str()]).status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped: only root can mount a small disk");
-        return;
-    }
+    let Some(small) = SmallDisk::mount(&project, "1m") else { return };
     let outcome = project.run(&["build", "function", "--out", "small/out", "--runs", "1"]);
-    let left: Vec<_> = fs_err::read_dir(&small).unwrap().flatten().map(|entry| entry.file_name()).collect();
-    let unmounted = Command::new("umount").arg(small.as_str()).status().unwrap();
-    assert!(unmounted.success());
+    let left = small.holds();
     assert_eq!(outcome.code, Some(3), "{outcome:?}");
     assert!(outcome.stderr.contains("No space left") && outcome.stderr.contains("hint: "), "{outcome:?}");
     assert!(left.is_empty(), "{left:?}");
