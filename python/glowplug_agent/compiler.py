@@ -12,7 +12,8 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
                 "statement": null, "set_up": [], "uses": [[12, 4]], "fstrings": [[13, 8]]}],
      "submodules": ["errors"], "borrowed": [["urllib", "parse"]],
      "weakened": [{"line": 8, "column": 0, "clause": 0, "submodule": null}],
-     "listings": [[20, 27]], "listed_globals": [[24, 11]], "signatures": [[11, 18]]}
+     "listings": [[20, 27]], "listed_globals": [[24, 11]], "signatures": [[11, 18]],
+     "texts": [[17, 13, "pd"]]}
 
 Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
 clause takes a submodule from its own package: asking the package for it would come back to us.
@@ -21,7 +22,8 @@ those of later statements that set up what it binds: they run with it.
 `weakened` clauses, `import a.b`, go on as `import a`. `listings` are calls of `dir()` in the module's
 body, `listed_globals` those of `globals()` in its `__dir__`: both must name what is deferred.
 `signatures` are functions whose annotations are evaluated when they are first read, each by the place
-of its first annotation.
+of its first annotation. `texts` are functions whose annotations are text with a deferred name: who looks into
+them may evaluate them, and finds the name.
 """
 
 import sys
@@ -43,6 +45,7 @@ _OURS = "__gp_getattr__"
 _DIRECTORY = "__gp_dir__"
 _ARGUMENT = "__gp_name__"
 _TYPED = "__gp_typed__"
+_NAMED = "__gp_named__"
 _ANNOTATIONS = "__gp_annotations__"
 _VALUE = "__gp_value__"
 
@@ -150,10 +153,16 @@ def mangled(name, private):
 
 
 class Signatures(ast.NodeVisitor):
-    """Takes the annotations out of functions: first line of each one's code -> what makes them."""
+    """Takes the annotations out of functions: first line of each one's code -> what makes them. Those with text that
+    stay get a decorator."""
 
-    def __init__(self, places):
+    def __init__(self, places, texts):
         self.places = {tuple(place) for place in places}
+        self.texts = {}
+        for line, column, name in texts:
+            self.texts.setdefault((line, column), []).append(name)
+        self.wanted = bool(self.places or self.texts)
+        self.named = bool(self.texts)
         self.taken = {}
         self.private = None
 
@@ -166,6 +175,12 @@ class Signatures(ast.NodeVisitor):
         parameters = self.annotated(node.args)
         annotations = [parameter.annotation for parameter in parameters] + [node.returns] * (node.returns is not None)
         first = min(((a.lineno, a.col_offset) for a in annotations), default=None)
+        names = self.texts.pop(first, None)
+        if names:
+            made = ast.Call(
+                func=ast.Name(id=_NAMED, ctx=ast.Load()), args=[ast.Constant(value=name) for name in names], keywords=[]
+            )
+            self.decorate(node, made)
         if first in self.places:
             self.places.discard(first)
             self.take(node, parameters, annotations)
@@ -186,17 +201,22 @@ class Signatures(ast.NodeVisitor):
         for parameter in parameters:
             parameter.annotation = None
         node.returns = None
+        line = (node.decorator_list or [node])[0].lineno
+        place = self.decorate(node, ast.Name(id=_TYPED, ctx=ast.Load()))
+        made = ast.Dict(keys=[located(ast.Constant(value=key), place) for key in keys], values=annotations)
+        self.taken[line] = ast.copy_location(ast.Return(value=ast.copy_location(made, place)), place)
+
+    def decorate(self, node, decorator):
+        """Gives a function an innermost decorator: the place of that."""
         # On the line of the definition itself: the first line of its code stays what it was.
         place = ast.Pass(
             lineno=node.lineno, col_offset=node.col_offset, end_lineno=node.lineno, end_col_offset=node.col_offset + 3
         )
-        made = ast.Dict(keys=[located(ast.Constant(value=key), place) for key in keys], values=annotations)
-        line = (node.decorator_list or [node])[0].lineno
-        self.taken[line] = ast.copy_location(ast.Return(value=ast.copy_location(made, place)), place)
-        node.decorator_list.append(located(ast.Name(id=_TYPED, ctx=ast.Load()), place))
+        node.decorator_list.append(located(decorator, place))
+        return place
 
     def check(self):
-        for line, column in sorted(self.places):
+        for line, column in sorted([*self.places, *self.texts]):
             raise EditError("no function is annotated at line %d, column %d" % (line, column))
 
     def choice(self, lines):
@@ -212,14 +232,17 @@ class Signatures(ast.NodeVisitor):
         return ast.copy_location(branch, place)
 
     def prologue(self, support, place):
-        """What makes the decorator."""
-        if not self.taken:
-            return []
-        text = "from %s import typed as %s\n" % (support, _TYPED)
-        text += "def %s(%s): pass\n" % (_ANNOTATIONS, _ARGUMENT)
-        text += "%s = %s(%s)\ndel %s" % (_TYPED, _TYPED, _ANNOTATIONS, _ANNOTATIONS)
+        """What makes the decorators."""
+        text = ""
+        if self.taken:
+            text += "def %s(%s): pass\n" % (_ANNOTATIONS, _ARGUMENT)
+            text += "from %s import typed as %s\n" % (support, _TYPED)
+            text += "%s = %s(%s)\ndel %s\n" % (_TYPED, _TYPED, _ANNOTATIONS, _ANNOTATIONS)
+        if self.named:
+            text += "from %s import named as %s\n%s = %s(%s)" % (support, _NAMED, _NAMED, _NAMED, _LOAD)
         statements = [located(statement, place) for statement in ast.parse(text).body]
-        statements[1].body = [self.choice(sorted(self.taken))]
+        if self.taken:
+            statements[0].body = [self.choice(sorted(self.taken))]
         return statements
 
 
@@ -406,8 +429,8 @@ def apply(tree, edits):
     uses.check()
     if edits["listings"] or edits["listed_globals"]:
         Listings(edits).visit(tree)
-    signatures = Signatures(edits["signatures"])
-    if signatures.places:
+    signatures = Signatures(edits["signatures"], edits["texts"])
+    if signatures.wanted:
         signatures.visit(tree)
         signatures.check()
     lines = [clause["line"] for entry in names for clause in entry["clauses"]]

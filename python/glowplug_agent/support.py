@@ -45,10 +45,15 @@ def attach(namespace, run, names, submodules=(), made=()):
             # A submodule that an import of this module no longer loads; nobody but a checker asks for it here.
             __import__(name)
             return _modules[name]
-        if name in made:
-            _once(namespace, run, name)
-        else:
-            run(name)
+        deep = _make_room()
+        try:
+            if name in made:
+                _once(namespace, run, name)
+            else:
+                run(name)
+        finally:
+            if deep:
+                _give_back()
         namespace[_PREFIX + name + _SUFFIX] = True
         return namespace[name]
 
@@ -62,7 +67,12 @@ def attach(namespace, run, names, submodules=(), made=()):
                 _tell(namespace, name)
             # It may be loading at this moment, and bound to its package only when it is done: another thread waits
             # for it in the import, this one gets it as it is.
-            __import__(full)
+            deep = _make_room()
+            try:
+                __import__(full)
+            finally:
+                if deep:
+                    _give_back()
             if new:
                 _lend(full)
             return _modules[full]
@@ -89,6 +99,48 @@ class _Loader:
 
     def __reduce__(self):
         return _loader, (self.namespace["__name__"],)
+
+
+# A first use that stands no deeper has nearly all of the stack before it, as the module's top had.
+_DEEP = 200
+_HIGHEST_LIMIT = 2**31 - 1
+_depth_lock = _thread.allocate_lock()
+# How many first uses have raised the recursion limit at this moment, and from what to what.
+_raised = [0, None, None]
+
+
+def _make_room():
+    """Whether a first use stands deep in calls: then it gets as much of the stack as it would have had at the top."""
+    try:
+        sys._getframe(_DEEP)
+    except ValueError:
+        return False
+    _raise_limit()
+    return True
+
+
+def _raise_limit():
+    # One call deeper than where it is taken back: a limit must be above the depth.
+    with _depth_lock:
+        if not _raised[0]:
+            limit = sys.getrecursionlimit()
+            # Whatever the depth is, it is less than the limit.
+            _raised[1:] = limit, min(2 * limit, _HIGHEST_LIMIT)
+            sys.setrecursionlimit(_raised[2])
+        _raised[0] += 1
+
+
+def _give_back():
+    """Takes the room back, unless somebody has set a limit of their own meanwhile."""
+    with _depth_lock:
+        _raised[0] -= 1
+        _, limit, now = _raised
+        if not _raised[0] and sys.getrecursionlimit() == now:
+            try:
+                sys.setrecursionlimit(limit)
+            except RecursionError:
+                # Python 3.9 wants it fifty above the depth.
+                sys.setrecursionlimit(limit + 100)
 
 
 def _loader(module):
@@ -177,7 +229,7 @@ class Annotations(dict):
     Every method works on `made`, the plain dictionary that the function has from the first look on.
     """
 
-    __slots__ = ("evaluate", "line", "function", "made")
+    __slots__ = ("evaluate", "held", "function", "made")
 
 
 # C code that asks a dictionary for its size before it calls a method (`json`) must not take it for empty.
@@ -196,12 +248,39 @@ def typed(evaluate):
     def wait(function):
         annotations = Annotations(_UNREAD)
         annotations.evaluate = evaluate
-        annotations.line = function.__code__.co_firstlineno
+        annotations.held = function.__code__.co_firstlineno
         annotations.function = function
         function.__annotations__ = annotations
         return function
 
     return wait
+
+
+def named(load):
+    """What makes decorators of functions whose annotations are text: who looks into them may evaluate it in the names of
+    the module, so that those which it has are bound then.
+
+    `load` is the module's loader.
+    """
+
+    def evaluate(held):
+        names, text = held
+        for name in names:
+            load(name)
+        return _made(text) if isinstance(text, Annotations) else text
+
+    def binding(*names):
+        def wait(function):
+            annotations = Annotations(_UNREAD)
+            annotations.evaluate = evaluate
+            annotations.held = names, function.__annotations__
+            annotations.function = function
+            function.__annotations__ = annotations
+            return function
+
+        return wait
+
+    return binding
 
 
 def _made(annotations):
@@ -212,7 +291,7 @@ def _made(annotations):
         pass
     function = getattr(annotations, "function", None)
     # Without a function it is somebody's own: `type(annotations)(pairs)`.
-    made = dict(dict.items(annotations)) if function is None else annotations.evaluate(annotations.line)
+    made = dict(dict.items(annotations)) if function is None else annotations.evaluate(annotations.held)
     with _making:
         if not hasattr(annotations, "made"):
             dict.clear(annotations)

@@ -163,6 +163,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         bindings,
         globals,
         signatures: waiting.into_iter().flatten().collect(),
+        text_signatures: found.text_signatures.iter().map(|at| place_of(*at)).collect(),
     })
 }
 

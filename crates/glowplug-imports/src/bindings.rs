@@ -144,7 +144,7 @@ fn add_read(
         Meaning::Either => hinder(HindranceKind::ClassScope),
         Meaning::Global => {}
     }
-    let evaluated = !matches!(kind, UseKind::Annotation | UseKind::ReadAnnotation);
+    let evaluated = !matches!(kind, UseKind::TextSignature | UseKind::Annotation | UseKind::ReadAnnotation);
     match read.fixed.filter(|_| evaluated) {
         Some(Fixed::Pattern) => hinder(HindranceKind::Pattern),
         Some(Fixed::SelfDocumenting) => hinder(HindranceKind::SelfDocumentingFString),

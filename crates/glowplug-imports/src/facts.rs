@@ -94,10 +94,13 @@ pub enum UseKind {
     Global,
     /// In the annotations of a [`Signature`]: while the module's body runs, but any later time would do.
     Signature,
-    /// In an annotation that nothing evaluates by itself: a string, or any under the future import.
+    /// In an annotation that nothing evaluates by itself, a string, or any under the future import, of a function that
+    /// is defined while the module's body runs: one of [`ModuleAnalysis::text_signatures`].
+    TextSignature,
+    /// In another such annotation.
     Annotation,
-    /// The same in a class body or on a decorated function: who made the decorator or the base class may evaluate
-    /// it at once.
+    /// In such an annotation of a variable in a class body with a decorator or a base class, or of a decorated function
+    /// inside a function: who made those may evaluate it at once.
     ReadAnnotation,
 }
 
@@ -347,6 +350,8 @@ pub struct ModuleAnalysis {
     pub bindings: Vec<Binding>,
     /// Functions whose annotations may wait, in order.
     pub signatures: Vec<Signature>,
+    /// Where the first annotation starts of each function that has names in annotations that are text, in order.
+    pub text_signatures: Vec<Place>,
     /// Statements of the body that could run at the first use of what they bind, in order.
     pub globals: Vec<Global>,
     /// Calls and assignments of the body that may configure a package: line and top-level package.
@@ -412,5 +417,12 @@ impl ModuleAnalysis {
     pub fn signature_around(&self, place: Place) -> Option<&Signature> {
         let next = self.signatures.partition_point(|signature| signature.place() <= place);
         self.signatures[..next].last().filter(|signature| signature.around(place).is_some())
+    }
+
+    /// The function among `text_signatures` that a [`UseKind::TextSignature`] at `place` is about: no other kind of
+    /// annotation stands between the first of a function and its last.
+    pub fn text_signature_around(&self, place: Place) -> Option<Place> {
+        let next = self.text_signatures.partition_point(|first| *first <= place);
+        self.text_signatures[..next].last().copied()
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct Found {
     /// Classes of the module's body, and where each ends and its name is bound.
     pub(crate) classes: Vec<(Name, TextSize)>,
     pub(crate) signatures: Vec<SignatureFound>,
+    /// Where the first annotation starts of each function that has names in annotations that are text.
+    pub(crate) text_signatures: Vec<TextSize>,
     pub(crate) globals: Vec<GlobalFound>,
     /// Names of which an attribute or an item is set or deleted.
     pub(crate) part_stores: Vec<(Name, TextSize, ScopeId)>,

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source};
 
 use crate::diff;
-use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, pair, signatures_with};
+use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, pair, signatures_with, texts_with};
 use crate::globals::{Judged, around, judge_all, unproved};
 use crate::graph::{Deferred, Graph};
 use crate::rules::{Refusal, judge, judge_submodule};
@@ -146,6 +146,7 @@ impl Candidates {
                 of(&mut files, analysis, &|edits| {
                     edits.names.push(edit.clone());
                     edits.signatures.extend(signatures_with(analysis, binding));
+                    edits.texts.extend(texts_with(analysis, binding));
                 });
             }
         }

@@ -22,6 +22,9 @@ pub struct FileEdits {
     pub listed_globals: Vec<(u32, u32)>,
     /// Line and column of the first annotation of every function whose annotations wait until somebody reads them.
     pub signatures: BTreeSet<(u32, u32)>,
+    /// The same of every function whose annotations are text with a deferred name, and the name: it is bound when
+    /// somebody looks into the annotations.
+    pub texts: BTreeSet<(u32, u32, String)>,
     /// Packages of the standard library and submodules of theirs that this module reads without importing them.
     pub borrowed: Vec<(String, String)>,
     /// What the handler's module begins with where modules were left out of the package.
@@ -79,6 +82,7 @@ impl FileEdits {
             listings: pairs(&analysis.listings),
             listed_globals: pairs(&analysis.listed_globals),
             signatures: BTreeSet::new(),
+            texts: BTreeSet::new(),
             borrowed: Vec::new(),
             absent: None,
         }
@@ -94,6 +98,7 @@ impl FileEdits {
             listings: Vec::new(),
             listed_globals: Vec::new(),
             signatures: BTreeSet::new(),
+            texts: BTreeSet::new(),
             borrowed: Vec::new(),
             absent: Some(absent),
         }
@@ -121,6 +126,16 @@ pub(crate) fn signatures_with(
 ) -> impl Iterator<Item = (u32, u32)> {
     let uses = binding.uses.iter().filter(|used| used.kind == UseKind::Signature);
     uses.filter_map(|used| analysis.signature_around(used.place)).map(|signature| pair(signature.place()))
+}
+
+/// The functions whose annotations have a name as text.
+pub(crate) fn texts_with(
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+) -> impl Iterator<Item = (u32, u32, String)> {
+    let uses = binding.uses.iter().filter(|used| used.kind == UseKind::TextSignature);
+    let places = uses.filter_map(|used| analysis.text_signature_around(used.place));
+    places.map(|place| (place.line, place.column, binding.name.clone()))
 }
 
 pub(crate) fn name_edit(

@@ -18,10 +18,28 @@ impl<'a> Walker<'a> {
         let annotations: Vec<&Expr> = parameters.chain(function.returns.as_deref()).collect();
         let signature = self.signature_of(function, &annotations);
         let outer = std::mem::replace(&mut self.signature, signature);
-        for annotation in annotations {
-            self.visit_annotation_of(annotation, read);
+        let unevaluated = self.text_kind(read);
+        let known = (self.found.reads.len(), self.found.quoted.len());
+        for annotation in &annotations {
+            self.visit_annotation_of(annotation, unevaluated);
         }
         self.signature = outer;
+        let reads = self.found.reads[known.0..].iter().map(|read| read.kind);
+        let mut kinds = reads.chain(self.found.quoted[known.1..].iter().map(|(_, _, kind)| *kind));
+        if kinds.any(|kind| kind == UseKind::TextSignature) {
+            self.found.text_signatures.extend(annotations.iter().map(Ranged::start).min());
+        }
+    }
+
+    /// What a name in an annotation of a function is that is text. Where the function is defined while the module's
+    /// body runs, whoever looks into its annotations can be given the names; on 3.14 without the future import, looking
+    /// would evaluate all that is no text.
+    fn text_kind(&self, read: bool) -> UseKind {
+        if !self.later && !self.typing_only && self.annotations != Annotations::Lazily {
+            UseKind::TextSignature
+        } else {
+            unevaluated(read)
+        }
     }
 
     /// Notes a function whose annotations could be evaluated later, as far as its own text says.
@@ -40,9 +58,13 @@ impl<'a> Walker<'a> {
         Some(self.found.signatures.len() - 1)
     }
 
-    /// An annotation; `read` where somebody may evaluate it at once even if the interpreter does not.
-    pub(super) fn visit_annotation_of(&mut self, annotation: &'a Expr, read: bool) {
-        let unevaluated = if read { UseKind::ReadAnnotation } else { UseKind::Annotation };
+    /// The annotation of a variable; `read` where somebody may evaluate it at once even if the interpreter does not.
+    pub(super) fn annotation_of_variable(&mut self, annotation: &'a Expr, read: bool) {
+        self.visit_annotation_of(annotation, unevaluated(read));
+    }
+
+    /// An annotation, and what a name in it is where it is text.
+    fn visit_annotation_of(&mut self, annotation: &'a Expr, unevaluated: UseKind) {
         self.quoted_names(annotation, unevaluated);
         let (outer, later) = (self.annotation, self.later);
         match self.annotations {
@@ -64,4 +86,8 @@ impl<'a> Walker<'a> {
             }
         }
     }
+}
+
+fn unevaluated(read: bool) -> UseKind {
+    if read { UseKind::ReadAnnotation } else { UseKind::Annotation }
 }

@@ -362,7 +362,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
                 // In a function they are not evaluated at all.
                 if self.found.scopes.kind(self.scope) != ScopeKind::Function {
                     let read = self.class_reads && self.found.scopes.kind(self.scope) == ScopeKind::Class;
-                    self.visit_annotation_of(&assign.annotation, read);
+                    self.annotation_of_variable(&assign.annotation, read);
                 }
                 self.visit_expr(&assign.target);
             }

@@ -205,7 +205,8 @@ fn parts_of_the_runtime_are_extensions_too() {
 #[test]
 fn rusts_own_crates_are_served() {
     let built = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--quiet", "-p", "glowplug-lambda"])
+        // With the whole workspace, whose features are those of the tests: else all that is built is built again.
+        .args(["build", "--locked", "--quiet", "--workspace"])
         .args(["--example", "rust_runtime", "--example", "rust_extension"])
         .status()
         .unwrap();

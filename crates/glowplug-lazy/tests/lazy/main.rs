@@ -9,4 +9,5 @@ mod refusals;
 mod semantics;
 mod signatures;
 mod support;
+mod texts;
 mod unseen;

@@ -269,6 +269,9 @@ fn on_3_14_the_future_import_still_means_text() {
     let scripts = [
         "import app\nprint(app.use.__annotations__, app.use(1))\n",
         "import app, typing\nprint('imported')\napp.heavy\nprint(typing.get_type_hints(app.use))\n",
+        "import app, typing\nprint(typing.get_type_hints(app.use))\n",
+        "import app, annotationlib as a\nprint([a.get_annotations(app.use, format=f) for f in (a.Format.VALUE, a.Format.FORWARDREF, a.Format.STRING)])\n",
+        "import app, inspect\nprint(inspect.signature(app.use, eval_str=True), inspect.signature(app.use))\n",
     ];
     let cases = scripts.map(|script| Case::new(&files, script));
     same(&cases);

@@ -67,12 +67,12 @@ fn each_rule_refuses() {
         (Rule::UsedAtImport, "import x\nclass C:\n    a: x.A\n"),
         (Rule::UsedAtImport, "import x\nfor _ in x.A:\n    pass\n"),
         (Rule::UsedAtImport, "import x\nlambda a=x.A: a\n"),
+        (Rule::AnnotationRead, "from __future__ import annotations\nimport x\nclass C(Base):\n    a: x.A\n"),
+        (Rule::AnnotationRead, "import x\n@register\nclass C:\n    a: 'x.A'\n"),
         (
             Rule::AnnotationRead,
-            "from __future__ import annotations\nimport x\n@register\ndef f(a: x.A):\n    pass\n",
+            "from __future__ import annotations\nimport x\ndef g():\n    @register\n    def f(a: x.A):\n        pass\n",
         ),
-        (Rule::AnnotationRead, "from __future__ import annotations\nimport x\nclass C(Base):\n    a: x.A\n"),
-        (Rule::AnnotationRead, "import x\n@register\ndef f(a: 'x.A'):\n    pass\n"),
         (Rule::Ambiguous, "import x\ndef f():\n    return f'{x} {[x for x in []]}'\n"),
         (Rule::FollowsStar, "from y import *\nimport x\ndef f():\n    return x\n"),
     ] {
@@ -103,7 +103,9 @@ fn what_only_looks_like_it_is_allowed() {
         "import x\nclass C:\n    def m(self):\n        return x.A\n",
         "import x\nclass C:\n    x = 1\n    def m(self):\n        return x.A\n",
         "from typing import TYPE_CHECKING\nimport x\nif TYPE_CHECKING:\n    y: x.A\n",
-        "from __future__ import annotations\nimport x\n@property\ndef f(a: x.A):\n    pass\n",
+        "from __future__ import annotations\nimport x\n@register\ndef f(a: x.A):\n    pass\n",
+        "from __future__ import annotations\nimport x\nclass C(Base):\n    def f(self, a: x.A):\n        pass\n",
+        "import x\n@register\ndef f(a: 'x.A'):\n    pass\n",
         "from __future__ import annotations\nimport x\ndef f(a: x.A):\n    pass\n",
         "import x\ndef f(a: x.A) -> x.B:\n    pass\n",
         "import x\ndef f():\n    y: x.A = 1\n",
@@ -172,19 +174,21 @@ fn a_name_that_its_module_binds_again_stays() {
 
 #[test]
 fn names_in_text_stay_where_the_function_evaluates_annotations() {
-    let app = "from __future__ import annotations\nimport x\ndef f(a: x.A) -> None: ...\n";
+    let app = "from __future__ import annotations\nimport x\nclass f:\n    a: x.A\n";
+    let function = "from __future__ import annotations\nimport x\ndef f(a: x.A) -> None: ...\n";
     let reading = [
         "from typing import get_type_hints\ndef g():\n    return get_type_hints(f)\n",
         "import typing\ndef g():\n    return typing.get_type_hints(f)\n",
         "import inspect\ndef g():\n    return inspect.get_annotations(f, eval_str=True)\n",
     ];
-    let rule = |more: &str| {
+    let rule = |app: &str, more: &str| {
         let tree = Tree::new(&[("app.py", &format!("{app}{more}")), ("x.py", "")]);
         judged(&tree.candidates(PythonVersion::new(3, 12)))["app:x"]
     };
-    assert_eq!(rule(""), None);
+    assert_eq!(rule(app, ""), None);
     for more in reading {
-        assert_eq!(rule(more), Some(Rule::AnnotationRead), "{more}");
+        assert_eq!(rule(app, more), Some(Rule::AnnotationRead), "{more}");
+        assert_eq!(rule(function, more), None, "who looks into those of a function is given the names: {more}");
     }
 }
 

@@ -344,3 +344,25 @@ fn a_function_can_be_copied_with_the_names_that_it_uses() {
         assert_eq!(output, "int True\n", "{}", python.version);
     }
 }
+
+#[test]
+fn a_first_use_deep_in_calls_has_the_room_of_the_top() {
+    let tree = Tree::new(&[
+        ("heavy.py", "def count(n):\n    return n and 1 + count(n - 1)\nVALUE = count(600)\n"),
+        ("lib/__init__.py", ""),
+        ("lib/part.py", "from heavy import count\nVALUE = count(600)\n"),
+        (
+            "app.py",
+            "import sys\nimport heavy\nimport lib.part\nMADE = list(map(heavy.count, [1])) if 0 else None\n\ndef deep(n):\n    return deep(n - 1) if n else heavy.VALUE\n\ndef part(n):\n    return part(n - 1) if n else lib.part.VALUE\n\ndef full():\n    try:\n        return full()\n    except RecursionError:\n        return heavy.VALUE\n\ndef limit(n):\n    return limit(n - 1) if n else (heavy.VALUE, sys.setrecursionlimit(3000))\n",
+        ),
+    ]);
+    let app = |call: &str| {
+        format!("import app, sys\nprint('heavy' in sys.modules)\nprint(app.{call}, sys.getrecursionlimit())\n")
+    };
+    for call in ["deep(900)", "part(900)", "full()", "limit(900)"] {
+        let names = ["app:heavy", "app:lib"];
+        for (before, after) in tree.compare(Some(&names), &app(call)) {
+            assert_eq!(before.replace("True", "False"), after, "{call}");
+        }
+    }
+}

@@ -9,10 +9,10 @@ use glowplug_test::python_with;
 use crate::support::{Tree, printed, pythons};
 
 /// A module that says when it is loaded.
-const HEAVY: &str = "print('heavy is loaded')\nfrom typing import Generic, TypeVar\nT = TypeVar('T')\nclass Frame:\n    pass\nclass Box(Generic[T]):\n    pass\n";
+pub(crate) const HEAVY: &str = "print('heavy is loaded')\nfrom typing import Generic, TypeVar\nT = TypeVar('T')\nclass Frame:\n    pass\nclass Box(Generic[T]):\n    pass\n";
 
 /// Functions of every kind.
-const APP: &str = "import functools
+pub(crate) const APP: &str = "import functools
 from typing import Dict, List, Optional, Callable, Tuple
 import heavy
 from heavy import Frame, Box as B
@@ -93,7 +93,7 @@ fn tree() -> Tree {
 }
 
 /// The edited tree prints the same but for when `heavy` loads, which is no longer at import.
-fn same_but_later(tree: &Tree, script: &str) {
+pub(crate) fn same_but_later(tree: &Tree, script: &str) {
     for (before, after) in tree.compare(None, &format!("{FUNCTIONS}{script}")) {
         assert_eq!(
             after.matches("started False\n").count(),
