@@ -191,14 +191,19 @@ mod tests {
 
     #[test]
     fn uses_say_whether_their_annotation_can_wait() {
-        use UseKind::{AtImport, EagerAnnotation, Later, ReadAnnotation, Signature};
+        use UseKind::{
+            Annotation, AtImport, EagerAnnotation, Later, ReadAnnotation, Signature, TextSignature,
+        };
         for (source, expected) in [
             ("import x\ndef f(a: x) -> x: return x\n", vec![Signature, Signature, Later]),
             ("import x\ndef f(a: x = x): pass\n", vec![AtImport, Signature]),
             ("import x\ndef f(a: x, b: x()): pass\n", vec![EagerAnnotation, EagerAnnotation]),
             ("import x\na: x = x\n", vec![AtImport, EagerAnnotation]),
             ("import x\nclass C:\n    a: x\n    def f(self, a: x): pass\n", vec![EagerAnnotation, Signature]),
-            ("import x\n@d\ndef f(a: x, b: 'x'): pass\n", vec![Signature, ReadAnnotation]),
+            ("import x\n@d\ndef f(a: x, b: 'x'): pass\n", vec![Signature, TextSignature]),
+            ("import x\n@d\nclass C:\n    a: 'x'\n", vec![ReadAnnotation]),
+            ("import x\ndef f():\n    @d\n    def g(a: 'x'): pass\n", vec![ReadAnnotation]),
+            ("import x\ndef f():\n    def g(a: 'x'): pass\n", vec![Annotation]),
             ("import x\ndef f():\n    def g(a: x): pass\n", vec![Later]),
             ("import x\ndef f():\n    class C:\n        def g(a: x()): pass\n", vec![Later]),
             ("import x\nif __name__ == '__main__':\n    def f(a: x): pass\n", vec![Later]),

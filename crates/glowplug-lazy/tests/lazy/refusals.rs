@@ -188,7 +188,11 @@ fn names_in_text_stay_where_the_function_evaluates_annotations() {
     assert_eq!(rule(app, ""), None);
     for more in reading {
         assert_eq!(rule(app, more), Some(Rule::AnnotationRead), "{more}");
-        assert_eq!(rule(function, more), None, "who looks into those of a function is given the names: {more}");
+        assert_eq!(
+            rule(function, more),
+            None,
+            "who looks into those of a function is given the names: {more}"
+        );
     }
 }
 

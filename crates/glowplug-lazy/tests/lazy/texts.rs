@@ -19,7 +19,7 @@ fn every_reader_finds_the_names() {
         "inspect.signature(f)",
         "inspect.signature(f, eval_str=True) if sys.version_info >= (3, 10) else ''",
         "inspect.get_annotations(f, eval_str=True) if sys.version_info >= (3, 10) else ''",
-        "f.__annotations__, type(f.__annotations__), f.__annotations__",
+        "len(f.__annotations__), type(f.__annotations__), f.__annotations__",
         "{n: eval(t, f.__globals__) for n, t in f.__annotations__.items()}",
         "[eval(f.__annotations__[n], f.__globals__) for n in f.__annotations__]",
         "list(f.__annotations__.keys()), list(f.__annotations__.values()), len(f.__annotations__)",
@@ -81,7 +81,10 @@ fn names_in_quotes_are_found_beside_annotations_that_wait() {
 fn an_import_that_fails_does_so_at_each_look() {
     let tree = Tree::new(&[
         ("heavy.py", "raise RuntimeError('no licence')\n"),
-        ("app.py", "from __future__ import annotations\nimport heavy\n\ndef use(a: heavy.Frame):\n    return a\n"),
+        (
+            "app.py",
+            "from __future__ import annotations\nimport heavy\n\ndef use(a: heavy.Frame):\n    return a\n",
+        ),
     ]);
     let script = "import app, typing\nfor _ in range(2):\n    try:\n        typing.get_type_hints(app.use)\n    except RuntimeError as error:\n        print(error)\nprint(app.use(1))\napp.heavy = typing.NamedTuple('heavy', [('Frame', int)])(int)\nprint(typing.get_type_hints(app.use), app.use.__annotations__)\n";
     for python in pythons() {
