@@ -380,6 +380,40 @@ class _Heard:
         return False
 
 
+class _Warned:
+    """Names of the categories of what is warned of meanwhile, whatever the filters make of it."""
+
+    _FILTER = ("always", None, Warning, None, 0)
+
+    def __init__(self, matters):
+        self.categories = []
+        self.module = sys.modules.get("warnings") if matters else None
+
+    def __enter__(self):
+        if self.module is None:
+            return self
+        module, self.shows = self.module, self.module._showwarnmsg
+        usual = module._showwarnmsg_impl
+
+        def showwarnmsg(message):
+            # Somebody who records warnings has them to himself.
+            if module._showwarnmsg_impl is usual:
+                self.categories.append(message.category.__name__)
+            self.shows(message)
+
+        module._showwarnmsg = showwarnmsg
+        module.filters.insert(0, self._FILTER)
+        module._filters_mutated()
+        return self
+
+    def __exit__(self, *error):
+        if self.module is not None:
+            self.module._showwarnmsg = self.shows
+            if self._FILTER in self.module.filters:
+                self.module.filters.remove(self._FILTER)
+            self.module._filters_mutated()
+
+
 def _loader(module, name):
     """What loads a deferred name, if it is there and has not been loaded yet."""
     namespace = getattr(sys.modules.get(module), "__dict__", None)
@@ -470,6 +504,8 @@ class _About:
         self.values = {tuple(pair) for pair in config["values"]}
         self.support = config["support"]
         self.user = set(config["user"])
+        # Whether it matters what a load warns of.
+        self.warnings = config["warnings"]
 
 
 def _compare(force, alone, about):
@@ -487,10 +523,11 @@ def _compare(force, alone, about):
             continue
         failure = failing.get((module, name), [])
         streams = sys.stdout, sys.stderr
-        heard = _Heard()
+        heard, warned = _Heard(), _Warned(about.warnings)
         sys.stdout, sys.stderr = heard, heard
         try:
-            load(name)
+            with warned:
+                load(name)
         except BaseException as error:
             failure = ["fails when loaded alone: %s: %s" % (type(error).__name__, error)]
         finally:
@@ -503,7 +540,8 @@ def _compare(force, alone, about):
         # An import of what is there runs nothing.
         if everything != known or failure or (module, name) in about.values:
             after, state = _picture(before, about.support), _process()
-            found = _sentences(before, after, everything - known, about) + _differences(process, state)
+            found = ["warns of a %s" % category for category in dict.fromkeys(warned.categories)]
+            found += _sentences(before, after, everything - known, about) + _differences(process, state)
             known, before, process = everything, after, state
         log = "".join(heard.parts).splitlines()
         results.append({"module": module, "name": name, "effects": failure or found[:8], "log": log})
@@ -523,6 +561,8 @@ def install(config):
 
         # A load may replace `json.dumps` itself.
         encode = json.JSONEncoder().encode
+        if config["warnings"]:
+            import warnings  # noqa: F401  # is there then
         try:
             force, alone = ([tuple(pair) for pair in config[name]] for name in ("force", "alone"))
             results = _measure(force, alone, _About(config))

@@ -45,6 +45,8 @@ pub struct Candidate {
     pub requires: BTreeSet<String>,
     /// Why only a replay can show that deferring it changes nothing.
     pub unproved: Option<String>,
+    /// Why it may be deferred only if what it loads warns of nothing, as far as a try shows.
+    pub may_warn: Option<String>,
     /// What the value is, as it is in the source; of globals alone.
     pub text: String,
     /// What the value is made from beside the program; of globals alone.
@@ -326,6 +328,7 @@ fn candidate(world: &World, analysis: &ModuleAnalysis, binding: &Binding, judged
         kind: CandidateKind::Import,
         requires: required(analysis, binding),
         unproved: world.surroundings.unproved(binding),
+        may_warn: world.surroundings.may_warn(analysis, binding, |module| world.is_user(module)),
         text: String::new(),
         reads: BTreeSet::new(),
         module: analysis.name.clone(),
@@ -361,6 +364,7 @@ fn global_candidate(analysis: &ModuleAnalysis, global: &Global, judged: &Judged)
         targets: modules.map(|statement| statement.module.clone()).collect(),
         requires: required(analysis, binding),
         unproved: unproved(global),
+        may_warn: None,
         text: global.text.clone(),
         reads: global.reads.clone(),
         refusal,

@@ -110,9 +110,32 @@ impl<'a> Surroundings<'a> {
         if let Some(refusal) = self.judge_itself(analysis, binding) {
             return Some(refusal);
         }
+        let changes = |changed: &Changed| *changed != Changed::Warnings;
+        self.read(analysis, binding, is_user, changes)
+            .and_then(|detail| refused(Rule::EnvironmentChanges, detail))
+    }
+
+    /// Why a module that the binding loads must not warn while it does: another filter may be there at its first use.
+    pub(crate) fn may_warn(
+        &self,
+        analysis: &ModuleAnalysis,
+        binding: &Binding,
+        is_user: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        self.read(analysis, binding, is_user, |changed| *changed == Changed::Warnings)
+    }
+
+    /// What of the changes that are meant a module that the binding loads may read, and where it changes.
+    fn read(
+        &self,
+        analysis: &ModuleAnalysis,
+        binding: &Binding,
+        is_user: impl Fn(&str) -> bool,
+        is_meant: impl Fn(&Changed) -> bool,
+    ) -> Option<String> {
         let line = binding.statements.last().map_or(0, |statement| statement.end_line);
         let targets = targets(binding);
-        self.changes.iter().find_map(|change| {
+        self.changes.iter().filter(|change| is_meant(&change.change.what)).find_map(|change| {
             let reader = targets.iter().find_map(|target| change.readers.get(target.as_str()))?;
             if !change.may_follow(analysis, line, &is_user) {
                 return None;
@@ -131,7 +154,7 @@ impl<'a> Surroundings<'a> {
                 Changed::State { name, .. } => format!("`{}.{name}`", change.module.name),
             };
             let place = format!("{}:{}", change.module.path, change.change.line);
-            refused(Rule::EnvironmentChanges, format!("`{reader}` may read {what}, which {place} changes"))
+            Some(format!("`{reader}` may read {what}, which {place} changes"))
         })
     }
 

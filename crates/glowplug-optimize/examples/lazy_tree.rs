@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p glowplug-optimize --example lazy_tree -- PYTHON VERSION TREE CACHE [OWN]`
 //!
-//! TREE is a folder of installed packages, OWN one of the user's code, which is read but never edited. First prints a
+//! TREE is a folder of installed packages, OWN one of the tests that use them, which are read but never edited. First prints a
 //! line with every import of the tree, `{"support", "candidates": [{"id", "module", "name", "path", …}]}`. Then reads
 //! lines, each a list of ids, and answers each with `{"files": {source: bytecode}, "failed": {source: message},
 //! "own": {source: edits}}`: the bytecode, in CACHE, of every file that deferring those imports changes, the files
@@ -31,6 +31,8 @@ fn main() -> Result<()> {
     let tree = PackageTree::scan(Utf8Path::new(tree))?;
     let own = own.first().map(|own| PackageTree::scan(Utf8Path::new(own))).transpose()?;
     let Reading { modules, mut analyses, own: user } = read(&tree, own.as_ref(), version);
+    // OWN are tests, many programs in one process: what one does to the process around it concerns no other.
+    analyses.iter_mut().filter(|(name, _)| user.contains(*name)).for_each(|(_, own)| own.changes.clear());
     let text = |analysis: &ModuleAnalysis| fs_err::read_to_string(tree.root.join(&analysis.path)).ok();
     glowplug_imports::settle(&mut analyses, version, &text);
     let candidates = Candidates::find(&analyses, &user, &tree.modules().into_keys().collect());

@@ -31,9 +31,12 @@ pub(crate) fn loads_native(subject: &Subject, candidate: &Candidate) -> bool {
 /// Whether the level does not allow to defer a value: `safe` none, and `balanced` none that the analysis does not know.
 pub(crate) fn is_unproved(candidate: &Candidate, level: LazyLevel) -> bool {
     let allowed = match level {
-        LazyLevel::Off | LazyLevel::Safe => !candidate.is_global() && candidate.unproved.is_none(),
+        LazyLevel::Off | LazyLevel::Safe => {
+            !candidate.is_global() && candidate.unproved.is_none() && candidate.may_warn.is_none()
+        }
         LazyLevel::Balanced => candidate.unproved.is_none(),
-        LazyLevel::Aggressive => true,
+        // Nobody tries whether it warns.
+        LazyLevel::Aggressive => candidate.may_warn.is_none(),
     };
     !allowed
 }

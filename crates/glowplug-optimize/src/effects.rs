@@ -119,6 +119,8 @@ fn run(
     if order == Order::Backward {
         forced.reverse();
     }
+    let mut tried = subject.candidates.deferrable().filter(|candidate| force.contains(&candidate.id));
+    let warnings = tried.any(|candidate| candidate.may_warn.is_some());
     let user: Vec<&String> = subject.modules.keys().filter(|module| subject.is_user(module)).collect();
     let config = serde_json::json!({
         "output": output,
@@ -128,6 +130,7 @@ fn run(
         "values": values.keys().collect::<Vec<_>>(),
         "support": subject.support,
         "user": user,
+        "warnings": warnings,
     });
     let spec = subject.ground.spec_for_agent(tree, Some(AgentSpec { source: agent, config }));
     let (mut environment, init) = subject.ground.engine.start(&spec)?;

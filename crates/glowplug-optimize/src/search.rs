@@ -269,7 +269,7 @@ fn edges(
             continue;
         }
         if is_unproved(candidate, level) {
-            let why = candidate.unproved.clone();
+            let why = candidate.unproved.clone().or_else(|| candidate.may_warn.clone());
             let why = why.unwrap_or_else(|| "a value waits from level `balanced` on".to_owned());
             refused.insert(candidate.id.clone(), why);
             continue;

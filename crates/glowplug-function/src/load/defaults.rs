@@ -91,13 +91,40 @@ pub(crate) fn requirements(source: &Source) -> Result<Option<Utf8PathBuf>> {
     Ok(FOREIGN.iter().map(Utf8Path::new).find(|path| source.is_file(path)).and_then(|path| source.path(path)))
 }
 
-/// Whether the folder holds its dependencies: the metadata of an installed distribution stands at its top.
+/// Whether the folder holds its dependencies: the metadata of an installed distribution stands at its top. Where a
+/// `requirements.txt` names none of those, they are the function's own, for its entry points.
 pub(crate) fn is_built(source: &Source) -> bool {
     let names = source.names(Utf8Path::new(""));
-    names
-        .iter()
-        .filter(|name| name.ends_with(".dist-info"))
-        .any(|name| source.is_file(&Utf8Path::new(name).join("METADATA")))
+    let is_installed = |name: &&str| source.is_file(&Utf8Path::new(name).join("METADATA"));
+    let folders = names.iter().map(String::as_str).filter(|name| name.ends_with(".dist-info"));
+    let installed: Vec<String> = folders.filter(is_installed).map(distribution).collect();
+    let required = required(source);
+    !installed.is_empty() && (required.is_empty() || installed.iter().any(|name| required.contains(name)))
+}
+
+/// What a `requirements.txt` asks for, by name; lines that name nothing (options, addresses) aside.
+fn required(source: &Source) -> Vec<String> {
+    let bytes = source.read(Utf8Path::new("requirements.txt")).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with(char::is_alphanumeric))
+        .map(distribution)
+        .collect()
+}
+
+/// The name that `six-1.17.0.dist-info` or `Six >= 1.17` begins with, as
+/// [names are compared](https://packaging.python.org/en/latest/specifications/name-normalization/).
+fn distribution(text: &str) -> String {
+    let stem =
+        text.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')).map_or(text, |(name, _)| name);
+    let end = stem.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(stem.len());
+    stem[..end]
+        .to_lowercase()
+        .split(['-', '_', '.'])
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 /// A name that Lambda and a file system take, made of a folder's.
@@ -180,5 +207,12 @@ mod tests {
     fn built_folders_are_told_by_metadata() {
         assert!(is_built(&folder(&[("six-1.17.0.dist-info/METADATA", "")]).1));
         assert!(!is_built(&folder(&[("app.egg-info/PKG-INFO", ""), ("x.dist-info/a", "")]).1));
+        let beside = |requirements: &str| {
+            let own = ("my_plugins-1.0.dist-info/METADATA", "");
+            is_built(&folder(&[own, ("requirements.txt", requirements)]).1)
+        };
+        assert!(beside("# pinned\nsix==1.17.0\nMy.Plugins[extra] >=1; python_version > '3'\n"));
+        assert!(beside("-r other.txt\n--index-url https://example.org\n"), "nothing is said against it");
+        assert!(!beside("six==1.17.0\n"), "its own, for its entry points");
     }
 }

@@ -286,6 +286,7 @@ mod tests {
             listings: Vec::new(),
             listed_globals: Vec::new(),
             signatures: signatures.iter().map(|line| (*line, 0)).collect(),
+            texts: BTreeSet::new(),
             borrowed: Vec::new(),
             absent: None,
         }

@@ -24,7 +24,7 @@ space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
 space["install"]({"output": root + "/output", "force": [["holder", name]], "deferred": [["holder", name]],
     "values": [],
-    "support": "_glowplug_lazy", "user": ["registry"], "alone": []})
+    "support": "_glowplug_lazy", "user": ["registry"], "alone": [], "warnings": True})
 LambdaRuntimeClient().wait_next_invocation()
 raise AssertionError("it serves nothing after that")
 "#;
@@ -106,12 +106,24 @@ const FILES: &[(&str, &str)] = &[
     ("divides.py", "import decimal\nTHIRD = decimal.Decimal(1) / 3\n"),
     ("names_a_level.py", "import logging\nlogging.addLevelName(25, 'NOTICE')\n"),
     ("fails.py", "raise ValueError('no')\n"),
+    (
+        "warns.py",
+        "import warnings\ndef old():\n    warnings.warn('old', DeprecationWarning, 2)\nold()\nwarnings.warn('odd')\nold()\n",
+    ),
+    (
+        "may_warn.py",
+        "import warnings\ntry:\n    import json\nexcept ImportError:\n    warnings.warn('no json')\nwith warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n    warnings.warn('old')\nwith warnings.catch_warnings(record=True) as told:\n    warnings.simplefilter('always')\n    warnings.warn('old')\nassert len(told) == 1\n",
+    ),
+    ("filters_and_warns.py", "import warnings\nwarnings.simplefilter('ignore')\nwarnings.warn('old')\n"),
 ];
 
 #[test]
 fn effects_on_others_are_told_and_a_plain_load_has_none() {
     let expected = BTreeMap::from([
         ("plain", ""),
+        ("warns", "warns of a DeprecationWarning; warns of a UserWarning"),
+        ("may_warn", ""),
+        ("filters_and_warns", "changes warnings.filters"),
         ("fills_a_memo", ""),
         ("speaks", ""),
         ("takes_the_stream", "changes sys.stdout"),
@@ -161,7 +173,10 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
                 found["effects"][0]["effects"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
             let log = &found["effects"][0]["log"];
             let expected_log = if *name == "speaks" { json!(["late", "and loud"]) } else { json!([]) };
-            assert_eq!(*log, expected_log, "{name}");
+            // A warning is written there, too.
+            if *name != "warns" {
+                assert_eq!(*log, expected_log, "{name}");
+            }
             told.insert(*name, sentences.join("; "));
         }
         let told: BTreeMap<&str, &str> = told.iter().map(|(name, what)| (*name, what.as_str())).collect();
@@ -181,7 +196,7 @@ space = {"__name__": "_glowplug_effects"}
 exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
 pairs = [["holder", name] for name in names]
 space["install"]({"output": root + "/output", "force": pairs[:1], "deferred": pairs, "values": [], "support": "_glowplug_lazy",
-    "user": [], "alone": pairs})
+    "user": [], "alone": pairs, "warnings": False})
 LambdaRuntimeClient().wait_next_invocation()
 "#;
 

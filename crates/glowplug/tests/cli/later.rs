@@ -61,3 +61,26 @@ fn a_module_that_is_asked_for_by_a_second_name_is_loaded_once() {
     assert!(probe["reason"].as_str().unwrap().contains("`r.packages.u.probe`"), "{probe}");
     assert_eq!(report["verdict"]["holdout"]["equal"], true);
 }
+
+#[test]
+fn what_could_warn_waits_where_filters_change_if_it_does_not() {
+    let project = Project::new(
+        "import warnings\nimport quiet\nimport loud\n\ndef handler(event, context):\n    \
+         with warnings.catch_warnings():\n        warnings.simplefilter('error')\n        \
+         return [quiet.work(), loud.work()] if event else 'ok'\n",
+    );
+    let module = |guard: &str| format!("import warnings\n{guard}\n{HEAVY}");
+    project.write(
+        "function/quiet.py",
+        module("try:\n    import json\nexcept ImportError:\n    warnings.warn('no json')"),
+    );
+    project.write("function/loud.py", module("warnings.warn('old', DeprecationWarning)"));
+    project.configure(&project.event("health", "{}"));
+    project.write("work.json", r#"{"work": true}"#);
+    let report = project.report(&["--holdout", "work.json"]);
+    assert_eq!(decision(&report, "lazy:app.py:quiet")["state"], "applied", "{report}");
+    let loud = decision(&report, "lazy:app.py:loud");
+    assert_eq!(loud["state"], "refused", "{loud}");
+    assert_eq!(loud["reason"], "loading it later warns of a DeprecationWarning");
+    assert_eq!(report["verdict"]["holdout"]["equal"], true, "{report}");
+}
