@@ -45,44 +45,47 @@ def attach(namespace, run, names, submodules=(), made=()):
             # A submodule that an import of this module no longer loads; nobody but a checker asks for it here.
             __import__(name)
             return _modules[name]
-        deep = _make_room()
-        try:
-            if name in made:
-                _once(namespace, run, name)
-            else:
-                run(name)
-        finally:
-            if deep:
-                _give_back()
+        if name in made:
+            _once(namespace, run, name)
+        else:
+            run(name)
         namespace[_PREFIX + name + _SUFFIX] = True
         return namespace[name]
 
+    def bring(name):
+        full = namespace["__name__"] + "." + name
+        new = full not in _modules
+        if new:
+            _tell(namespace, name)
+        # It may be loading at this moment, and bound to its package only when it is done: another thread waits
+        # for it in the import, this one gets it as it is.
+        __import__(full)
+        if new:
+            _lend(full)
+        return _modules[full]
+
+    load, load_submodule = _Loader(bind, namespace), _Loader(bring, namespace)
+
     def __getattr__(name):
         if name in names:
-            return bind(name)
+            return load(name)
         if name in submodules:
-            full = namespace["__name__"] + "." + name
-            new = full not in _modules
-            if new:
-                _tell(namespace, name)
-            # It may be loading at this moment, and bound to its package only when it is done: another thread waits
-            # for it in the import, this one gets it as it is.
-            deep = _make_room()
-            try:
-                __import__(full)
-            finally:
-                if deep:
-                    _give_back()
-            if new:
-                _lend(full)
-            return _modules[full]
+            return load_submodule(name)
         raise _missing(namespace, name)
 
     def __dir__(as_dictionary=False):
         visible = _visible(namespace, names)
         return dict.fromkeys(visible) if as_dictionary else visible
 
-    return _Loader(bind, namespace), __getattr__, __dir__
+    return load, __getattr__, __dir__
+
+
+# A first use that stands no deeper in calls has nearly all of the stack before it, as the module's top had.
+_DEEP = 200
+_HIGHEST_LIMIT = 2**31 - 1
+_depth_lock = _thread.allocate_lock()
+# How many first uses have raised the recursion limit at this moment, and from what to what.
+_raised = [0, None, None]
 
 
 class _Loader:
@@ -95,52 +98,41 @@ class _Loader:
         self.namespace = namespace
 
     def __call__(self, name):
-        return self.bind(name)
+        try:
+            sys._getframe(_DEEP)
+        except ValueError:
+            return self.bind(name)
+        # As much of the stack as at the top. It may be full: until there is room, only C is called.
+        with _depth_lock:
+            if not _raised[0]:
+                _raised[1] = sys.getrecursionlimit()
+                # Whatever the depth is, it is less than the limit.
+                _raised[2] = min(2 * _raised[1], _HIGHEST_LIMIT)
+                sys.setrecursionlimit(_raised[2])
+            _raised[0] += 1
+        try:
+            return self.bind(name)
+        finally:
+            _give_back()
 
     def __reduce__(self):
         return _loader, (self.namespace["__name__"],)
 
 
-# A first use that stands no deeper has nearly all of the stack before it, as the module's top had.
-_DEEP = 200
-_HIGHEST_LIMIT = 2**31 - 1
-_depth_lock = _thread.allocate_lock()
-# How many first uses have raised the recursion limit at this moment, and from what to what.
-_raised = [0, None, None]
-
-
-def _make_room():
-    """Whether a first use stands deep in calls: then it gets as much of the stack as it would have had at the top."""
-    try:
-        sys._getframe(_DEEP)
-    except ValueError:
-        return False
-    _raise_limit()
-    return True
-
-
-def _raise_limit():
-    # One call deeper than where it is taken back: a limit must be above the depth.
-    with _depth_lock:
-        if not _raised[0]:
-            limit = sys.getrecursionlimit()
-            # Whatever the depth is, it is less than the limit.
-            _raised[1:] = limit, min(2 * limit, _HIGHEST_LIMIT)
-            sys.setrecursionlimit(_raised[2])
-        _raised[0] += 1
-
-
 def _give_back():
-    """Takes the room back, unless somebody has set a limit of their own meanwhile."""
+    """Lowers the recursion limit to what it was, unless somebody has set another one meanwhile."""
     with _depth_lock:
         _raised[0] -= 1
         _, limit, now = _raised
-        if not _raised[0] and sys.getrecursionlimit() == now:
+        if _raised[0] or sys.getrecursionlimit() != now:
+            return
+        # It must be above the depth, in Python 3.9 by fifty.
+        for more in (0, 2, 60):
             try:
-                sys.setrecursionlimit(limit)
+                sys.setrecursionlimit(limit + more)
+                return
             except RecursionError:
-                # Python 3.9 wants it fifty above the depth.
-                sys.setrecursionlimit(limit + 100)
+                pass
 
 
 def _loader(module):

@@ -355,7 +355,7 @@ fn a_first_use_deep_in_calls_has_the_room_of_the_top() {
         (
             // In the user's own code the rules would see that calls may be deep.
             "calls.py",
-            "import sys\nimport heavy\nimport lib.part\n\ndef deep(n):\n    return deep(n - 1) if n else heavy.VALUE\n\ndef part(n):\n    return part(n - 1) if n else lib.part.VALUE\n\ndef full():\n    try:\n        return full()\n    except RecursionError:\n        return heavy.VALUE\n\ndef limit(n):\n    return limit(n - 1) if n else (heavy.VALUE, sys.setrecursionlimit(3000))\n",
+            "import sys\nimport heavy\nimport lib.part\n\ndef deep(n):\n    return deep(n - 1) if n else heavy.VALUE\n\ndef part(n):\n    return part(n - 1) if n else lib.part.VALUE\n\ndef full():\n    try:\n        return full()\n    except RecursionError:\n        return heavy.VALUE, sys.setrecursionlimit(1000)\n\ndef limit(n):\n    return limit(n - 1) if n else (heavy.VALUE, sys.setrecursionlimit(3000))\n",
         ),
     ]);
     let script = |call: &str| {
