@@ -381,9 +381,7 @@ class _Heard:
 
 
 class _Warned:
-    """Names of the categories of what is warned of meanwhile, whatever the filters make of it."""
-
-    _FILTER = ("always", None, Warning, None, 0)
+    """Names of the categories of what is warned of meanwhile, unless a filter of its own decides what becomes of it."""
 
     def __init__(self, matters):
         self.categories = []
@@ -392,25 +390,32 @@ class _Warned:
     def __enter__(self):
         if self.module is None:
             return self
+        import re
+
         module, self.shows = self.module, self.module._showwarnmsg
-        usual = module._showwarnmsg_impl
+        # The pattern tells it from what `simplefilter` makes.
+        self.filter = "always", re.compile(""), Warning, None, 0
+
+        def decides(known, message):
+            _, text, category, where, line = known
+            fits = (text is None or text.match(str(message.message))) and issubclass(message.category, category)
+            return known is self.filter or fits and where is None and line in (0, message.lineno)
 
         def showwarnmsg(message):
-            # Somebody who records warnings has them to himself.
-            if module._showwarnmsg_impl is usual:
+            first = next((known for known in module.filters if decides(known, message)), self.filter)
+            if first is self.filter:
                 self.categories.append(message.category.__name__)
             self.shows(message)
 
         module._showwarnmsg = showwarnmsg
-        module.filters.insert(0, self._FILTER)
+        module.filters.insert(0, self.filter)
         module._filters_mutated()
         return self
 
     def __exit__(self, *error):
         if self.module is not None:
             self.module._showwarnmsg = self.shows
-            if self._FILTER in self.module.filters:
-                self.module.filters.remove(self._FILTER)
+            self.module.filters[:] = [known for known in self.module.filters if known is not self.filter]
             self.module._filters_mutated()
 
 
@@ -562,7 +567,7 @@ def install(config):
         # A load may replace `json.dumps` itself.
         encode = json.JSONEncoder().encode
         if config["warnings"]:
-            import warnings  # noqa: F401  # is there then
+            import re, warnings  # noqa: E401, F401  # are there then
         try:
             force, alone = ([tuple(pair) for pair in config[name]] for name in ("force", "alone"))
             results = _measure(force, alone, _About(config))

@@ -80,12 +80,9 @@ def attach(namespace, run, names, submodules=(), made=()):
     return load, __getattr__, __dir__
 
 
-# A first use that stands no deeper in calls has nearly all of the stack before it, as the module's top had.
-_DEEP = 200
 _HIGHEST_LIMIT = 2**31 - 1
-_depth_lock = _thread.allocate_lock()
-# How many first uses have raised the recursion limit at this moment, and from what to what.
-_raised = [0, None, None]
+# The recursion limit that could not be given back yet, and the one that is there instead.
+_owed = []
 
 
 class _Loader:
@@ -98,41 +95,46 @@ class _Loader:
         self.namespace = namespace
 
     def __call__(self, name):
+        # Deep in calls it gets as much of the stack as at the module's top, unless other threads run: the limit is
+        # everybody's. The stack may be full, so that until then only C is called.
+        limit = sys.getrecursionlimit()
         try:
-            sys._getframe(_DEEP)
+            sys._getframe(limit // 4)
+            deep = not _thread._count()
         except ValueError:
+            deep = False
+        if not deep:
+            if _owed:
+                _give_back(*_owed)
             return self.bind(name)
-        # As much of the stack as at the top. It may be full: until there is room, only C is called.
-        with _depth_lock:
-            if not _raised[0]:
-                _raised[1] = sys.getrecursionlimit()
-                # Whatever the depth is, it is less than the limit.
-                _raised[2] = min(2 * _raised[1], _HIGHEST_LIMIT)
-                sys.setrecursionlimit(_raised[2])
-            _raised[0] += 1
+        # Whatever the depth is, it is less than the limit.
+        raised = min(2 * limit, _HIGHEST_LIMIT)
         try:
+            sys.setrecursionlimit(raised)
             return self.bind(name)
         finally:
-            _give_back()
+            _give_back(limit, raised)
 
     def __reduce__(self):
         return _loader, (self.namespace["__name__"],)
 
 
-def _give_back():
+def _give_back(limit, raised):
     """Lowers the recursion limit to what it was, unless somebody has set another one meanwhile."""
-    with _depth_lock:
-        _raised[0] -= 1
-        _, limit, now = _raised
-        if _raised[0] or sys.getrecursionlimit() != now:
-            return
-        # It must be above the depth, in Python 3.9 by fifty.
-        for more in (0, 2, 60):
-            try:
-                sys.setrecursionlimit(limit + more)
-                return
-            except RecursionError:
-                pass
+    if _owed:
+        limit = _owed[0]
+        del _owed[:]
+    if sys.getrecursionlimit() != raised:
+        return
+    # It must be above the depth, in Python 3.9 by fifty.
+    for more in (0, 2, 60):
+        try:
+            sys.setrecursionlimit(limit + more)
+        except RecursionError:
+            continue
+        if more:
+            _owed[:] = limit, limit + more
+        return
 
 
 def _loader(module):

@@ -62,6 +62,13 @@ pub(crate) fn bindings(
         if scopes.declared_global(name) {
             binding.hindrances.push(Hindrance { kind: HindranceKind::DeclaredGlobal, line });
         }
+        // Whoever looks before the name is bound finds that it is not.
+        let last = binding.statements.iter().map(|statement| statement.place.line).max().unwrap_or(line);
+        for used in binding.uses.iter_mut().filter(|used| used.place.line <= last) {
+            if matches!(used.kind, UseKind::TextSignature { .. }) {
+                used.kind = UseKind::ReadAnnotation;
+            }
+        }
         if name.starts_with("__") && !name.ends_with("__") {
             binding.hindrances.push(Hindrance { kind: HindranceKind::Mangled, line });
         }
@@ -144,7 +151,8 @@ fn add_read(
         Meaning::Either => hinder(HindranceKind::ClassScope),
         Meaning::Global => {}
     }
-    let evaluated = !matches!(kind, UseKind::TextSignature | UseKind::Annotation | UseKind::ReadAnnotation);
+    let evaluated =
+        !matches!(kind, UseKind::TextSignature { .. } | UseKind::Annotation | UseKind::ReadAnnotation);
     match read.fixed.filter(|_| evaluated) {
         Some(Fixed::Pattern) => hinder(HindranceKind::Pattern),
         Some(Fixed::SelfDocumenting) => hinder(HindranceKind::SelfDocumentingFString),

@@ -95,12 +95,15 @@ pub enum UseKind {
     /// In the annotations of a [`Signature`]: while the module's body runs, but any later time would do.
     Signature,
     /// In an annotation that nothing evaluates by itself, a string, or any under the future import, of a function that
-    /// is defined while the module's body runs: one of [`ModuleAnalysis::text_signatures`].
-    TextSignature,
+    /// is defined while the module's body runs, after the name is bound: one of [`ModuleAnalysis::text_signatures`].
+    TextSignature {
+        /// Whether it has a decorator that may evaluate it.
+        read: bool,
+    },
     /// In another such annotation.
     Annotation,
     /// In such an annotation of a variable in a class body with a decorator or a base class, or of a decorated function
-    /// inside a function: who made those may evaluate it at once.
+    /// that is defined later, or before the name is bound: who made those may evaluate it at once.
     ReadAnnotation,
 }
 

@@ -133,7 +133,7 @@ pub(crate) fn texts_with(
     analysis: &ModuleAnalysis,
     binding: &Binding,
 ) -> impl Iterator<Item = (u32, u32, String)> {
-    let uses = binding.uses.iter().filter(|used| used.kind == UseKind::TextSignature);
+    let uses = binding.uses.iter().filter(|used| matches!(used.kind, UseKind::TextSignature { .. }));
     let places = uses.filter_map(|used| analysis.text_signature_around(used.place));
     places.map(|place| (place.line, place.column, binding.name.clone()))
 }

@@ -60,8 +60,9 @@ pub(super) fn annotations(facts: &Facts) -> Vec<Finding> {
 
 /// What decorators, classes and frameworks may read counts as used, and so does what class bodies evaluate.
 fn is_for_annotations(binding: &Binding) -> bool {
-    let never_run =
-        |kind: UseKind| matches!(kind, UseKind::Annotation | UseKind::Signature | UseKind::TextSignature);
+    let never_run = |kind: UseKind| {
+        matches!(kind, UseKind::Annotation | UseKind::Signature | UseKind::TextSignature { read: false })
+    };
     !binding.uses.is_empty() && binding.uses.iter().all(|used| never_run(used.kind))
 }
 

@@ -98,19 +98,31 @@ pub(crate) fn is_built(source: &Source) -> bool {
     let is_installed = |name: &&str| source.is_file(&Utf8Path::new(name).join("METADATA"));
     let folders = names.iter().map(String::as_str).filter(|name| name.ends_with(".dist-info"));
     let installed: Vec<String> = folders.filter(is_installed).map(distribution).collect();
-    let required = required(source);
-    !installed.is_empty() && (required.is_empty() || installed.iter().any(|name| required.contains(name)))
+    let is_asked_for = |required: &Vec<String>| installed.iter().any(|name| required.contains(name));
+    !installed.is_empty() && required(source).as_ref().is_none_or(is_asked_for)
 }
 
-/// What a `requirements.txt` asks for, by name; lines that name nothing (options, addresses) aside.
-fn required(source: &Source) -> Vec<String> {
-    let bytes = source.read(Utf8Path::new("requirements.txt")).ok().flatten().unwrap_or_default();
+/// What a `requirements.txt` asks for, by name; `None` where it asks for nothing, or for something by an address, a path
+/// or another file.
+fn required(source: &Source) -> Option<Vec<String>> {
+    let bytes = source.read(Utf8Path::new("requirements.txt")).ok().flatten()?;
     let text = String::from_utf8_lossy(&bytes);
-    text.lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with(char::is_alphanumeric))
-        .map(distribution)
-        .collect()
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let asking = lines.filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("--"));
+    let names: Option<Vec<String>> = asking.map(required_name).collect();
+    names.filter(|names| !names.is_empty())
+}
+
+/// The name of a requirement that has one.
+fn required_name(line: &str) -> Option<String> {
+    let rest = line.trim_start_matches(is_of_name);
+    let named = rest.trim_start().starts_with(['[', '(', '<', '>', '=', '!', '~', ';', '@', '#', '\\']);
+    let plain = line.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (plain && (rest.is_empty() || named)).then(|| distribution(line))
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
 /// The name that `six-1.17.0.dist-info` or `Six >= 1.17` begins with, as
@@ -118,7 +130,7 @@ fn required(source: &Source) -> Vec<String> {
 fn distribution(text: &str) -> String {
     let stem =
         text.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')).map_or(text, |(name, _)| name);
-    let end = stem.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(stem.len());
+    let end = stem.find(|c| !is_of_name(c)).unwrap_or(stem.len());
     stem[..end]
         .to_lowercase()
         .split(['-', '_', '.'])
@@ -212,7 +224,17 @@ mod tests {
             is_built(&folder(&[own, ("requirements.txt", requirements)]).1)
         };
         assert!(beside("# pinned\nsix==1.17.0\nMy.Plugins[extra] >=1; python_version > '3'\n"));
-        assert!(beside("-r other.txt\n--index-url https://example.org\n"), "nothing is said against it");
-        assert!(!beside("six==1.17.0\n"), "its own, for its entry points");
+        for unknown in [
+            "-r other.txt\nsix\n",
+            "git+https://example.org/a\n",
+            "./wheels/a.whl\nsix\n",
+            "wheels/a.whl\n",
+            "",
+        ] {
+            assert!(beside(unknown), "nothing is said against it: {unknown}");
+        }
+        for other in ["six==1.17.0\n", "\u{feff}six\n", "--pre\nsix @ https://example.org/a\n", "six ; x\n"] {
+            assert!(!beside(other), "its own, for its entry points: {other}");
+        }
     }
 }

@@ -26,7 +26,7 @@ impl<'a> Walker<'a> {
         self.signature = outer;
         let reads = self.found.reads[known.0..].iter().map(|read| read.kind);
         let mut kinds = reads.chain(self.found.quoted[known.1..].iter().map(|(_, _, kind)| *kind));
-        if kinds.any(|kind| kind == UseKind::TextSignature) {
+        if kinds.any(|kind| matches!(kind, UseKind::TextSignature { .. })) {
             self.found.text_signatures.extend(annotations.iter().map(Ranged::start).min());
         }
     }
@@ -36,7 +36,7 @@ impl<'a> Walker<'a> {
     /// would evaluate all that is no text.
     fn text_kind(&self, read: bool) -> UseKind {
         if !self.later && !self.typing_only && self.annotations != Annotations::Lazily {
-            UseKind::TextSignature
+            UseKind::TextSignature { read }
         } else {
             unevaluated(read)
         }

@@ -73,6 +73,10 @@ fn each_rule_refuses() {
             Rule::AnnotationRead,
             "from __future__ import annotations\nimport x\ndef g():\n    @register\n    def f(a: x.A):\n        pass\n",
         ),
+        (
+            Rule::AnnotationRead,
+            "from __future__ import annotations\n@register\ndef f(a: x.A):\n    pass\nimport x\n",
+        ),
         (Rule::Ambiguous, "import x\ndef f():\n    return f'{x} {[x for x in []]}'\n"),
         (Rule::FollowsStar, "from y import *\nimport x\ndef f():\n    return x\n"),
     ] {

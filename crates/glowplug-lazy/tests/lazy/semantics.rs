@@ -355,7 +355,7 @@ fn a_first_use_deep_in_calls_has_the_room_of_the_top() {
         (
             // In the user's own code the rules would see that calls may be deep.
             "calls.py",
-            "import sys\nimport heavy\nimport lib.part\n\ndef deep(n):\n    return deep(n - 1) if n else heavy.VALUE\n\ndef part(n):\n    return part(n - 1) if n else lib.part.VALUE\n\ndef full():\n    try:\n        return full()\n    except RecursionError:\n        return heavy.VALUE, sys.setrecursionlimit(1000)\n\ndef limit(n):\n    return limit(n - 1) if n else (heavy.VALUE, sys.setrecursionlimit(3000))\n",
+            "import sys\nimport heavy\nimport lib.part\n\ndef deep(n):\n    return deep(n - 1) if n else heavy.VALUE\n\ndef part(n):\n    return part(n - 1) if n else lib.part.VALUE\n\ndef full():\n    try:\n        return full()\n    except RecursionError:\n        return heavy.VALUE, sys.getrecursionlimit() > 1060\n\ndef limit(n):\n    return limit(n - 1) if n else (heavy.VALUE, sys.setrecursionlimit(3000))\n",
         ),
     ]);
     let script = |call: &str| {
@@ -363,10 +363,27 @@ fn a_first_use_deep_in_calls_has_the_room_of_the_top() {
             "import calls, sys\nprint('heavy' in sys.modules)\nprint(calls.{call}, sys.getrecursionlimit())\n"
         )
     };
-    for call in ["deep(900)", "part(900)", "full()", "limit(900)"] {
+    for call in ["deep(900)", "part(900)", "full(), calls.part(0)", "limit(900)"] {
         let names = ["calls:heavy", "calls:lib"];
         for (before, after) in tree.compare(Some(&names), &script(call)) {
             assert_eq!(before.replace("True", "False"), after, "{call}");
         }
+    }
+}
+
+#[test]
+fn a_load_does_not_run_in_somebody_elses_error() {
+    let tree = Tree::new(&[
+        ("heavy.py", "import sys\nprint(sys.exc_info()[0])\nVALUE = 1\n"),
+        ("broken.py", "raise ImportError('no licence')\n"),
+        (
+            "app.py",
+            "import heavy\nimport broken\n\ndef use():\n    return heavy.VALUE\n\ndef fail():\n    return broken.x\n",
+        ),
+    ]);
+    let script = "import sys\nsys.modules['broken'] = None\ntry:\n    import app\nexcept ImportError as error:\n    print(error.__context__)\nelse:\n    print(app.use())\n    try:\n        app.fail()\n    except ImportError as error:\n        print(error.__context__)\n";
+    for (before, after) in tree.compare(None, script) {
+        assert_eq!(before, "None\nNone\n");
+        assert_eq!(after, "None\n1\nNone\n");
     }
 }
