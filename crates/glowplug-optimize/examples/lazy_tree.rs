@@ -2,9 +2,9 @@
 //!
 //! `cargo run -p glowplug-optimize --example lazy_tree -- PYTHON VERSION TREE CACHE [OWN]`
 //!
-//! TREE is a folder of installed packages, OWN one of the tests that use them, which are read but never edited. First prints a
-//! line with every import of the tree, `{"support", "candidates": [{"id", "module", "name", "path", …}]}`. Then reads
-//! lines, each a list of ids, and answers each with `{"files": {source: bytecode}, "failed": {source: message},
+//! TREE is a folder of installed packages, OWN one of the tests that use them, which are read but never edited. First
+//! prints a line with every import of the tree, `{"support", "candidates": [{"id", "module", "name", "path", …}]}`. Then
+//! reads lines, each a list of ids, and answers each with `{"files": {source: bytecode}, "failed": {source: message},
 //! "own": {source: edits}}`: the bytecode, in CACHE, of every file that deferring those imports changes, the files
 //! whose edits the compiler did not take, and what it would change in OWN.
 

@@ -2,6 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_core::{Error, PythonVersion, Result};
+use glowplug_package::normalise_name;
 
 use super::source::Source;
 use crate::interpreter::{self, NEWEST};
@@ -125,18 +126,12 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
-/// The name that `six-1.17.0.dist-info` or `Six >= 1.17` begins with, as
-/// [names are compared](https://packaging.python.org/en/latest/specifications/name-normalization/).
+/// The name that `six-1.17.0.dist-info` or `Six >= 1.17` begins with, as names are compared.
 fn distribution(text: &str) -> String {
     let stem =
         text.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')).map_or(text, |(name, _)| name);
     let end = stem.find(|c| !is_of_name(c)).unwrap_or(stem.len());
-    stem[..end]
-        .to_lowercase()
-        .split(['-', '_', '.'])
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("-")
+    normalise_name(&stem[..end])
 }
 
 /// A name that Lambda and a file system take, made of a folder's.
