@@ -9,7 +9,7 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
 
     {"support": "_glowplug_lazy",
      "names": [{"name": "pd", "clauses": [{"line": 7, "column": 0, "clause": 0, "submodule": null}],
-                "statement": null, "set_up": [], "uses": [[12, 4]], "fstrings": [[13, 8]]}],
+                "statement": null, "set_up": [], "first": [], "uses": [[12, 4]], "fstrings": [[13, 8]]}],
      "submodules": ["errors"], "borrowed": [["urllib", "parse"]],
      "weakened": [{"line": 8, "column": 0, "clause": 0, "submodule": null}],
      "listings": [[20, 27]], "listed_globals": [[24, 11]], "signatures": [[11, 18]],
@@ -17,12 +17,14 @@ tracebacks, carets and `inspect.getsource` show the user's code. `edits` is null
 
 Places are lines from 1 and columns in bytes of UTF-8, as `ast` has them. `submodule` is set where a
 clause takes a submodule from its own package: asking the package for it would come back to us.
-`statement` is the place of an assignment that binds the name in the place of clauses, and `set_up` are
-those of later statements that set up what it binds: they run with it.
+`statement` is the place of an assignment or a class that binds the name in the place of clauses, and `set_up` are
+those of later statements that set up what it binds: they run with it. `first` are deferred names that have
+to be there before a class is made.
 `weakened` clauses, `import a.b`, go on as `import a`. `listings` are calls of `dir()` in the module's
 body, `listed_globals` those of `globals()` in its `__dir__`: both must name what is deferred.
-`signatures` are functions whose annotations are evaluated when they are first read, each by the place
-of its first annotation. `texts` are functions whose annotations are text with a deferred name: who looks into
+`signatures` are functions, and classes with variables, whose annotations are evaluated when they are first read, each
+by the place of its first annotation. What is called in them, and whatever else does not only name things, is evaluated
+where it stands. `texts` are functions whose annotations are text with a deferred name: who looks into
 them may evaluate them, and finds the name.
 """
 
@@ -46,6 +48,8 @@ _DIRECTORY = "__gp_dir__"
 _ARGUMENT = "__gp_name__"
 _TYPED = "__gp_typed__"
 _NAMED = "__gp_named__"
+_VARIABLES = "__gp_variables__"
+_HELD = "__gp_held__"
 _ANNOTATIONS = "__gp_annotations__"
 _VALUE = "__gp_value__"
 
@@ -66,9 +70,13 @@ def located(node, place):
     return node
 
 
+class FirstUse(ast.IfExp):
+    """What stands in the place of a deferred name."""
+
+
 def first_use(name, place):
     """`pd if __gp_pd__ else __gp_load__("pd")`, at the place of the name."""
-    expression = ast.IfExp(
+    expression = FirstUse(
         test=ast.Name(id=flag(name), ctx=ast.Load()),
         body=ast.Name(id=name, ctx=ast.Load()),
         orelse=ast.Call(func=ast.Name(id=_LOAD, ctx=ast.Load()), args=[ast.Constant(value=name)], keywords=[]),
@@ -152,9 +160,49 @@ def mangled(name, private):
     return "_" + private + name
 
 
+def waits(node):
+    """Whether an expression does nothing that could not be done later, its parts apart."""
+    if isinstance(node, ast.Name):
+        return not is_private(node.id)
+    if isinstance(node, ast.Attribute):
+        return not is_private(node.attr)
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.BitOr)
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant)
+    return isinstance(node, (FirstUse, ast.Subscript, ast.Tuple, ast.List, ast.Constant))
+
+
+def is_private(name):
+    return name.startswith("__") and not name.endswith("__")
+
+
+class Holes(ast.NodeTransformer):
+    """Takes what does not wait out of one annotation: it is evaluated where the annotation stands."""
+
+    def __init__(self, key):
+        self.key = key
+        self.taken = []
+
+    def visit(self, node):
+        if not isinstance(node, ast.expr) or isinstance(node, FirstUse):
+            return node
+        if waits(node):
+            return self.generic_visit(node)
+        self.taken.append(node)
+        text = "%s[%r][%d]" % (_HELD, self.key, len(self.taken) - 1)
+        return located(ast.parse(text, mode="eval").body, node)
+
+    def tuple(self):
+        """What is left of the annotation."""
+        if not self.taken:
+            return None
+        return ast.copy_location(ast.Tuple(elts=self.taken, ctx=ast.Load()), self.taken[0])
+
+
 class Signatures(ast.NodeVisitor):
-    """Takes the annotations out of functions: first line of each one's code -> what makes them. Those with text that
-    stay get a decorator."""
+    """Takes the annotations out of functions and classes: first line of each one's code -> what makes them, negative for
+    classes. Functions with text that stays get a decorator."""
 
     def __init__(self, places, texts):
         self.places = {tuple(place) for place in places}
@@ -165,11 +213,36 @@ class Signatures(ast.NodeVisitor):
         self.named = bool(self.texts)
         self.taken = {}
         self.private = None
+        self.variables = False
 
     def visit_ClassDef(self, node):
         outer, self.private = self.private, node.name
         self.generic_visit(node)
         self.private = outer
+        variables = [statement for statement in node.body if isinstance(statement, ast.AnnAssign)]
+        first = min(((v.annotation.lineno, v.annotation.col_offset) for v in variables), default=None)
+        if first in self.places:
+            self.places.discard(first)
+            self.take_variables(node, variables)
+
+    def take_variables(self, node, variables):
+        """Has a class make the annotations of its variables when they are first read."""
+        place = variables[0]
+        keys = [located(ast.Constant(value=variable.target.id), variable) for variable in variables]
+        made = ast.Dict(keys=keys, values=[variable.annotation for variable in variables])
+        self.taken[-node.lineno] = ast.copy_location(ast.Return(value=ast.copy_location(made, place)), place)
+        begin = ast.parse("__annotations__ = %s(%d)" % (_VARIABLES, -node.lineno)).body[0]
+        body = []
+        for statement in node.body:
+            if statement not in variables:
+                body.append(statement)
+            elif statement.value is not None:
+                made = ast.Assign(targets=[statement.target], value=statement.value)
+                body.append(ast.copy_location(made, statement))
+        index = first_free(body)
+        body.insert(index, located(begin, place))
+        node.body = body
+        self.variables = True
 
     def visit_FunctionDef(self, node):
         parameters = self.annotated(node.args)
@@ -198,9 +271,12 @@ class Signatures(ast.NodeVisitor):
     def take(self, node, parameters, annotations):
         keys = [mangled(parameter.arg, self.private) for parameter in parameters]
         keys += ["return"] * (node.returns is not None)
-        for parameter in parameters:
-            parameter.annotation = None
-        node.returns = None
+        holes = [Holes(key) for key in keys]
+        annotations = [hole.visit(annotation) for hole, annotation in zip(holes, annotations)]
+        for parameter, hole in zip(parameters, holes):
+            parameter.annotation = hole.tuple()
+        if node.returns is not None:
+            node.returns = holes[-1].tuple()
         line = (node.decorator_list or [node])[0].lineno
         place = self.decorate(node, ast.Name(id=_TYPED, ctx=ast.Load()))
         made = ast.Dict(keys=[located(ast.Constant(value=key), place) for key in keys], values=annotations)
@@ -235,9 +311,11 @@ class Signatures(ast.NodeVisitor):
         """What makes the decorators."""
         text = ""
         if self.taken:
-            text += "def %s(%s): pass\n" % (_ANNOTATIONS, _ARGUMENT)
-            text += "from %s import typed as %s\n" % (support, _TYPED)
-            text += "%s = %s(%s)\ndel %s\n" % (_TYPED, _TYPED, _ANNOTATIONS, _ANNOTATIONS)
+            text += "def %s(%s, %s): pass\n" % (_ANNOTATIONS, _ARGUMENT, _HELD)
+            makers = [("typed", _TYPED)] + [("variables", _VARIABLES)] * self.variables
+            for maker, name in makers:
+                text += "from %s import %s as %s\n%s = %s(%s)\n" % (support, maker, name, name, name, _ANNOTATIONS)
+            text += "del %s\n" % _ANNOTATIONS
         if self.named:
             text += "from %s import named as %s\n%s = %s(%s)" % (support, _NAMED, _NAMED, _NAMED, _LOAD)
         statements = [located(statement, place) for statement in ast.parse(text).body]
@@ -301,17 +379,36 @@ class OnValue(ast.NodeTransformer):
         return ast.copy_location(ast.Name(id=_VALUE, ctx=node.ctx), node) if node.id == self.name else node
 
 
+def bring(name, line):
+    """A statement that has a deferred name bound."""
+    place = ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=0)
+    return ast.copy_location(ast.Expr(value=first_use(name, place)), place)
+
+
 def take_assignments(tree, names, taken):
     """Takes the assignments of deferred names and what sets their values up: identity of the statement -> what is left
     of it."""
     places = {tuple(entry["statement"]): entry["name"] for entry in names if entry["statement"]}
     set_up = {tuple(place): entry["name"] for entry in names for place in entry["set_up"]}
+    deferred = {entry["name"] for entry in names}
+    before = {
+        entry["name"]: [bring(name, entry["statement"][0]) for name in entry["first"] if name in deferred]
+        for entry in names
+        if entry["first"]
+    }
     left = {}
     for node in tree.body:
         place = (node.lineno, node.col_offset)
         if place in set_up and isinstance(node, (ast.Expr, ast.Assign)):
             name = set_up.pop(place)
             taken[name].append(OnValue(name).visit(node))
+            left[id(node)] = None
+            continue
+        if place in places and isinstance(node, ast.ClassDef):
+            name = places.pop(place)
+            if node.name != name:
+                raise EditError("the class at line %d is not `%s`" % (node.lineno, name))
+            taken[name] = before.get(name, []) + [node]
             left[id(node)] = None
             continue
         if place not in places or not isinstance(node, (ast.Assign, ast.AnnAssign)):

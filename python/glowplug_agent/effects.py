@@ -295,8 +295,11 @@ def _fills_itself(name):
     module = sys.modules.get(name)
     if type(module) is not type(sys):
         return issubclass(type(module), type(sys))
-    # An edited module answers for what is deferred in it, whether it answered for anything before or not.
-    return "__getattr__" in vars(module) and "__gp_load__" not in vars(module)
+    answers = vars(module).get("__getattr__")
+    # An edited module answers for what is deferred in it; one that answered for something before has both, chained.
+    return answers is not None and (
+        "__gp_load__" not in vars(module) or getattr(answers, "__qualname__", "").startswith("chain.")
+    )
 
 
 def _renamed(label, place, names, old, new, standard):

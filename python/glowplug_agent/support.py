@@ -12,7 +12,8 @@ the statement itself stands, with its own line, in the function `run` that `atta
 where the client is made at its first use, once.
 
 Annotations of functions that use such a name wait too: `typed` makes the decorator that gives a
-function a dictionary which evaluates them when somebody looks into it.
+function a dictionary which evaluates them when somebody looks into it, and `variables` what gives a
+class one. A class that a deferred name is used for is itself made at its first use.
 """
 
 import _thread
@@ -218,11 +219,13 @@ def _lend(package):
 
 
 class Annotations(dict):
-    """The `__annotations__` of a function until somebody looks into them, and its equal from then on.
+    """The `__annotations__` of a function until somebody looks into them, and its equal from then on; those of a class
+    for good.
 
     Every method works on `made`, the plain dictionary that the function has from the first look on.
     """
 
+    # `evaluate` is called with what is `held`; without it they are somebody's own.
     __slots__ = ("evaluate", "held", "function", "made")
 
 
@@ -236,18 +239,31 @@ _making = _thread.RLock()
 def typed(evaluate):
     """The decorator that gives a function annotations which `evaluate` makes when they are first read.
 
-    `evaluate(line)` knows a function by the first line of its code.
+    `evaluate(line, parts)` knows a function by the first line of its code; `parts` are those of its annotations that
+    have been evaluated.
     """
 
     def wait(function):
         annotations = Annotations(_UNREAD)
         annotations.evaluate = evaluate
-        annotations.held = function.__code__.co_firstlineno
+        annotations.held = function.__code__.co_firstlineno, function.__annotations__
         annotations.function = function
         function.__annotations__ = annotations
         return function
 
     return wait
+
+
+def variables(evaluate):
+    """What makes the `__annotations__` of a class, which `evaluate` knows by its line."""
+
+    def waiting(line):
+        annotations = Annotations(_UNREAD)
+        annotations.evaluate = evaluate
+        annotations.held = line, None
+        return annotations
+
+    return waiting
 
 
 def named(load):
@@ -257,8 +273,7 @@ def named(load):
     `load` is the module's loader.
     """
 
-    def evaluate(held):
-        names, text = held
+    def evaluate(names, text):
         for name in names:
             load(name)
         return _made(text) if isinstance(text, Annotations) else text
@@ -283,9 +298,10 @@ def _made(annotations):
         return annotations.made
     except AttributeError:
         pass
+    evaluate = getattr(annotations, "evaluate", None)
+    # `type(annotations)(pairs)` has none.
+    made = dict(dict.items(annotations)) if evaluate is None else evaluate(*annotations.held)
     function = getattr(annotations, "function", None)
-    # Without a function it is somebody's own: `type(annotations)(pairs)`.
-    made = dict(dict.items(annotations)) if function is None else annotations.evaluate(annotations.held)
     with _making:
         if not hasattr(annotations, "made"):
             dict.clear(annotations)

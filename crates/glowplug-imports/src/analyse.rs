@@ -10,7 +10,7 @@ use ruff_text_size::TextSize;
 
 use glowplug_core::{Error, PythonVersion, Result};
 
-use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place};
+use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place, Signature};
 use crate::found::{Annotations, Found};
 use crate::scopes::Meaning;
 use crate::walk::Walker;
@@ -120,7 +120,10 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     changes.sort_by_key(|change| change.line);
     let texts = crate::texts::texts(suite, &line_of);
     let warns = followed.effects.iter().any(|e| e.kind == EffectKind::Warns && e.what == "warns");
-    let globals = crate::globals::globals(source, &found, others, &followed, &place_of);
+    let mut globals = crate::globals::globals(source, &found, others, &followed, &place_of);
+    for global in &mut globals {
+        global.effects = global.effects.drain(..).map(|effect| located(id, effect)).collect();
+    }
     let effects: Vec<_> = followed.effects.into_iter().map(|effect| located(id, effect)).collect();
     Ok(ModuleAnalysis {
         name: id.name.clone(),
@@ -162,9 +165,15 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         environment_reads: surroundings.reads,
         bindings,
         globals,
-        signatures: waiting.into_iter().flatten().collect(),
+        signatures: in_order(waiting.into_iter().flatten().collect()),
         text_signatures: found.text_signatures.iter().map(|at| place_of(*at)).collect(),
     })
+}
+
+/// By their first annotations: a class's may stand behind its methods'.
+fn in_order(mut signatures: Vec<Signature>) -> Vec<Signature> {
+    signatures.sort_by_key(Signature::place);
+    signatures
 }
 
 /// An effect whose paths are those that every module uses.

@@ -40,17 +40,13 @@ pub(crate) fn bindings(
         if globals.iter().any(|global| global.name == read.name && global.sets_up(read.at)) {
             continue;
         }
-        let within = || globals.iter().any(|global| global.is_around(read.at));
-        let kind = match read.kind {
-            _ if waits => UseKind::Signature,
-            UseKind::AtImport if within() => UseKind::Global,
-            kind => kind,
-        };
+        let kind = if waits { UseKind::Signature } else { within(globals, read.at, read.kind) };
         add_read(read, kind, scopes.resolve(read.scope, &read.name), &mut by_name, place_of);
     }
     for (name, at, kind) in quoted {
         if let Some(binding) = by_name.get_mut(name.as_str()) {
-            binding.uses.push(Use { place: place_of(*at), kind: *kind, within_fstring: None });
+            let kind = within(globals, *at, *kind);
+            binding.uses.push(Use { place: place_of(*at), kind, within_fstring: None });
         }
     }
     for (name, binding) in &mut by_name {
@@ -65,9 +61,14 @@ pub(crate) fn bindings(
         // Whoever looks before the name is bound finds that it is not.
         let last = binding.statements.iter().map(|statement| statement.place.line).max().unwrap_or(line);
         for used in binding.uses.iter_mut().filter(|used| used.place.line <= last) {
-            if matches!(used.kind, UseKind::TextSignature { .. }) {
+            if matches!(used.kind, UseKind::TextSignature { .. } | UseKind::GlobalText) {
                 used.kind = UseKind::ReadAnnotation;
             }
+        }
+        // A class that names itself does so before it is there, now as then.
+        if let Some(own) = global().filter(|global| global.is_class) {
+            let span = place_of(own.value.start())..place_of(own.value.end());
+            binding.uses.retain(|used| used.kind != UseKind::GlobalText || !span.contains(&used.place));
         }
         if name.starts_with("__") && !name.ends_with("__") {
             binding.hindrances.push(Hindrance { kind: HindranceKind::Mangled, line });
@@ -77,6 +78,18 @@ pub(crate) fn bindings(
     let others = order.split_off(imported);
     let mut taken = |names: Vec<String>| names.into_iter().filter_map(|name| by_name.remove(&name)).collect();
     (taken(order), taken(others))
+}
+
+/// What a use at `at` is where it may be part of a value or a class that could wait.
+fn within(globals: &[GlobalFound], at: TextSize, kind: UseKind) -> UseKind {
+    let within =
+        |class: bool| globals.iter().any(|global| (global.is_class || !class) && global.is_around(at));
+    match kind {
+        UseKind::AtImport if within(false) => UseKind::Global,
+        UseKind::EagerAnnotation if within(true) => UseKind::Global,
+        UseKind::ReadAnnotation if within(true) => UseKind::GlobalText,
+        kind => kind,
+    }
 }
 
 /// A name that a statement binds to what a call gives. One that is bound twice, or by an import too, is none of ours.
@@ -151,8 +164,10 @@ fn add_read(
         Meaning::Either => hinder(HindranceKind::ClassScope),
         Meaning::Global => {}
     }
-    let evaluated =
-        !matches!(kind, UseKind::TextSignature { .. } | UseKind::Annotation | UseKind::ReadAnnotation);
+    let evaluated = !matches!(
+        kind,
+        UseKind::TextSignature { .. } | UseKind::Annotation | UseKind::ReadAnnotation | UseKind::GlobalText
+    );
     match read.fixed.filter(|_| evaluated) {
         Some(Fixed::Pattern) => hinder(HindranceKind::Pattern),
         Some(Fixed::SelfDocumenting) => hinder(HindranceKind::SelfDocumentingFString),

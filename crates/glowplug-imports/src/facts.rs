@@ -90,8 +90,11 @@ pub enum UseKind {
     AtImport,
     /// While the module's body runs, in an annotation that has to be evaluated there.
     EagerAnnotation,
-    /// While the module's body runs, in the value of a [`Global`].
+    /// While the module's body runs, in the value of a [`Global`], or in its class statement.
     Global,
+    /// In an annotation that is text, of a variable of a class that is a [`Global`], after the name is bound: who makes
+    /// the class may evaluate it at once.
+    GlobalText,
     /// In the annotations of a [`Signature`]: while the module's body runs, but any later time would do.
     Signature,
     /// In an annotation that nothing evaluates by itself, a string, or any under the future import, of a function that
@@ -108,10 +111,11 @@ pub enum UseKind {
 }
 
 /// A function whose annotations, of parameters and of what it returns, may as well be evaluated when somebody reads
-/// them: they use nothing that is bound again once the function is defined.
+/// them: they use nothing that is bound again once the function is defined, calls in them aside, which are made where
+/// they stand. Or such a class, with those of its variables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// The names of the module that they use.
+    /// The names of the module that they use later.
     pub names: BTreeSet<String>,
     /// Start and end of each annotation, in the order of the source; never empty.
     pub annotations: Vec<(Place, Place)>,
@@ -174,21 +178,23 @@ pub struct Binding {
     pub hindrances: Vec<Hindrance>,
 }
 
-/// A statement of the module's body that binds a name to what a call gives, and could do so at the first use of the
-/// name: `s3 = boto3.client("s3")`.
+/// A statement of the module's body that binds a name to what a call gives, or to a class, and could do so at the first
+/// use of the name: `s3 = boto3.client("s3")`, `class Report(pandas.DataFrame): …`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Global {
     /// The name, its uses and what stands against deferring it; no import statement.
     pub binding: Binding,
-    /// Where the statement starts.
+    /// Where the statement starts; a class with its first line after the decorators.
     pub place: Place,
     /// Its last line.
     pub end_line: u32,
-    /// Start and end of the value.
+    /// Whether it is a class.
+    pub is_class: bool,
+    /// Start and end of the value; of a class the whole statement, with its decorators.
     pub value: (Place, Place),
     /// Start and end of later statements that do nothing but set the value up: `session.headers.update(…)`.
     pub set_up: Vec<(Place, Place)>,
-    /// The value's first line, as it is in the source.
+    /// The value's, or the class's, first line, as it is in the source.
     pub text: String,
     /// What making the value may do to others; empty where everything that it calls is known to act on nobody else.
     pub effects: Vec<Effect>,
@@ -419,7 +425,8 @@ impl ModuleAnalysis {
     /// The function among `signatures` in whose annotations `place` is.
     pub fn signature_around(&self, place: Place) -> Option<&Signature> {
         let next = self.signatures.partition_point(|signature| signature.place() <= place);
-        self.signatures[..next].last().filter(|signature| signature.around(place).is_some())
+        // Methods may stand between the variables of a class.
+        self.signatures[..next].iter().rev().find(|signature| signature.around(place).is_some())
     }
 
     /// The function among `text_signatures` that a [`UseKind::TextSignature`] at `place` is about: no other kind of

@@ -25,10 +25,10 @@ pub(crate) struct Read {
     pub(crate) signature: Option<usize>,
 }
 
-/// A function whose annotations could wait, as far as their text says.
+/// A function, or a class with variables, whose annotations could wait, as far as their text says.
 #[derive(Debug)]
 pub(crate) struct SignatureFound {
-    /// Where it starts, with its decorators.
+    /// Where the function or the class starts, with its decorators.
     pub(crate) at: TextSize,
     /// Its annotations, in the order of the source.
     pub(crate) annotations: Vec<TextRange>,
@@ -63,14 +63,17 @@ pub(crate) struct AnyImport {
     pub(crate) conditional: bool,
 }
 
-/// A statement of the module's body that binds one name to what a call gives.
+/// A statement of the module's body that binds one name to what a call gives, or to a class.
 #[derive(Debug)]
 pub(crate) struct GlobalFound {
     pub(crate) name: Name,
     /// Where the name stands that it binds.
     pub(crate) target: TextSize,
     pub(crate) statement: TextRange,
+    /// Of a class the whole statement.
     pub(crate) value: TextRange,
+    /// It is a `class` statement.
+    pub(crate) is_class: bool,
     /// It calls something that is no part of another such value: what it gives, nobody else holds a part of.
     pub(crate) fresh: bool,
     /// Later statements that do nothing but set its value up.

@@ -41,15 +41,22 @@ pub(crate) fn globals(
             continue;
         };
         let span = |range: TextRange| (place_of(range.start()), place_of(range.end()));
-        let (place, end) = span(global.statement);
-        let value = &source[global.value];
+        let (mut place, end) = span(global.statement);
+        let mut text = &source[global.value];
+        if global.is_class {
+            // As the interpreter has it: after the decorators.
+            place = Place { line: place_of(global.target).line, column: 0 };
+            let line = source[..global.target.to_usize()].rfind('\n').map_or(0, |at| at + 1);
+            text = &source[line..];
+        }
         let inputs = makings.iter().flat_map(|making| making.inputs.keys());
         all.push(Global {
             place,
             end_line: end.line,
+            is_class: global.is_class,
             value: span(global.value),
             set_up: global.set_up.iter().map(|range| span(*range)).collect(),
-            text: shortened(value.lines().next().unwrap_or(value)),
+            text: shortened(text.lines().next().unwrap_or(text)),
             effects: makings.iter().flat_map(|making| making.effects.clone()).collect(),
             unsettled: std::iter::zip(&statements, &makings)
                 .find_map(|(at, making)| unsettled(found, global, making, (&last, place_of(*at)), place_of)),
@@ -92,7 +99,10 @@ fn unsettled(
         let elsewhere = found.reads.iter().find(|read| {
             read.name.as_str() == name
                 && found.scopes.resolve(read.scope, name) != Meaning::Local
-                && !found.globals.iter().any(|global| global.is_around(read.at))
+                && !found.globals.iter().any(|global| {
+                    // A class's functions may do anything with it, later.
+                    global.is_around(read.at) && (!global.is_class || read.kind == UseKind::AtImport)
+                })
         });
         if let Some(read) = elsewhere.filter(|_| *input == Input::Loose) {
             return Some((place_of(read.at).line, format!("`{name}` may be changed")));

@@ -6,6 +6,7 @@
 
 mod analyse;
 mod bindings;
+mod classes;
 mod clauses;
 mod effects;
 mod facts;

@@ -50,19 +50,41 @@ const BUILTINS: [&str; 34] = [
 /// Whether an annotation consists of names, attributes, subscripts, `|`, displays and constants: it calls nothing,
 /// binds nothing, and no class would mangle its names.
 pub(crate) fn could_wait(annotation: &Expr) -> bool {
-    match annotation {
+    waits(annotation) && parts(annotation).into_iter().all(could_wait)
+}
+
+/// Whether all that could not wait in an annotation may be evaluated where it stands, and the rest later with what that
+/// gave: `Annotated[x.Frame, Doc("…")]`.
+pub(crate) fn could_wait_in_part(annotation: &Expr) -> bool {
+    if waits(annotation) {
+        return parts(annotation).into_iter().all(could_wait_in_part);
+    }
+    // These are no values, or bind names.
+    !matches!(
+        annotation,
+        Expr::Starred(_)
+            | Expr::Slice(_)
+            | Expr::Named(_)
+            | Expr::Await(_)
+            | Expr::Yield(_)
+            | Expr::YieldFrom(_)
+            | Expr::IpyEscapeCommand(_)
+    )
+}
+
+/// Whether an expression does nothing that could not be done later, its parts apart; the compiler tells the same.
+pub(crate) fn waits(expr: &Expr) -> bool {
+    match expr {
         Expr::Name(name) => !is_mangled(&name.id),
-        Expr::Attribute(attribute) => !is_mangled(&attribute.attr) && could_wait(&attribute.value),
-        Expr::Subscript(subscript) => could_wait(&subscript.value) && could_wait(&subscript.slice),
-        Expr::BinOp(operation) => {
-            operation.op == Operator::BitOr && could_wait(&operation.left) && could_wait(&operation.right)
-        }
+        Expr::Attribute(attribute) => !is_mangled(&attribute.attr),
+        Expr::BinOp(operation) => operation.op == Operator::BitOr,
         Expr::UnaryOp(operation) => {
             operation.op == UnaryOp::USub && matches!(operation.operand.as_ref(), Expr::NumberLiteral(_))
         }
-        Expr::Tuple(tuple) => tuple.elts.iter().all(could_wait),
-        Expr::List(list) => list.elts.iter().all(could_wait),
-        Expr::StringLiteral(_)
+        Expr::Subscript(_)
+        | Expr::Tuple(_)
+        | Expr::List(_)
+        | Expr::StringLiteral(_)
         | Expr::BytesLiteral(_)
         | Expr::NumberLiteral(_)
         | Expr::BooleanLiteral(_)
@@ -72,7 +94,19 @@ pub(crate) fn could_wait(annotation: &Expr) -> bool {
     }
 }
 
-fn is_mangled(name: &str) -> bool {
+/// What an expression that waits consists of.
+fn parts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Attribute(attribute) => vec![&attribute.value],
+        Expr::Subscript(subscript) => vec![&subscript.value, &subscript.slice],
+        Expr::BinOp(operation) => vec![&operation.left, &operation.right],
+        Expr::Tuple(tuple) => tuple.elts.iter().collect(),
+        Expr::List(list) => list.elts.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(crate) fn is_mangled(name: &str) -> bool {
     name.starts_with("__") && !name.ends_with("__")
 }
 
@@ -197,13 +231,31 @@ mod tests {
         for (source, expected) in [
             ("import x\ndef f(a: x) -> x: return x\n", vec![Signature, Signature, Later]),
             ("import x\ndef f(a: x = x): pass\n", vec![AtImport, Signature]),
-            ("import x\ndef f(a: x, b: x()): pass\n", vec![EagerAnnotation, EagerAnnotation]),
+            ("import x\ndef f(a: x, b: x()): pass\n", vec![Signature, EagerAnnotation]),
+            ("import x\ndef f(a: x[y(x), x]): pass\n", vec![Signature, EagerAnnotation, Signature]),
+            ("import x\ndef f(a: x, b: (y := x)): pass\n", vec![EagerAnnotation, EagerAnnotation]),
             ("import x\na: x = x\n", vec![AtImport, EagerAnnotation]),
-            ("import x\nclass C:\n    a: x\n    def f(self, a: x): pass\n", vec![EagerAnnotation, Signature]),
+            (
+                "import x\nclass C:\n    a: x\n    def f(self, a: x): pass\n    b: x = x\nC()\n",
+                vec![Signature, Signature, AtImport, Signature],
+            ),
+            (
+                "import x\nclass C:\n    a: x\n    if y:\n        b: x\nC()\n",
+                vec![EagerAnnotation, EagerAnnotation],
+            ),
+            ("import x\nclass C:\n    a: x\n    b: x()\nC()\n", vec![EagerAnnotation, EagerAnnotation]),
+            ("import x\nclass C:\n    a: x\n    __annotations__\nC()\n", vec![EagerAnnotation]),
+            ("import x\nclass C(B):\n    a: x\nC()\n", vec![EagerAnnotation]),
+            ("import x\n@d\nclass C:\n    a: x\nC()\n", vec![EagerAnnotation]),
+            ("import x\nclass C:\n    x = 1\n    a: x\nC()\n", vec![EagerAnnotation]),
             ("import x\n@d\ndef f(a: x, b: 'x'): pass\n", vec![Signature, TextSignature { read: true }]),
             ("import x\ndef f(b: 'x'): pass\n", vec![TextSignature { read: false }]),
+            ("import x\ndef f(b: '*x'): pass\n", vec![TextSignature { read: false }]),
+            ("import x\ndef f(b: 'see x there'): pass\n", vec![]),
             ("def f(b: 'x'): pass\nimport x\n", vec![ReadAnnotation]),
-            ("import x\n@d\nclass C:\n    a: 'x'\n", vec![ReadAnnotation]),
+            ("import x\n@d\nclass C:\n    a: 'x'\n", vec![UseKind::GlobalText]),
+            ("import x\n@d\nclass C:\n    a: 'x'\nC()\n", vec![ReadAnnotation]),
+            ("@d\nclass C:\n    a: 'x'\nimport x\n", vec![ReadAnnotation]),
             ("import x\ndef f():\n    @d\n    def g(a: 'x'): pass\n", vec![ReadAnnotation]),
             ("import x\ndef f():\n    def g(a: 'x'): pass\n", vec![Annotation]),
             ("import x\ndef f():\n    def g(a: x): pass\n", vec![Later]),
@@ -223,38 +275,51 @@ mod tests {
         }
     }
 
+    /// The kinds of `x` in an annotation, with a second parameter that shows whether the function's annotations wait.
+    fn kinds_in(annotation: &str) -> Vec<UseKind> {
+        let source = format!("import x\ndef f(a: x, b: {annotation}): pass\n");
+        kinds(&source)
+    }
+
     #[test]
     fn only_what_cannot_do_anything_waits() {
-        for (annotation, waits) in [
-            ("x", true),
-            ("x.y[x]", true),
-            ("x | None", true),
-            ("x & None", false),
-            ("x[x, ...]", true),
-            ("x[[x], -1, 1, b'', True]", true),
-            ("x[-x]", false),
-            ("x[~1]", false),
-            ("x['x']", true),
-            ("x[f'{x}']", false),
-            ("x[x:x]", false),
-            ("x[{}]", false),
-            ("x[lambda: 1]", false),
-            ("x[x if x else x]", false),
-            ("x()", false),
-            ("x[x()]", false),
-            ("x()[x]", false),
-            ("x | x()", false),
-            ("x() | x", false),
-            ("x().y", false),
-            ("(x, x())", false),
-            ("[x, x()]", false),
-            ("__x", false),
-            ("x.__y", false),
-            ("x.__y__", true),
-            ("(y := x)", false),
+        for annotation in [
+            "x",
+            "x.y[x]",
+            "x | None",
+            "x[x, ...]",
+            "x[[x], -1, 1, b'', True]",
+            "x['y']",
+            "x.__y__",
+            "(x, x)",
         ] {
-            let source = format!("import x\ndef f(a: {annotation}): pass\n");
-            assert_eq!(names(&source).len(), usize::from(waits), "{annotation}");
+            assert!(kinds_in(annotation).iter().all(|kind| *kind == UseKind::Signature), "{annotation}");
+        }
+        // Evaluated where it stands, and the rest waits.
+        for (annotation, waits) in [
+            ("x & None", 0),
+            ("x[-x]", 1),
+            ("x[~1]", 1),
+            ("x[f'{x}']", 1),
+            ("x[{x}]", 1),
+            ("x[lambda: x]", 1),
+            ("x[x if x else x]", 1),
+            ("x()", 0),
+            ("x[x()]", 1),
+            ("x()[x]", 1),
+            ("x | x()", 1),
+            ("x().y", 0),
+            ("(x, x())", 1),
+            ("x.__y", 0),
+        ] {
+            let signature = |kind: &&UseKind| **kind == UseKind::Signature;
+            assert_eq!(kinds_in(annotation).iter().filter(signature).count(), 1 + waits, "{annotation}");
+        }
+        for annotation in ["x[x:x]", "(y := x)", "x[*x]"] {
+            assert!(
+                kinds_in(annotation).iter().all(|kind| *kind == UseKind::EagerAnnotation),
+                "{annotation}"
+            );
         }
     }
 
@@ -274,7 +339,6 @@ mod tests {
             ("class x: pass\ndef f(a: x): pass\n", true),
             ("x = 1\nclass C:\n    def f(a: x): pass\n    x = 1\n", false),
             ("x = 1\nclass C:\n    x = 1\n    class D:\n        def f(a: x): pass\n", true),
-            ("__x = 1\nclass C:\n    def f(a: __x): pass\n", false),
             ("x = 1\nclass C[x]:\n    def f(a: x): pass\n", false),
             ("x = 1\ndef f[T](a: x): pass\n", false),
             ("x = 1\ndef f(a: x): pass\nfrom y import *\n", false),

@@ -6,7 +6,7 @@ use glowplug_core::PythonVersion;
 
 use crate::analyse::called;
 use crate::effects::table::{is_harmless_call, is_plain_base, is_text_method};
-use crate::facts::{Called, Hang, HindranceKind, ModuleAnalysis, ModuleId};
+use crate::facts::{Called, Effect, Hang, HindranceKind, ModuleAnalysis, ModuleId};
 
 /// Takes away the effects that hang on classes that keep no book of what is derived from them, and on calls of what
 /// acts on nobody else. `source` gives the text of a module.
@@ -21,10 +21,14 @@ pub fn settle(
     tree.follow(asked.iter().copied().cloned().collect(), python, source);
     let harmless: BTreeSet<Hang> =
         asked.into_iter().filter(|hang| tree.is_harmless(hang, &mut BTreeSet::new())).cloned().collect();
+    let is_one = |effect: &Effect| {
+        effect.hangs_on.is_empty() || !effect.hangs_on.iter().all(|hang| harmless.contains(hang))
+    };
     for analysis in analyses.values_mut() {
-        analysis.effects.retain(|effect| {
-            effect.hangs_on.is_empty() || !effect.hangs_on.iter().all(|hang| harmless.contains(hang))
-        });
+        analysis.effects.retain(is_one);
+        for class in analysis.globals.iter_mut().filter(|global| global.is_class) {
+            class.effects.retain(is_one);
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source};
 
 use crate::diff;
-use crate::edits::{ClauseEdit, FileEdits, clause_edit, name_edit, pair, signatures_with, texts_with};
+use crate::edits::{
+    ClauseEdit, FileEdits, clause_edit, first_with, name_edit, pair, signatures_with, texts_with,
+};
 use crate::globals::{Judged, around, judge_all, unproved};
 use crate::graph::{Deferred, Graph};
 use crate::rules::{Refusal, judge, judge_submodule};
@@ -19,7 +21,7 @@ pub enum CandidateKind {
     Import,
     /// What `import a.b` loads beside binding `a`.
     Submodule,
-    /// A name that a statement of the body binds to what a call gives.
+    /// A name that a statement of the body binds to what a call gives, or to a class.
     Global,
 }
 
@@ -144,6 +146,7 @@ impl Candidates {
                 if let Some(global) = global {
                     edit.statement = Some(pair(global.place));
                     edit.set_up = global.set_up.iter().map(|(start, _)| pair(*start)).collect();
+                    edit.first = first_with(analysis, global);
                 }
                 of(&mut files, analysis, &|edits| {
                     edits.names.push(edit.clone());
@@ -348,7 +351,7 @@ fn required(analysis: &ModuleAnalysis, binding: &Binding) -> BTreeSet<String> {
     around(analysis, binding).map(|name| global_id(analysis, name)).collect()
 }
 
-/// The value of a statement, in the user's own code.
+/// The value of a statement, or a class.
 fn global_candidate(analysis: &ModuleAnalysis, global: &Global, judged: &Judged) -> Option<Candidate> {
     let binding = &global.binding;
     let refusal = judged.get(&binding.name)?.clone();

@@ -37,9 +37,10 @@ pub(crate) fn of_file(
     let quoted = quoted(analysis, names);
     let mut changes: Vec<Change> = imports(analysis, names);
     for global in analysis.globals.iter().filter(|global| names.contains(global.binding.name.as_str())) {
-        // On the last lines of the statements, which keep their places.
+        // On the last lines of the statements, which keep their places; a class tells it at its head.
         let set_up = global.set_up.iter().map(|(_, end)| end.line);
-        for last in std::iter::once(global.end_line).chain(set_up) {
+        let own = if global.is_class { global.place.line } else { global.end_line };
+        for last in std::iter::once(own).chain(set_up) {
             if let Some(line) = lines.get_mut((last as usize).saturating_sub(1)) {
                 line.push_str("  # runs at the first use of the name");
             }

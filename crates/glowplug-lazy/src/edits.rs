@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use glowplug_imports::{Binding, ImportStatement, ModuleAnalysis, Place, UseKind};
+use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Place, UseKind};
 use serde::Serialize;
 
 /// The edits of one file, serialised as the JSON that the compiler reads.
@@ -47,10 +47,12 @@ pub struct NameEdit {
     pub name: String,
     /// The clauses that bind it.
     pub clauses: Vec<ClauseEdit>,
-    /// Where the assignment starts that binds it, if no import does.
+    /// Where the assignment or the class starts that binds it, if no import does.
     pub statement: Option<(u32, u32)>,
     /// Where the statements start that set up what it binds.
     pub set_up: Vec<(u32, u32)>,
+    /// Of a class, deferred names that have to be there when it is made: its annotations have them as text.
+    pub first: Vec<String>,
     /// Line and column of every use outside of f-strings.
     pub uses: Vec<(u32, u32)>,
     /// Line and column of every f-string in which all uses are replaced.
@@ -138,6 +140,17 @@ pub(crate) fn texts_with(
     places.map(|place| (place.line, place.column, binding.name.clone()))
 }
 
+/// The names that a class's annotations have as text, and that are bound before it.
+pub(crate) fn first_with(analysis: &ModuleAnalysis, class: &Global) -> Vec<String> {
+    let needed = |binding: &&Binding| {
+        binding.uses.iter().any(|used| used.kind == UseKind::GlobalText && class.is_around(used.place))
+    };
+    let others = analysis.globals.iter().map(|global| &global.binding);
+    let all: BTreeSet<&String> =
+        analysis.bindings.iter().chain(others).filter(needed).map(|binding| &binding.name).collect();
+    all.into_iter().cloned().collect()
+}
+
 pub(crate) fn name_edit(
     analysis: &ModuleAnalysis,
     binding: &Binding,
@@ -171,6 +184,7 @@ pub(crate) fn name_edit(
         clauses: binding.statements.iter().map(clause).collect(),
         statement: None,
         set_up: Vec::new(),
+        first: Vec::new(),
         uses,
         fstrings,
     }

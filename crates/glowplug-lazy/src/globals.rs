@@ -1,16 +1,16 @@
 //! Which statements may wait until the first use of what they bind: of the user's own code `s3 = boto3.client("s3")`, of
-//! libraries `WORD = re.compile(r"\w+")`.
+//! libraries `WORD = re.compile(r"\w+")`, of both `class Report(pandas.DataFrame): …`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{Binding, Global, ModuleAnalysis, Source};
+use glowplug_imports::{Binding, Global, ModuleAnalysis, Source, Use, UseKind};
 
-use crate::rules::{Refusal, Rule, judge_name, refused};
+use crate::rules::{Refusal, Rule, judge_name, refused, top};
 use crate::surroundings::meet;
 use crate::world::World;
 
 /// Name → why the statement stays as it is, for every statement of a module that is asked about. Of libraries those that
-/// compile patterns: what their other values are made from, and when, is their own affair.
+/// compile patterns, and classes that act on nobody: what their other values are made from, and when, is their own affair.
 pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 
 /// Judges the statements of a module. One may use what another binds only where it waits itself, so that one is judged
@@ -18,7 +18,9 @@ pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
     let mut judged = Judged::new();
     let is_user = world.is_user(&analysis.name);
-    let mut left: Vec<&Global> = analysis.globals.iter().filter(|global| is_user || global.pattern).collect();
+    let plain = |global: &Global| global.is_class && global.effects.is_empty() && global.reads.is_empty();
+    let asked = analysis.globals.iter().filter(|global| is_user || global.pattern || plain(global));
+    let mut left: Vec<&Global> = asked.collect();
     while !left.is_empty() {
         let used_by =
             |global: &&Global| around(analysis, &global.binding).map(str::to_owned).collect::<BTreeSet<_>>();
@@ -32,7 +34,8 @@ pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
         let next = left.iter().rposition(free).unwrap_or(left.len() - 1);
         let global = left.remove(next);
         let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
-            .or_else(|| of_value(world, analysis, global));
+            .or_else(|| of_value(world, analysis, global))
+            .or_else(|| of_listing(world, analysis, global));
         judged.insert(global.binding.name.clone(), refusal);
     }
     judged
@@ -76,6 +79,19 @@ fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option
     None
 }
 
+/// Whether somebody who may know a class asks for what is derived from it, and would find it missing.
+fn of_listing(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option<Refusal> {
+    if !global.is_class {
+        return None;
+    }
+    let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
+    let statements = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
+    let own = world.user.iter().map(String::as_str).chain([analysis.name.as_str()]);
+    let mut near = own.chain(statements.map(|statement| statement.module.as_str())).map(top);
+    let path = near.find_map(|top| world.lists_subclasses.get(top))?;
+    refused(Rule::Unsettled, format!("{path} asks classes for what is derived from them"))
+}
+
 /// Where the user's own code changes what the value is made from, or what makes it, after the statement.
 fn changed_by_others<'a>(
     world: &World<'a>,
@@ -97,7 +113,8 @@ fn changed_by_others<'a>(
 /// What a deferral of the value can only be tried, not proved: an effect on others, the time, random numbers.
 pub(crate) fn unproved(global: &Global) -> Option<String> {
     if let Some(effect) = global.effects.first() {
-        return Some(format!("its value may act on others: line {}: {}", effect.line, effect.what));
+        let what = if global.is_class { "making the class" } else { "its value" };
+        return Some(format!("{what} may act on others: line {}: {}", effect.line, effect.what));
     }
     if global.reads.contains(&Source::Clock) {
         return Some("its value depends on the time".to_owned());
@@ -110,6 +127,7 @@ pub(crate) fn around<'a>(
     analysis: &'a ModuleAnalysis,
     binding: &'a Binding,
 ) -> impl Iterator<Item = &'a str> {
-    let places = binding.uses.iter().filter(|used| used.kind == glowplug_imports::UseKind::Global);
+    let waits = |used: &&Use| matches!(used.kind, UseKind::Global | UseKind::GlobalText);
+    let places = binding.uses.iter().filter(waits);
     places.filter_map(|used| analysis.global_around(used.place)).map(|global| global.binding.name.as_str())
 }

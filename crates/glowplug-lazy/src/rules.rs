@@ -277,6 +277,11 @@ fn of_uses(world: &World, analysis: &ModuleAnalysis, binding: &Binding, globals:
         UseKind::Global => !waits(used.place),
         _ => false,
     };
+    let read = |used: &&Use| match used.kind {
+        UseKind::ReadAnnotation => true,
+        UseKind::GlobalText => !waits(used.place),
+        _ => false,
+    };
     if let Some(used) = binding.uses.iter().find(runs) {
         return refused(Rule::UsedAtImport, format!("used while the module runs, line {}", used.place.line));
     }
@@ -291,7 +296,7 @@ fn of_uses(world: &World, analysis: &ModuleAnalysis, binding: &Binding, globals:
             format!("used in an annotation that cannot wait, line {}", used.place.line),
         );
     }
-    if let Some(used) = binding.uses.iter().find(|used| used.kind == UseKind::ReadAnnotation) {
+    if let Some(used) = binding.uses.iter().find(read) {
         return refused(
             Rule::AnnotationRead,
             format!(
@@ -356,7 +361,7 @@ fn of_own_modules(world: &World, binding: &Binding) -> bool {
 }
 
 /// The top-level package of a module, or the module itself.
-fn top(module: &str) -> &str {
+pub(crate) fn top(module: &str) -> &str {
     module.split('.').next().unwrap_or(module)
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_imports::{Global, ModuleAnalysis, Use, UseKind};
 
+use crate::rules::top;
 use crate::surroundings::{Surroundings, names_of};
 
 /// Facts that no module knows of itself.
@@ -22,6 +23,8 @@ pub(crate) struct World<'a> {
     pub(crate) takes_names: Option<(&'a str, u32, &'a str)>,
     /// Modules that another one takes everything from.
     pub(crate) star_imported: BTreeSet<&'a str>,
+    /// Top-level package → a module of it that asks a class for what is derived from it.
+    pub(crate) lists_subclasses: BTreeMap<&'a str, &'a str>,
     /// Modules whose namespace another one reads as a whole.
     read_whole: BTreeSet<String>,
     /// `(module, name)` that another module takes or reads.
@@ -62,7 +65,7 @@ impl<'a> World<'a> {
             named.chain(read).any(|name| matches!(name, "get_type_hints" | "get_annotations"))
         };
         let evaluates_annotations = user.iter().filter_map(|module| analyses.get(module)).any(evaluates);
-        let tops = analyses.keys().chain(modules).map(|m| m.split('.').next().unwrap_or(m)).collect();
+        let tops = analyses.keys().chain(modules).map(|module| top(module)).collect();
         Self {
             analyses,
             user,
@@ -74,6 +77,11 @@ impl<'a> World<'a> {
                 Some((analysis.path.as_str(), *line, how.as_str()))
             }),
             star_imported,
+            lists_subclasses: analyses
+                .values()
+                .filter(|analysis| analysis.lists_subclasses)
+                .map(|analysis| (top(&analysis.name), analysis.path.as_str()))
+                .collect(),
             read_whole,
             wanted,
             surroundings: Surroundings::new(analyses, user),

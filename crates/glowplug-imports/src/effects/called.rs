@@ -11,9 +11,6 @@ use super::value::{Handle, Value};
 use super::{MOST_STATEMENTS, Walker};
 use crate::{Called, Effect, EffectKind, Hang, Way};
 
-/// Methods that run when an object of a class is made.
-const MAKING: [&str; 3] = ["__new__", "__init__", "__post_init__"];
-
 /// What calling the names `asked` of the body `suite` may do; arguments as for [`super::effects`]. Names that are not
 /// bound to something that can be followed are left out.
 pub(crate) fn called(
@@ -76,7 +73,7 @@ impl Walker<'_, '_> {
         }
         let others = if way == Way::Own { Value::Given } else { Value::Foreign };
         self.trial(|walker| {
-            for name in MAKING {
+            for name in walker.making_methods(class) {
                 if let Some(function) = walker.method(class, name) {
                     let first = Some(Value::Instance(class));
                     let arguments = Arguments { first, others: others.clone(), then: None };

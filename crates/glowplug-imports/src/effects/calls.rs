@@ -302,7 +302,7 @@ impl<'a> Walker<'a, '_> {
 
     fn construct(&mut self, call: &'a ExprCall, class: usize) -> Value {
         let what = format!("calls `{}()`", written(&call.func));
-        self.run_methods(call.start(), class, &["__new__", "__init__", "__post_init__"], &what);
+        self.run_methods(call.start(), class, &self.making_methods(class), &what);
         Value::Instance(class)
     }
 
@@ -320,12 +320,8 @@ impl<'a> Walker<'a, '_> {
             Value::Text | Value::PlainClass => true,
             Value::Class(class) => {
                 let class = *class;
-                self.run_methods(
-                    call.start(),
-                    class,
-                    &["__new__", "__init__", "__post_init__"],
-                    "makes objects of its own",
-                );
+                let methods = self.making_methods(class);
+                self.run_methods(call.start(), class, &methods, "makes objects of its own");
                 true
             }
             _ => false,

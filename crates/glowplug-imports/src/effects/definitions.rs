@@ -12,6 +12,16 @@ use super::value::Value;
 use super::{ScopeKind, Walker};
 use crate::{Aim, EffectKind, Hang, Way};
 
+/// Methods that run when an object of a class is made.
+const MAKING: [&str; 4] = ["__new__", "__init__", "__post_init__", "model_post_init"];
+
+/// Methods that run when a class is derived.
+const SUBCLASS_HOOKS: [&str; 2] = ["__init_subclass__", "__pydantic_init_subclass__"];
+
+/// Decorators of methods that a data class runs on what it is made from.
+const VALIDATORS: [&str; 6] =
+    ["field_validator", "model_validator", "root_validator", "validates", "validator", "default"];
+
 /// Calls within calls that are followed.
 const DEEPEST: usize = 12;
 
@@ -55,6 +65,8 @@ impl Arguments {
 #[derive(Debug)]
 pub(super) struct Class<'a> {
     methods: BTreeMap<&'a str, usize>,
+    /// Names of the methods that look at what an object is made from.
+    validators: Vec<&'a str>,
     /// Bases and metaclass, as far as they are the module's own.
     own: Vec<usize>,
     is_enum: bool,
@@ -143,6 +155,7 @@ impl<'a> Walker<'a, '_> {
         let name = definition.name.as_str();
         let mut class = Class {
             methods: BTreeMap::new(),
+            validators: validators(&definition.body),
             own: Vec::new(),
             is_enum: false,
             plain_methods: false,
@@ -179,7 +192,7 @@ impl<'a> Walker<'a, '_> {
             self.run_methods(definition.start(), made, &["__set_name__"], &what);
         }
         for base in inherited {
-            self.run_methods(definition.start(), base, &["__init_subclass__"], &what);
+            self.run_methods(definition.start(), base, &SUBCLASS_HOOKS, &what);
         }
         if is_enum {
             self.run_methods(
@@ -253,7 +266,7 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn is_plain_base(&self, value: &Value) -> bool {
         match value {
             Value::Imported(path) => table::is_plain_base(path),
-            Value::Class(class) => self.method(*class, "__init_subclass__").is_none(),
+            Value::Class(class) => SUBCLASS_HOOKS.iter().all(|hook| self.method(*class, hook).is_none()),
             Value::PlainClass => true,
             _ => false,
         }
@@ -273,7 +286,7 @@ impl<'a> Walker<'a, '_> {
 
     fn imported_bases(&self, class: usize) -> Option<Vec<String>> {
         let Class { methods, own, imported, odd, .. } = &self.classes[class];
-        if *odd || methods.contains_key("__init_subclass__") {
+        if *odd || SUBCLASS_HOOKS.iter().any(|hook| methods.contains_key(hook)) {
             return None;
         }
         let mut all = imported.clone();
@@ -281,6 +294,18 @@ impl<'a> Walker<'a, '_> {
             all.extend(self.imported_bases(*base)?);
         }
         Some(all)
+    }
+
+    /// Names of the methods that run when an object of a class is made.
+    pub(super) fn making_methods(&self, class: usize) -> Vec<&'a str> {
+        let mut all = MAKING.to_vec();
+        self.add_validators(class, &mut all);
+        all
+    }
+
+    fn add_validators(&self, class: usize, all: &mut Vec<&'a str>) {
+        all.extend(&self.classes[class].validators);
+        self.classes[class].own.iter().for_each(|base| self.add_validators(*base, all));
     }
 
     /// A method of a class or of its bases.
@@ -372,4 +397,23 @@ impl<'a> Walker<'a, '_> {
             self.bind(parameter.name().as_str(), value);
         }
     }
+}
+
+/// Names of the methods in a class body that look at what an object is made from.
+fn validators(body: &[Stmt]) -> Vec<&str> {
+    let is_one = |decorator: &Decorator| {
+        let target = match &decorator.expression {
+            Expr::Call(call) => call.func.as_ref(),
+            other => other,
+        };
+        VALIDATORS.contains(&written(target).rsplit('.').next().unwrap_or_default())
+    };
+    let methods = body.iter().filter_map(|statement| match statement {
+        Stmt::FunctionDef(method) => Some(method),
+        _ => None,
+    });
+    methods
+        .filter(|method| method.decorator_list.iter().any(is_one))
+        .map(|method| method.name.as_str())
+        .collect()
 }

@@ -177,6 +177,9 @@ impl<'a, 'l> Walker<'a, 'l> {
         }
         match statement {
             Stmt::FunctionDef(definition) => self.define_function(definition),
+            Stmt::ClassDef(definition) if self.is_asked(definition.start()) => {
+                self.told_apart(definition.start(), |walker| walker.define_class(definition));
+            }
             Stmt::ClassDef(definition) => self.define_class(definition),
             Stmt::Import(import) => self.import(import),
             Stmt::ImportFrom(import) => self.import_from(import),

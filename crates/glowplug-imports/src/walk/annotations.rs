@@ -1,15 +1,15 @@
 //! Annotations: when each is evaluated, and which functions' could wait.
 
 use ruff_python_ast::name::Name;
-use ruff_python_ast::visitor::Visitor;
-use ruff_python_ast::{AnyParameterRef, Expr, StmtFunctionDef};
+use ruff_python_ast::visitor::{Visitor, walk_expr};
+use ruff_python_ast::{AnyParameterRef, Expr, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::Ranged;
 
 use super::Walker;
 use crate::UseKind;
 use crate::found::{Annotations, SignatureFound};
 use crate::shapes::{Strings, identifiers};
-use crate::signatures::could_wait;
+use crate::signatures::{could_wait, could_wait_in_part, is_mangled};
 
 impl<'a> Walker<'a> {
     /// The annotations of parameters and of what is returned; `read` where a decorator may read them at once.
@@ -49,12 +49,48 @@ impl<'a> Walker<'a> {
             || !runs_at_import
             || function.type_params.is_some()
             || annotations.is_empty()
-            || !annotations.iter().all(|annotation| could_wait(annotation))
+            || !annotations.iter().all(|annotation| could_wait_in_part(annotation))
         {
             return None;
         }
         let annotations = annotations.iter().map(Ranged::range).collect();
         self.found.signatures.push(SignatureFound { at: function.start(), annotations });
+        Some(self.found.signatures.len() - 1)
+    }
+
+    /// Notes a class, which nobody else has a hand in making, whose variables' annotations could be evaluated later, as
+    /// far as its own text says.
+    pub(super) fn signature_of_class(&mut self, class: &StmtClassDef) -> Option<usize> {
+        let runs_at_import = !self.later && !self.typing_only && !self.guarded;
+        if self.annotations != Annotations::Eagerly || !runs_at_import || class.type_params.is_some() {
+            return None;
+        }
+        let mut annotations = Vec::new();
+        for statement in &class.body {
+            match statement {
+                Stmt::AnnAssign(assign) if assign.simple => annotations.push(assign.annotation.as_ref()),
+                Stmt::FunctionDef(_) | Stmt::ClassDef(_) | Stmt::Pass(_) => {}
+                Stmt::Assign(_) | Stmt::Expr(_) => {}
+                // It may annotate too.
+                _ => return None,
+            }
+        }
+        let named = |assign: &Expr| matches!(assign, Expr::Name(name) if !is_mangled(&name.id));
+        let targets = class.body.iter().filter_map(|statement| match statement {
+            Stmt::AnnAssign(assign) => Some(assign.target.as_ref()),
+            _ => None,
+        });
+        let mut own = Own(false);
+        own.visit_body(&class.body);
+        if annotations.is_empty()
+            || own.0
+            || !targets.into_iter().all(named)
+            || !annotations.iter().all(|annotation| could_wait(annotation))
+        {
+            return None;
+        }
+        let annotations = annotations.into_iter().map(Ranged::range).collect();
+        self.found.signatures.push(SignatureFound { at: class.start(), annotations });
         Some(self.found.signatures.len() - 1)
     }
 
@@ -80,12 +116,31 @@ impl<'a> Walker<'a> {
     fn quoted_names(&mut self, annotation: &Expr, kind: UseKind) {
         let mut strings = Strings(Vec::new());
         strings.visit_expr(annotation);
-        for (text, at) in strings.0 {
+        // Prose, as in `Doc("…")`, is nothing that anybody could evaluate.
+        for (text, at) in strings.0.into_iter().filter(|(text, _)| is_expression(text)) {
             for name in identifiers(text) {
                 self.found.quoted.push((Name::new(name), at, kind));
             }
         }
     }
+}
+
+/// Whether something asks for its own annotations by their name, or for all names around it.
+struct Own(bool);
+
+impl<'a> Visitor<'a> for Own {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        if let Expr::Name(name) = expr {
+            self.0 |=
+                matches!(name.id.as_str(), "__annotations__" | "locals" | "vars" | "dir" | "exec" | "eval");
+        }
+        walk_expr(self, expr);
+    }
+}
+
+fn is_expression(text: &str) -> bool {
+    // `*Ts` stands in an annotation, too.
+    ruff_python_parser::parse_expression(&format!("({})", text.trim_start().trim_start_matches('*'))).is_ok()
 }
 
 fn unevaluated(read: bool) -> UseKind {

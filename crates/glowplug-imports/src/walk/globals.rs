@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use ruff_python_ast::name::Name;
-use ruff_python_ast::visitor::{Visitor, walk_expr};
-use ruff_python_ast::{Expr, ExprContext, Stmt};
+use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
+use ruff_python_ast::{Expr, ExprContext, Stmt, StmtClassDef};
 use ruff_text_size::Ranged;
 
 use super::Walker;
+use crate::UseKind;
 use crate::effects::sets_up;
 use crate::found::GlobalFound;
 
@@ -51,12 +52,46 @@ impl Walker<'_> {
                 target: name.start(),
                 statement: statement.range(),
                 value: value.range(),
+                is_class: false,
                 fresh: matches!(value, Expr::Call(_)) && !is_part,
                 set_up: Vec::new(),
                 mentions: shape.names.iter().filter_map(|name| self.noted(name)).collect(),
                 shared: self.shared_by_making(value),
             });
         }
+    }
+
+    /// Whether a class could be made somewhere else, as far as its own text says: it stands in the module's body, and
+    /// its header names no surroundings.
+    pub(super) fn could_move(&self, class: &StmtClassDef) -> bool {
+        let decorators = class.decorator_list.iter().map(|decorator| &decorator.expression);
+        let arguments = class.arguments.iter().flat_map(|arguments| {
+            arguments.args.iter().chain(arguments.keywords.iter().map(|keyword| &keyword.value))
+        });
+        let header: Vec<&Expr> = decorators.chain(arguments).collect();
+        // Where the word `class` stands is told by its name.
+        let usual = (self.place_of)(class.name.start()).column == CLASS_NAME_COLUMN;
+        let here = self.scope == 0 && self.depth == 0 && !self.typing_only && usual;
+        let mut outward = Outward::default();
+        outward.visit_body(&class.body);
+        here && class.type_params.is_none() && !Shape::of(&header).fixed && !outward.found
+    }
+
+    /// Notes a class that could be made at its first use; `reads` is how many there were before it.
+    pub(super) fn class_that_moves(&mut self, class: &StmtClassDef, reads: usize) {
+        let needed = self.found.reads[reads..].iter().filter(|read| read.kind != UseKind::Later);
+        let mentions = needed.filter_map(|read| self.noted(&read.name)).collect();
+        self.found.globals.push(GlobalFound {
+            name: class.name.id.clone(),
+            target: class.name.start(),
+            statement: class.range(),
+            value: class.range(),
+            is_class: true,
+            fresh: false,
+            set_up: Vec::new(),
+            mentions,
+            shared: BTreeSet::new(),
+        });
     }
 
     /// Which of the values noted so far a name is.
@@ -187,6 +222,27 @@ fn root(expr: &Expr) -> Option<&Name> {
         Expr::Subscript(item) => root(&item.value),
         _ => None,
     }
+}
+
+/// Where the name stands in `class Name`.
+const CLASS_NAME_COLUMN: u32 = 6;
+
+/// Whether a class body binds names of the module, or imports.
+#[derive(Default)]
+struct Outward {
+    found: bool,
+}
+
+impl<'a> Visitor<'a> for Outward {
+    fn visit_stmt(&mut self, statement: &'a Stmt) {
+        match statement {
+            Stmt::Global(_) | Stmt::Nonlocal(_) | Stmt::Import(_) | Stmt::ImportFrom(_) => self.found = true,
+            Stmt::FunctionDef(_) => {}
+            _ => walk_stmt(self, statement),
+        }
+    }
+
+    fn visit_expr(&mut self, _: &'a Expr) {}
 }
 
 /// What expressions consist of.

@@ -21,6 +21,7 @@ use crate::scopes::{ScopeId, ScopeKind};
 use crate::shapes::{
     chain, is_globals, is_main, is_own_module, is_quiet, is_type_checking, is_update_of_globals,
 };
+use crate::signatures::waits;
 use crate::{ModuleId, UseKind};
 
 /// The state of the walk.
@@ -41,6 +42,8 @@ pub(crate) struct Walker<'a> {
     annotation: Option<UseKind>,
     /// Index of the signature around, where its annotations could wait.
     signature: Option<usize>,
+    /// Index of that of the class around, for the annotations of its variables.
+    class_signature: Option<usize>,
     /// A statement around may catch what fails here, or run it again.
     guarded: bool,
     fstring: Option<TextSize>,
@@ -77,6 +80,7 @@ impl<'a> Walker<'a> {
             conditional: false,
             annotation: None,
             signature: None,
+            class_signature: None,
             guarded: false,
             fstring: None,
             fixed: None,
@@ -88,6 +92,7 @@ impl<'a> Walker<'a> {
         };
         walker.visit_body(suite);
         walker.settle_namespace();
+        crate::classes::keep_holding(&mut walker.found);
         walker.found
     }
 
@@ -235,6 +240,7 @@ impl<'a> Walker<'a> {
     }
 
     fn class(&mut self, class: &'a StmtClassDef) {
+        let (moves, reads_before) = (self.could_move(class), self.found.reads.len());
         self.bind(&class.name);
         if self.scope == 0 {
             self.found.classes.push((class.name.id.clone(), class.end()));
@@ -252,12 +258,17 @@ impl<'a> Walker<'a> {
             if let Some(arguments) = &class.arguments {
                 walker.visit_arguments(arguments);
             }
+            let signature = if reads { None } else { walker.signature_of_class(class) };
             walker.inside(ScopeKind::Class, |walker| {
                 let outer = std::mem::replace(&mut walker.class_reads, reads);
+                let signature = std::mem::replace(&mut walker.class_signature, signature);
                 walker.nested(|walker| walker.visit_body(&class.body));
-                walker.class_reads = outer;
+                (walker.class_reads, walker.class_signature) = (outer, signature);
             });
         });
+        if moves {
+            self.class_that_moves(class, reads_before);
+        }
     }
 
     fn comprehension(&mut self, generators: &'a [Comprehension], results: &[&'a Expr]) {
@@ -361,8 +372,11 @@ impl<'a> Visitor<'a> for Walker<'a> {
                 }
                 // In a function they are not evaluated at all.
                 if self.found.scopes.kind(self.scope) != ScopeKind::Function {
-                    let read = self.class_reads && self.found.scopes.kind(self.scope) == ScopeKind::Class;
-                    self.annotation_of_variable(&assign.annotation, read);
+                    let of_class = self.found.scopes.kind(self.scope) == ScopeKind::Class;
+                    let signature = self.class_signature.filter(|_| of_class);
+                    let outer = std::mem::replace(&mut self.signature, signature);
+                    self.annotation_of_variable(&assign.annotation, self.class_reads && of_class);
+                    self.signature = outer;
                 }
                 self.visit_expr(&assign.target);
             }
@@ -402,6 +416,13 @@ impl<'a> Visitor<'a> for Walker<'a> {
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         if self.asks_own_module(expr) {
+            return;
+        }
+        if self.signature.is_some() && !waits(expr) {
+            // It is evaluated where it stands.
+            let signature = self.signature.take();
+            self.visit_expr(expr);
+            self.signature = signature;
             return;
         }
         if let Expr::Attribute(_) | Expr::Subscript(_) = expr

@@ -49,6 +49,12 @@ for module in MODULES:
     except Exception:
         print(module, 'does not load')
         continue
+    # Classes may be made when they are asked for.
+    for name in dir(loaded):
+        try:
+            getattr(loaded, name)
+        except Exception:
+            pass
     # Annotations of `A | B` hold sets whose order is not fixed.
     for function in functions(dict(vars(loaded)), module, set()):
         waiting += type(function.__annotations__) is not dict

@@ -1,6 +1,7 @@
 //! Deferred imports on real interpreters: what the edited module does, what is refused, what never changes.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail loudly and say what they ran on")]
 
+mod classes;
 mod corpus;
 mod globals;
 mod properties;

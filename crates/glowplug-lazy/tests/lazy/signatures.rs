@@ -280,10 +280,10 @@ fn annotations_wait_only_where_they_mean_the_same_later() {
         ("import x\nimport x.y\ndef f(a: x.A): pass\n", true),
         // Not part of a function.
         ("import x\na: x.A = 1\n", false),
-        ("import x\nclass C:\n    a: x.A = 1\n", false),
+        ("import x\nclass C(B):\n    a: x.A = 1\nC()\n", false),
         // Evaluating it does something, or could mean something else.
         ("import x\ndef f(a: x.A()): pass\n", false),
-        ("import x\ndef f(a: x.A, b: call()): pass\n", false),
+        ("import x\ndef f(a: x.A, b: call()): pass\n", true),
         ("import x\ndef f(a: x.A, b: (c := 1)): pass\n", false),
         ("import x\ndef f(a: lambda: x.A): pass\n", false),
         ("import x\ndef f(a: [x for x in x.A]): pass\n", false),
@@ -291,8 +291,8 @@ fn annotations_wait_only_where_they_mean_the_same_later() {
         ("import x\ndef f(a: x.A + 1): pass\n", false),
         ("import x\ndef f(a: x.A[1:2]): pass\n", false),
         ("import x\ndef f(a: x.A if 1 else 2): pass\n", false),
-        ("import x\nclass C:\n    def f(self, a: x.__A): pass\n", false),
-        ("import x\nclass C:\n    def f(self, a: x.A, b: __B): pass\n", false),
+        ("import x\nclass C:\n    def f(self, a: x.__A): pass\nC()\n", false),
+        ("import x\nclass C:\n    def f(self, a: x.A, b: __B): pass\n", true),
         // Names around it that are not settled, or not the module's.
         ("import x\nclass C:\n    B = 1\n    def f(self, a: x.A, b: B): pass\n", false),
         ("import x\nclass C:\n    def f(self, a: x.A, b: B): pass\n    B = 1\n", false),

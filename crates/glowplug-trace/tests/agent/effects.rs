@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 root, name = sys.argv[1:]
 sys.path.insert(0, root)
 import copyreg, csv, decimal, json, logging, os, re, signal, threading, warnings
-import holder, lazily, library, parts, proxy, registry
+import chained, edited, holder, lazily, library, parts, proxy, registry
 sys.modules["vendored.registry"] = registry  # told once
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 space = {"__name__": "_glowplug_effects"}
@@ -70,6 +70,16 @@ const FILES: &[(&str, &str)] = &[
         "lazily.py",
         "def __getattr__(name):\n    if name != 'Kind':\n        raise AttributeError(name)\n    import kinds\n    globals()[name] = kinds.Kind\n    return kinds.Kind\n",
     ),
+    (
+        "edited.py",
+        "def __gp_load__(name): ...\ndef __getattr__(name):\n    import kinds\n    globals()[name] = kinds.Kind\n    return kinds.Kind\n",
+    ),
+    (
+        "chained.py",
+        "from lazily import __getattr__ as theirs\ndef __gp_load__(name): ...\ndef chain(theirs):\n    def __getattr__(name):\n        globals()[name] = theirs(name)\n        return theirs(name)\n    return __getattr__\n__getattr__ = chain(theirs)\n",
+    ),
+    ("asks_an_edited_module.py", "import edited\nclass A: pass\nedited.Kind\n"),
+    ("asks_a_chained_module.py", "import chained\nclass A: pass\nchained.Kind\n"),
     ("kinds.py", "class Kind: pass\n"),
     (
         "proxy.py",
@@ -148,6 +158,8 @@ fn effects_on_others_are_told_and_a_plain_load_has_none() {
         ("pickles_another", "registers in `copyreg.dispatch_table`"),
         ("joins_a_list", "registers in `library.LIST`"),
         ("asks_for_a_name", ""),
+        ("asks_an_edited_module", "adds `edited.Kind`"),
+        ("asks_a_chained_module", ""),
         ("registers", "registers in `registry.HANDLERS`"),
         ("derives", "registers in `registry.Base.KNOWN`"),
         ("extends", "adds `registry.extra`"),

@@ -1,0 +1,124 @@
+//! Classes that could be made at their first use, and which of them hold an import.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::UseKind;
+use crate::found::{Clause, Found};
+use crate::scopes::Meaning;
+
+/// Modules that every function has loaded, or that cost next to nothing: what hangs on them is not worth a first use.
+const LIGHT: [&str; 24] = [
+    "__future__",
+    "_thread",
+    "abc",
+    "builtins",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "enum",
+    "functools",
+    "io",
+    "itertools",
+    "json",
+    "logging",
+    "operator",
+    "os",
+    "re",
+    "sys",
+    "threading",
+    "time",
+    "types",
+    "typing",
+    "typing_extensions",
+    "warnings",
+    "weakref",
+];
+
+/// A name of the module that is needed while its body runs, and the index of the global that needs it.
+type Need<'a> = (&'a str, Option<usize>);
+
+/// Leaves of the classes among the globals those that something imported waits for, as far as the module's own text says,
+/// and those that are made from them.
+pub(crate) fn keep_holding(found: &mut Found) {
+    if !found.globals.iter().any(|global| global.is_class) {
+        return;
+    }
+    let kept = holding(found);
+    let mut index = 0;
+    // The others are mentioned by their positions.
+    let mut moved: BTreeMap<usize, usize> = BTreeMap::new();
+    for old in 0..found.globals.len() {
+        if kept.contains(&old) || !found.globals[old].is_class {
+            moved.insert(old, index);
+            index += 1;
+        }
+    }
+    let mut old = 0;
+    found.globals.retain(|_| {
+        old += 1;
+        moved.contains_key(&(old - 1))
+    });
+    for global in &mut found.globals {
+        global.mentions = global.mentions.iter().filter_map(|at| moved.get(at).copied()).collect();
+    }
+}
+
+/// Indexes of the classes to keep.
+fn holding(found: &Found) -> BTreeSet<usize> {
+    let needs = needs(found);
+    let is_class = |index: &usize| found.globals[*index].is_class;
+    let movable = movable(found, &needs);
+    // Values wait by their own rules.
+    let waits = |user: Option<usize>| user.filter(|index| !is_class(index) || movable.contains(index));
+    let mut kept = BTreeSet::new();
+    for Clause { name, statement, nested } in &found.clauses {
+        let top = statement.module.split('.').next().unwrap_or_default();
+        if *nested || LIGHT.contains(&top) {
+            continue;
+        }
+        let users = needs.iter().filter(|(needed, _)| needed == name).map(|(_, user)| waits(*user));
+        let all: Option<BTreeSet<usize>> = users.collect();
+        kept.extend(all.into_iter().flatten().filter(is_class));
+    }
+    loop {
+        let before = kept.len();
+        let names: BTreeSet<&str> = kept.iter().map(|index| found.globals[*index].name.as_str()).collect();
+        let users = needs.iter().filter(|(name, _)| names.contains(name)).filter_map(|(_, user)| *user);
+        let users: Vec<usize> = users.filter(is_class).collect();
+        kept.extend(users);
+        if kept.len() == before {
+            return kept;
+        }
+    }
+}
+
+/// Indexes of the classes that nothing needs while the module's body runs, but others that wait.
+fn movable(found: &Found, needs: &[Need]) -> BTreeSet<usize> {
+    let is_class = |index: &usize| found.globals[*index].is_class;
+    let mut left: BTreeSet<usize> = (0..found.globals.len()).filter(is_class).collect();
+    loop {
+        let held = |(_, user): &Need| user.is_none_or(|user| is_class(&user) && !left.contains(&user));
+        let names: BTreeSet<&str> = needs.iter().filter(|need| held(need)).map(|(name, _)| *name).collect();
+        let before = left.len();
+        let next = left.iter().copied().filter(|index| !names.contains(found.globals[*index].name.as_str()));
+        left = next.collect();
+        if left.len() == before {
+            return left;
+        }
+    }
+}
+
+/// The module's own names that are needed while its body runs, annotations that could wait aside.
+fn needs(found: &Found) -> Vec<Need<'_>> {
+    let at_once =
+        |kind| matches!(kind, UseKind::AtImport | UseKind::EagerAnnotation | UseKind::ReadAnnotation);
+    let reads = found.reads.iter().filter(|read| {
+        at_once(read.kind)
+            && read.signature.is_none()
+            && found.scopes.resolve(read.scope, &read.name) != Meaning::Local
+    });
+    let quoted = found.quoted.iter().filter(|(_, _, kind)| at_once(*kind));
+    let quoted = quoted.map(|(name, at, _)| (name.as_str(), *at));
+    let all = reads.map(|read| (read.name.as_str(), read.at)).chain(quoted);
+    all.map(|(name, at)| (name, found.globals.iter().position(|global| global.is_around(at)))).collect()
+}

@@ -1,0 +1,339 @@
+//! Classes that are made at their first use, because something imported waits for them; annotations of a class's variables
+//! that wait; annotations of which a part is evaluated at once.
+
+use glowplug_core::PythonVersion;
+use glowplug_lazy::{Candidate, Rule};
+
+use crate::signatures::HEAVY;
+use crate::support::{Tree, pythons};
+
+const APP: &str = "import abc
+import enum
+from dataclasses import dataclass, field
+from typing import Generic, List, NamedTuple, TypeVar
+
+import heavy
+from heavy import Frame
+
+T = TypeVar('T')
+KIND = 'a'
+
+
+class Report(heavy.Frame, abc.ABC):
+    '''Docs.'''
+    kind = KIND
+    made = [Frame.__name__ for _ in range(2)]
+
+    class Inner:
+        def deep(self): return __class__.__qualname__
+
+    def __init__(self, rows=heavy.Frame):
+        super().__init__()
+        self.rows = rows
+
+    def copy(self):
+        return Report(self.rows)
+
+    @classmethod
+    def of(cls): return cls()
+
+
+class Longer(Report):
+    def copy(self):
+        return super().copy()
+
+
+@dataclass(
+    order=True
+)
+class Row:
+    frame: Frame
+    name: str = 'n'
+    all: List[heavy.Frame] = field(default_factory=list)
+
+
+class Failed(Exception):
+    code = Frame
+
+
+class Colour(enum.Enum):
+    RED = Frame
+    BLUE = 2
+
+
+class Pair(NamedTuple):
+    one: Frame
+    two: 'Frame' = None
+
+
+class Stack(Generic[T]):
+    kind = Frame
+
+
+def light():
+    return KIND
+
+
+def fail():
+    try:
+        raise Failed('x')
+    except Failed as error:
+        return repr(error), isinstance(error, Failed)
+
+
+def use():
+    return Longer.of().copy().rows, Row(Frame), Colour.RED, Pair(1), Stack[int]
+";
+
+fn tree() -> Tree {
+    Tree::new(&[("heavy.py", HEAVY), ("app.py", APP)])
+}
+
+#[test]
+fn a_class_that_holds_an_import_is_made_at_its_first_use() {
+    let script = "import app, sys\nprint(app.light(), 'heavy' in sys.modules)\nprint(app.fail(), 'heavy' in sys.modules)\nprint(app.use())\n";
+    for (before, after) in tree().compare(None, script) {
+        let (loaded, rest) = before.split_once('\n').unwrap();
+        assert_eq!(loaded, "heavy is loaded");
+        let rest = rest.replacen("a True", "a False", 1);
+        let (first, rest) = rest.split_once('\n').unwrap();
+        assert_eq!(after, format!("{first}\nheavy is loaded\n{rest}"));
+    }
+}
+
+#[test]
+fn it_is_the_class_that_it_was() {
+    let script = "import app, copy, inspect, pickle, typing
+print(sorted(name for name in dir(app) if not name.startswith('__')))
+for name in ('Report', 'Longer', 'Row', 'Failed', 'Colour', 'Pair', 'Stack'):
+    made = getattr(app, name)
+    print(made is getattr(app, name), made.__module__, made.__qualname__, made.__doc__, made.__mro__)
+    print(sorted(key for key in vars(made) if key != '__annotations__'), inspect.getsource(made))
+    print(getattr(made, '__annotations__', None), getattr(made, '__firstlineno__', None))
+    print(pickle.loads(pickle.dumps(made)) is made)
+print(typing.get_type_hints(app.Row), typing.get_type_hints(app.Pair))
+print(app.Report.Inner().deep(), app.Report.Inner.deep.__qualname__, app.Report.copy.__qualname__)
+print(app.Longer().copy().__class__, app.Report.made, app.Report.__subclasses__())
+row = app.Row(app.Frame, all=[1])
+print(pickle.loads(pickle.dumps(row)) == row, copy.deepcopy(row) == row, row)
+print(pickle.loads(pickle.dumps(app.Colour.RED)) is app.Colour.RED, list(app.Colour), app.Pair(1)._replace(two=2))
+from app import Report
+print(Report is app.Report, issubclass(app.Longer, Report))
+from unittest import mock
+with mock.patch('app.Row') as fake:
+    fake.return_value = 'fake'
+    print(app.Row(1))
+print(app.Row(1).name)
+";
+    for (before, after) in tree().compare(None, script) {
+        let rest = |printed: &str| printed.replacen("heavy is loaded\n", "", 1);
+        assert_eq!(rest(&before), rest(&after));
+    }
+}
+
+#[test]
+fn threads_that_race_for_it_get_one_class() {
+    let app = "import base\nclass Made(base.Base):\n    pass\ndef use(_):\n    return Made\n";
+    let base = "import time\nclass Base:\n    pass\nclass Slow(type(Base)):\n    pass\ntime.sleep(0.05)\n";
+    let tree = Tree::new(&[("base.py", base), ("app.py", app)]);
+    let script = "import app\nfrom concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(8) as pool:\n    print(len(set(map(id, pool.map(app.use, range(32))))))\n";
+    for (before, after) in tree.compare(None, script) {
+        assert_eq!((before.as_str(), after.as_str()), ("1\n", "1\n"));
+    }
+}
+
+#[test]
+fn what_its_annotations_name_as_text_is_there_before_it() {
+    let app = "from __future__ import annotations
+from dataclasses import dataclass
+import heavy
+from reader import reads
+
+@reads
+class Row:
+    frame: heavy.Frame
+    own: Row = None
+
+class Sub(heavy.Frame):
+    pass
+
+@reads
+class Table:
+    rows: list[Sub]
+    frame: heavy.Frame
+
+def light():
+    return 1
+
+def use():
+    return Table.seen, Row.seen
+";
+    let reader = "import sys
+def reads(made):
+    names = vars(sys.modules[made.__module__])
+    made.seen = [(name, word, word in names) for name, text in made.__annotations__.items() for word in ('heavy', 'Sub', 'Row') if word in text]
+    return made
+";
+    let tree = Tree::new(&[("heavy.py", HEAVY), ("reader.py", reader), ("app.py", app)]);
+    let script = "import app, sys\nprint(app.light())\nprint(app.use())\nprint(app.use())\n";
+    for (before, after) in
+        tree.compare(Some(&["app:heavy", "app:Row", "app:Sub", "app:Table", "app:reads"]), script)
+    {
+        assert_eq!(before.replacen("heavy is loaded\n1\n", "1\nheavy is loaded\n", 1), after);
+    }
+    let early = "import heavy\n@dataclass\nclass Row:\n    rest: 'Sub'\nclass Sub(heavy.Frame): pass\n";
+    let tree = Tree::new(&[("app.py", early)]);
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    let refusal =
+        |name: &str| candidates.named("app", name).unwrap().refusal.as_ref().map(|refusal| refusal.rule);
+    assert_eq!(refusal("Sub"), Some(Rule::AnnotationRead), "`Row` names it before it is there");
+    assert_eq!(refusal("heavy"), Some(Rule::UsedAtImport));
+}
+
+#[test]
+fn only_a_class_that_holds_an_import_waits() {
+    let kept = |app: &str| -> Vec<String> {
+        let others = [("lib/__init__.py", ""), ("lib/base.py", "class Base: ...\n"), ("app.py", app)];
+        let tree = Tree::new(&others);
+        let candidates = tree.candidates(PythonVersion::new(3, 12));
+        let waits = |c: &&Candidate| c.is_global() && c.refusal.is_none();
+        candidates.all().filter(waits).map(|c| c.name.clone()).collect()
+    };
+    let import = "from lib.base import Base\n";
+    let one = |class: &str| kept(&format!("{import}{class}"));
+    assert_eq!(one("class A(Base): pass\n"), ["A"]);
+    assert_eq!(one("class A(Base): pass\nclass B(A): pass\nclass C: pass\n"), ["A", "B"]);
+    assert_eq!(one("class A:\n    def f(self, b=Base): pass\n"), ["A"]);
+    assert_eq!(one("class A:\n    made = Base()\n"), ["A"]);
+    for class in [
+        "class A: pass\n",
+        "class A:\n    def f(self): return Base()\n",
+        "import enum\nclass A(enum.Enum):\n    B = 1\n",
+        // The import is needed at once anyway, or the class is.
+        "class A(Base): pass\nBase()\n",
+        "class A(Base): pass\nA()\n",
+        "class A(Base): pass\nclass B(A): pass\nB()\n",
+        "class A(Base): pass\nA.x = 1\n",
+        "class A(Base): pass\ndef f(a=A): pass\n",
+        "class A(Base): pass\nA = 1\n",
+        "class A(Base): pass\ndef f():\n    global A\n    A = 1\n",
+        "if 1:\n    class A(Base): pass\n",
+        "def f():\n    class A(Base): pass\n",
+        "class A[T](Base): pass\n",
+        "class A(Base, key=lambda: 1): pass\n",
+        "class A(Base):\n    global b\n    b = 1\n",
+        "class A(Base):\n    import lib\n",
+        "class  A(Base): pass\n",
+        // It could become another one.
+        "ALL = []\nclass A(Base):\n    ALL.append(1)\ndef f(): return ALL\n",
+        "KEY = 1\nclass A(Base):\n    key = KEY\nKEY = 2\n",
+    ] {
+        assert_eq!(one(class), [""; 0], "{class}");
+    }
+    let listed = format!("{import}class A(Base): pass\ndef f():\n    return Base.__subclasses__()\n");
+    assert_eq!(kept(&listed), [""; 0]);
+}
+
+#[test]
+fn of_libraries_only_classes_wait_that_act_on_nobody() {
+    let lib = "from deep import Base, record\nclass Plain(Base): pass\nclass Told(Base):\n    number = record('x')\nclass Read(Base):\n    from_now = open\nimport os\nclass Env(Base):\n    home = os.environ.get('HOME')\n";
+    let tree = Tree::new(&[
+        ("deep.py", "class Base: ...\nBOOK = []\ndef record(name):\n    BOOK.append(name)\n"),
+        ("lib.py", lib),
+        ("app.py", "import lib\n"),
+    ]);
+    let mut analyses = tree.analyses(PythonVersion::new(3, 12));
+    let sources = [("deep", "class Base: ...\nBOOK = []\ndef record(name):\n    BOOK.append(name)\n")];
+    let source = |analysis: &glowplug_imports::ModuleAnalysis| {
+        sources.iter().find(|(name, _)| *name == analysis.name).map(|(_, text)| (*text).to_owned())
+    };
+    glowplug_imports::settle(&mut analyses, PythonVersion::new(3, 12), &source);
+    let user = std::collections::BTreeSet::from(["app".to_owned()]);
+    let modules = analyses.keys().cloned().collect();
+    let candidates = glowplug_lazy::Candidates::find(&analyses, &user, &modules);
+    let waits = |c: &&Candidate| c.is_global() && c.refusal.is_none();
+    let names: Vec<&str> = candidates.all().filter(waits).map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["Plain", "Read"]);
+}
+
+#[test]
+fn annotations_of_a_class_wait_until_somebody_reads_them() {
+    let app = "import heavy
+from typing import List
+
+class Holder:
+    '''Docs.'''
+    frame: heavy.Frame
+    def method(self, a: heavy.Frame): return a
+    all: List['heavy.Frame'] = None
+    number: int = 1
+
+class Only:
+    frame: heavy.Frame
+
+HOLDER = Holder()
+
+def light():
+    return HOLDER.number, Holder.all, Holder.__doc__, sorted(vars(Only))
+";
+    let tree = Tree::new(&[("heavy.py", HEAVY), ("app.py", app)]);
+    let read = "import app, inspect, sys, typing
+print([name for name in app.light()[3] if name != '__annotations__'], app.light()[:3])
+hints = app.Holder.__annotations__
+print(list(hints), len(hints), bool(hints), hints['frame'], hints == dict(hints), hints is app.Holder.__annotations__)
+print(app.Only.__annotations__, typing.get_type_hints(app.Holder), app.Holder.method.__annotations__)
+print(getattr(inspect, 'get_annotations', lambda c: dict(c.__annotations__))(app.Only))
+import dataclasses
+made = dataclasses.dataclass(app.Holder)
+print(dataclasses.fields(made)[2].name, made(1), sorted(app.Only.__dict__['__annotations__'].items()))
+";
+    for (before, after) in tree.compare(None, read) {
+        assert!(before.starts_with("heavy is loaded\n"), "{before}");
+        let mut lines: Vec<&str> = before.lines().skip(1).collect();
+        // Before 3.14 they are evaluated with the first look.
+        lines.insert(1, "heavy is loaded");
+        assert_eq!(after.lines().collect::<Vec<_>>(), lines);
+    }
+}
+
+#[test]
+fn calls_in_annotations_are_made_where_they_stand() {
+    let app = "import heavy
+from typing import Optional
+
+CALLED = []
+def mark(*what):
+    CALLED.append(what)
+    return Optional
+
+def plain(a: Optional[heavy.Frame] = mark('default'), b: mark('b')[heavy.Frame] = None, *c: mark('c') [int], d: {1: 2}, e: f'{1}') -> mark('return'):
+    return a
+
+class C:
+    def method(self, __a: mark('method')[heavy.Frame], b: heavy.Frame, c: lambda: 1): return b
+
+def light():
+    return CALLED
+";
+    let tree = Tree::new(&[("heavy.py", HEAVY), ("app.py", app)]);
+    let script = "import app\nprint(app.light())\nfor f in app.plain, app.C.method:\n    read = f.__annotations__\n    print([(k, getattr(v, '__qualname__', v)) for k, v in read.items()])\nprint(app.light())\n";
+    for (before, after) in tree.compare(None, script) {
+        let (loaded, rest) = before.split_once('\n').unwrap();
+        let (first, rest) = rest.split_once('\n').unwrap();
+        assert_eq!(after, format!("{first}\n{loaded}\n{rest}"));
+    }
+}
+
+#[test]
+fn an_error_while_a_class_is_made_shows_both_places() {
+    let app = "import base\nclass Made(base.Base):\n    x = base.missing\n\ndef use():\n    return Made\n";
+    let tree = Tree::new(&[("base.py", "class Base: ...\n"), ("app.py", app)]);
+    for python in pythons() {
+        tree.compile(python, &tree.edits(python.version, None));
+        let script = "import app, traceback\nfor _ in range(2):\n    try:\n        app.use()\n    except AttributeError:\n        print(traceback.format_exc())\n";
+        let output = String::from_utf8(tree.run(python, script).stdout).unwrap();
+        for place in ["line 6, in use\n    return Made", "line 3, in Made\n    x = base.missing"] {
+            assert_eq!(output.matches(place).count(), 2, "{place}: {output}");
+        }
+    }
+}
