@@ -63,12 +63,14 @@ function table(label, rows) {
 }
 
 /** Time first, then bytes. */
-function saving({ saves_ms: time, saves_bytes: size }) {
+function saving({ saves_ms: time, saves_bytes: size, together }) {
+  if (together && !(time > 0.005)) return 1e12 + together.saves_ms;
   if (typeof time === "number") return 1e12 + time;
   return typeof size === "number" ? size : null;
 }
 
-function savings({ saves_ms: time, saves_bytes: size }) {
+function savings({ saves_ms: time, saves_bytes: size, together }) {
+  if (together && !(time > 0.005)) return `${ms(together.saves_ms)} with the other ways to ${together.subject}`;
   const parts = [typeof time === "number" ? ms(time) : null, typeof size === "number" ? bytes(size) : null].filter(Boolean);
   return parts.length > 0 ? parts.join(", ") : "not measured";
 }

@@ -57,6 +57,9 @@ pub struct Decision {
     pub state: DecisionState,
     /// Milliseconds of init it saves on its own, measured or attributed.
     pub saves_ms: Option<f64>,
+    /// What it saves only together with the other decisions that say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Together>,
     /// Bytes of the unpacked tree it saves.
     pub saves_bytes: Option<u64>,
     /// What speaks for it.
@@ -65,6 +68,15 @@ pub struct Decision {
     pub reason: String,
     /// Events whose first request needs what was deferred.
     pub events: Vec<String>,
+}
+
+/// What several decisions save that none of them saves alone: each of them is a way to what would load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Together {
+    /// The module, or the value as `module:name`, that all of them keep from init.
+    pub subject: String,
+    /// Milliseconds of init, with what only that needs.
+    pub saves_ms: f64,
 }
 
 /// What the plan was made for.

@@ -15,7 +15,7 @@ mod units;
 mod verdict;
 
 pub use cache::Cache;
-pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction};
+pub use decision::{Decision, DecisionKind, DecisionState, Plan, PlanFunction, Together};
 pub use error::{Error, ErrorClass, Result};
 pub use extents::Extents;
 pub use names::{

@@ -1,4 +1,4 @@
-//! Classes that could be made at their first use, and which of them hold an import.
+//! Classes and names of types that could be made at their first use, and which of them hold an import.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,10 +37,10 @@ const LIGHT: [&str; 24] = [
 /// A name of the module that is needed while its body runs, and the index of the global that needs it.
 type Need<'a> = (&'a str, Option<usize>);
 
-/// Leaves of the classes among the globals those that something imported waits for, as far as the module's own text says,
+/// Leaves of the classes and types among the globals those that something imported waits for, as far as the module's own text says,
 /// and those that are made from them.
 pub(crate) fn keep_holding(found: &mut Found) {
-    if !found.globals.iter().any(|global| global.is_class) {
+    if !found.globals.iter().any(|global| global.defines()) {
         return;
     }
     let kept = holding(found);
@@ -48,7 +48,7 @@ pub(crate) fn keep_holding(found: &mut Found) {
     // The others are mentioned by their positions.
     let mut moved: BTreeMap<usize, usize> = BTreeMap::new();
     for old in 0..found.globals.len() {
-        if kept.contains(&old) || !found.globals[old].is_class {
+        if kept.contains(&old) || !found.globals[old].defines() {
             moved.insert(old, index);
             index += 1;
         }
@@ -63,13 +63,13 @@ pub(crate) fn keep_holding(found: &mut Found) {
     }
 }
 
-/// Indexes of the classes to keep.
+/// Indexes of those to keep.
 fn holding(found: &Found) -> BTreeSet<usize> {
     let needs = needs(found);
-    let is_class = |index: &usize| found.globals[*index].is_class;
+    let defines = |index: &usize| found.globals[*index].defines();
     let movable = movable(found, &needs);
     // Values wait by their own rules.
-    let waits = |user: Option<usize>| user.filter(|index| !is_class(index) || movable.contains(index));
+    let waits = |user: Option<usize>| user.filter(|index| !defines(index) || movable.contains(index));
     let mut kept = BTreeSet::new();
     for Clause { name, statement, nested } in &found.clauses {
         let top = statement.module.split('.').next().unwrap_or_default();
@@ -78,13 +78,13 @@ fn holding(found: &Found) -> BTreeSet<usize> {
         }
         let users = needs.iter().filter(|(needed, _)| needed == name).map(|(_, user)| waits(*user));
         let all: Option<BTreeSet<usize>> = users.collect();
-        kept.extend(all.into_iter().flatten().filter(is_class));
+        kept.extend(all.into_iter().flatten().filter(defines));
     }
     loop {
         let before = kept.len();
         let names: BTreeSet<&str> = kept.iter().map(|index| found.globals[*index].name.as_str()).collect();
         let users = needs.iter().filter(|(name, _)| names.contains(name)).filter_map(|(_, user)| *user);
-        let users: Vec<usize> = users.filter(is_class).collect();
+        let users: Vec<usize> = users.filter(defines).collect();
         kept.extend(users);
         if kept.len() == before {
             return kept;
@@ -92,12 +92,12 @@ fn holding(found: &Found) -> BTreeSet<usize> {
     }
 }
 
-/// Indexes of the classes that nothing needs while the module's body runs, but others that wait.
+/// Indexes of those that nothing needs while the module's body runs, but others that wait.
 fn movable(found: &Found, needs: &[Need]) -> BTreeSet<usize> {
-    let is_class = |index: &usize| found.globals[*index].is_class;
-    let mut left: BTreeSet<usize> = (0..found.globals.len()).filter(is_class).collect();
+    let defines = |index: &usize| found.globals[*index].defines();
+    let mut left: BTreeSet<usize> = (0..found.globals.len()).filter(defines).collect();
     loop {
-        let held = |(_, user): &Need| user.is_none_or(|user| is_class(&user) && !left.contains(&user));
+        let held = |(_, user): &Need| user.is_none_or(|user| defines(&user) && !left.contains(&user));
         let names: BTreeSet<&str> = needs.iter().filter(|need| held(need)).map(|(name, _)| *name).collect();
         let before = left.len();
         let next = left.iter().copied().filter(|index| !names.contains(found.globals[*index].name.as_str()));

@@ -178,8 +178,8 @@ pub struct Binding {
     pub hindrances: Vec<Hindrance>,
 }
 
-/// A statement of the module's body that binds a name to what a call gives, or to a class, and could do so at the first
-/// use of the name: `s3 = boto3.client("s3")`, `class Report(pandas.DataFrame): …`.
+/// A statement of the module's body that binds a name to what a call gives, to a class or to a type, and could do so at
+/// the first use of the name: `s3 = boto3.client("s3")`, `class Report(pandas.DataFrame): …`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Global {
     /// The name, its uses and what stands against deferring it; no import statement.
@@ -190,6 +190,8 @@ pub struct Global {
     pub end_line: u32,
     /// Whether it is a class.
     pub is_class: bool,
+    /// Whether it is a type of the standard library with others in it: `Rows = list[Frame]`.
+    pub is_alias: bool,
     /// Start and end of the value; of a class the whole statement, with its decorators.
     pub value: (Place, Place),
     /// Start and end of later statements that do nothing but set the value up: `session.headers.update(…)`.

@@ -63,7 +63,7 @@ pub(crate) struct AnyImport {
     pub(crate) conditional: bool,
 }
 
-/// A statement of the module's body that binds one name to what a call gives, or to a class.
+/// A statement of the module's body that binds one name to what a call gives, to a class or to a type.
 #[derive(Debug)]
 pub(crate) struct GlobalFound {
     pub(crate) name: Name,
@@ -74,6 +74,8 @@ pub(crate) struct GlobalFound {
     pub(crate) value: TextRange,
     /// It is a `class` statement.
     pub(crate) is_class: bool,
+    /// It is a type by another name: `Row = dict[str, Frame]`.
+    pub(crate) is_alias: bool,
     /// It calls something that is no part of another such value: what it gives, nobody else holds a part of.
     pub(crate) fresh: bool,
     /// Later statements that do nothing but set its value up.
@@ -85,6 +87,11 @@ pub(crate) struct GlobalFound {
 }
 
 impl GlobalFound {
+    /// Whether it takes next to no time itself, and waits only for what it holds.
+    pub(crate) fn defines(&self) -> bool {
+        self.is_class || self.is_alias
+    }
+
     /// Whether something at `at` runs when the value is made.
     pub(crate) fn is_around(&self, at: TextSize) -> bool {
         self.value.contains(at) || self.sets_up(at)

@@ -54,6 +54,7 @@ pub(crate) fn globals(
             place,
             end_line: end.line,
             is_class: global.is_class,
+            is_alias: global.is_alias,
             value: span(global.value),
             set_up: global.set_up.iter().map(|range| span(*range)).collect(),
             text: shortened(text.lines().next().unwrap_or(text)),

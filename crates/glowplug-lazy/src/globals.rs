@@ -1,5 +1,6 @@
 //! Which statements may wait until the first use of what they bind: of the user's own code `s3 = boto3.client("s3")`, of
-//! libraries `WORD = re.compile(r"\w+")`, of both `class Report(pandas.DataFrame): …`.
+//! libraries `WORD = re.compile(r"\w+")`, of both
+//! `class Report(pandas.DataFrame): …` and `Rows = list[pandas.Series]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use crate::surroundings::meet;
 use crate::world::World;
 
 /// Name → why the statement stays as it is, for every statement of a module that is asked about. Of libraries those that
-/// compile patterns, and classes that act on nobody: what their other values are made from, and when, is their own affair.
+/// compile patterns, types, and classes that act on nobody: what their other values are made from, and when, is their own affair.
 pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 
 /// Judges the statements of a module. One may use what another binds only where it waits itself, so that one is judged
@@ -18,7 +19,9 @@ pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
     let mut judged = Judged::new();
     let is_user = world.is_user(&analysis.name);
-    let plain = |global: &Global| global.is_class && global.effects.is_empty() && global.reads.is_empty();
+    let plain = |global: &Global| {
+        (global.is_class || global.is_alias) && global.effects.is_empty() && global.reads.is_empty()
+    };
     let asked = analysis.globals.iter().filter(|global| is_user || global.pattern || plain(global));
     let mut left: Vec<&Global> = asked.collect();
     while !left.is_empty() {

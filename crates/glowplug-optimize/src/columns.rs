@@ -48,6 +48,7 @@ fn decision(path: &Utf8PathBuf, saves: u64) -> Decision {
         place: path.to_string(),
         state: DecisionState::Applied,
         saves_ms: None,
+        together: None,
         saves_bytes: Some(saves),
         evidence: "compiled without them by the function's own interpreter; lines stay".to_owned(),
         reason: "only the marks under a traceback's lines are drawn from columns, here in libraries"

@@ -25,6 +25,7 @@ pub(crate) fn bytecode(modules: usize, shipped: Option<Stat>, before: Option<Sta
         place: String::new(),
         state: DecisionState::Applied,
         saves_ms: shipped.zip(before).map(|(shipped, before)| shipped.median - before.median),
+        together: None,
         saves_bytes: None,
         evidence: "unchecked-hash bytecode, checked to be what the interpreter loads".to_owned(),
         reason: "without it the interpreter compiles every module at every cold start".to_owned(),
@@ -75,7 +76,8 @@ impl Found<'_> {
             let events: Vec<String> = fired.cloned().collect();
             let reason = format!("{}{}", applied_reason(&events), reads(candidate));
             let applied = decision(candidate, DecisionState::Applied, Some(ms), &reason, self.evidence);
-            return Some(Decision { events, ..applied });
+            let together = self.search.frontier.together.get(&candidate.id).cloned();
+            return Some(Decision { events, together, ..applied });
         }
         self.refused(candidate)
     }
@@ -171,13 +173,17 @@ fn decision(
         id: candidate.id.clone(),
         kind: if candidate.is_global() { DecisionKind::Global } else { DecisionKind::Lazy },
         subject: if candidate.is_global() {
-            format!("{} = {}", candidate.name, candidate.text)
+            match candidate.text.strip_prefix("class ") {
+                Some(class) => format!("class {}", class.trim_end_matches(':')),
+                None => format!("{} = {}", candidate.name, candidate.text),
+            }
         } else {
             candidate.targets.first().cloned().unwrap_or_else(|| candidate.name.clone())
         },
         place: format!("{}:{}", candidate.path, candidate.line),
         state,
         saves_ms,
+        together: None,
         saves_bytes: None,
         evidence: evidence.to_owned(),
         reason: reason.to_owned(),

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::dominators;
 use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::{Dfs, Walker};
+
+use glowplug_core::Together;
 
 use crate::profit::Profit;
 use crate::smallest::smallest;
@@ -48,6 +51,8 @@ pub(crate) struct Measured {
 pub(crate) struct Frontier {
     /// Id → ms of init that this edge alone controls (dominator tree).
     pub(crate) edges: BTreeMap<String, f64>,
+    /// Id → the most that it controls with others.
+    pub(crate) together: BTreeMap<String, Together>,
     /// Modules expected to load in init.
     pub(crate) needed: BTreeSet<String>,
     /// Self time of everything expected not to load, ms.
@@ -89,8 +94,8 @@ pub(crate) fn choose(measured: &Measured, edges: &[Edge], mut needed: BTreeSet<S
     needed = found.needed;
     chosen.retain(|edge| found.kept.contains(&edge.id));
     let saves_ms = measured.self_ms.iter().filter(|(m, _)| !needed.contains(*m)).map(|(_, ms)| ms).sum();
-    let edges = attribute(measured, &chosen, &needed);
-    Frontier { edges, needed, saves_ms }
+    let Attributed { edges, together } = attribute(measured, &chosen, &needed);
+    Frontier { edges, together, needed, saves_ms }
 }
 
 fn by_import(edges: &[Edge]) -> BTreeMap<(&str, &str), Vec<&Edge>> {
@@ -152,8 +157,17 @@ fn reach_ms(measured: &Measured, targets: &BTreeSet<String>, needed: &BTreeSet<S
     reach(measured, targets, needed).iter().filter_map(|module| measured.self_ms.get(module)).sum()
 }
 
-/// What each chosen edge alone controls: the time of the modules that its node dominates.
-fn attribute(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -> BTreeMap<String, f64> {
+/// Who controls what.
+struct Attributed {
+    /// Id → ms of what this edge alone controls.
+    edges: BTreeMap<String, f64>,
+    /// Id → the most that it controls with others.
+    together: BTreeMap<String, Together>,
+}
+
+/// What each chosen edge controls: alone the time of the modules that its node dominates, with others that of a module to
+/// which several lead, and of what that dominates.
+fn attribute(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -> Attributed {
     let mut graph: DiGraph<f64, ()> = DiGraph::new();
     let root = graph.add_node(0.0);
     let mut nodes: BTreeMap<&str, NodeIndex> = BTreeMap::new();
@@ -193,20 +207,30 @@ fn attribute(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -
     let tree = dominators::simple_fast(&graph, root);
     let mut controlled: BTreeMap<NodeIndex, f64> = BTreeMap::new();
     for node in graph.node_indices() {
-        let mut above = Some(node);
-        while let Some(current) = above {
-            if edge_nodes.contains(&current) {
-                *controlled.entry(current).or_default() += graph[node];
-                break;
+        // The nearest edge above it, or the last module that none leads to alone.
+        let mut current = node;
+        while !edge_nodes.contains(&current) {
+            match tree.immediate_dominator(current) {
+                Some(above) if above != root => current = above,
+                _ => break,
             }
-            above = tree.immediate_dominator(current);
         }
+        *controlled.entry(current).or_default() += graph[node];
     }
-    chosen
-        .iter()
-        .zip(&edge_nodes)
-        .map(|(edge, node)| (edge.id.clone(), controlled.get(node).copied().unwrap_or(0.0)))
-        .collect()
+    let alone = |node: &NodeIndex| controlled.get(node).copied().unwrap_or(0.0);
+    let names: BTreeMap<NodeIndex, &str> = nodes.iter().map(|(name, node)| (*node, *name)).collect();
+    let together = |edge: NodeIndex| {
+        let reached = Dfs::new(&graph, edge).iter(&graph);
+        let shared = reached.filter_map(|node| Some((names.get(&node)?, controlled.get(&node)?)));
+        let (name, ms) = shared.max_by(|a, b| a.1.total_cmp(b.1))?;
+        Some(Together { subject: (*name).to_owned(), saves_ms: *ms })
+            .filter(|shared| shared.saves_ms >= WORTH_MS)
+    };
+    let by_id = || chosen.iter().map(|edge| edge.id.clone()).zip(edge_nodes.iter().copied());
+    Attributed {
+        edges: by_id().map(|(id, node)| (id, alone(&node))).collect(),
+        together: by_id().filter_map(|(id, node)| Some((id, together(node)?))).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -246,6 +270,23 @@ mod tests {
         let f = frontier(&m, &[edge("pd", "app", &["pandas"])], SLOW);
         assert_eq!(f.edges, BTreeMap::from([("pd".to_owned(), 150.0)]));
         assert_eq!(f.needed, set(&["app"]));
+    }
+
+    #[test]
+    fn what_several_imports_lead_to_is_saved_by_all_of_them() {
+        let m = measured(
+            &[("app", 1.0), ("a", 1.0), ("b", 1.0), ("heavy", 50.0), ("deep", 20.0), ("own", 5.0)],
+            &[("app", &["a", "b"]), ("a", &["heavy"]), ("b", &["heavy", "own"]), ("heavy", &["deep"])],
+            &[("app", 1.0), ("a", 1.0), ("b", 1.0)],
+        );
+        let edges =
+            [edge("one", "a", &["heavy"]), edge("two", "b", &["heavy"]), edge("three", "b", &["own"])];
+        let f = frontier(&m, &edges, SLOW);
+        let alone: Vec<(&str, f64)> = f.edges.iter().map(|(id, ms)| (id.as_str(), *ms)).collect();
+        assert_eq!(alone, [("one", 0.0), ("three", 5.0), ("two", 0.0)]);
+        let shared = Together { subject: "heavy".to_owned(), saves_ms: 70.0 };
+        let together = [("one".to_owned(), shared.clone()), ("two".to_owned(), shared)];
+        assert_eq!(f.together, BTreeMap::from(together));
     }
 
     #[test]

@@ -97,7 +97,9 @@ mod tests {
     #[test]
     fn whole_statements_count() {
         assert_eq!(one("import a\n\ndef handler(e, c):\n    return a.b\n"), Ruling::MayWait);
-        assert_eq!(one("import a\nclass B:\n    lock = a.Lock\n"), Ruling::UsedAt(3));
+        assert_eq!(one("import a\nclass B:\n    lock = a.Lock\n"), Ruling::MayWait, "and `B` with it");
+        assert_eq!(one("import a\nclass B:\n    lock = a.Lock\nB()\n"), Ruling::UsedAt(3));
+        assert_eq!(one("import a\nclass B(a.C):\n    pass\n"), Ruling::UsedAt(2), "it may keep a book");
         assert_eq!(one("import a\n\n@a.patch()\ndef f():\n    return 1\n"), Ruling::UsedAt(3));
         assert_eq!(one("import a.b\nX = [\n    a.b.C,\n]\n"), Ruling::UsedAt(3));
         assert_eq!(one("import a.b\nX = dict(\n    y=a.b.C,\n)\n"), Ruling::MayWait, "and `X` with it");

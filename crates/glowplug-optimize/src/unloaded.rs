@@ -50,6 +50,7 @@ fn decision(subject: &Subject, source: &Utf8Path) -> Result<Decision> {
         place: place.to_string(),
         state: DecisionState::Applied,
         saves_ms: None,
+        together: None,
         saves_bytes: subject.plain.get(source).map(fs::metadata).transpose()?.map(|file| file.len()),
         evidence: "no traced start of the original loads the module, which stays".to_owned(),
         reason: "bytecode of modules that no event loads; whoever imports one compiles it".to_owned(),

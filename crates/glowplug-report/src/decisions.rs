@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glowplug_core::{Decision, DecisionKind, DecisionState, format_bytes, format_ms};
+use glowplug_core::{Decision, DecisionKind, DecisionState, Together, format_bytes, format_ms};
 
 use crate::render::View;
 use crate::report::Report;
@@ -79,6 +79,10 @@ pub(crate) fn render_decisions(decisions: &[Decision], style: &Style, width: usi
         line("why", &decision.reason);
         line("evidence", &decision.evidence);
         line("saves", &figure(decision.saves_ms, decision.saves_bytes).unwrap_or_default());
+        if let Some(shared) = with_others(decision) {
+            let what = format!("{}, of what loads with `{}`", format_ms(shared.saves_ms), shared.subject);
+            line("saves with the other ways to it", &what);
+        }
         line("needed by the first request of", &decision.events.join(", "));
         line("id", &decision.id);
     }
@@ -106,10 +110,13 @@ impl Importance {
 
 fn entries(decisions: &[Decision], state: DecisionState) -> Vec<Entry> {
     let mut statements: BTreeMap<(String, &str), Vec<&Decision>> = BTreeMap::new();
+    let mut together: BTreeMap<&str, Vec<&Decision>> = BTreeMap::new();
     let mut files: BTreeMap<(DecisionKind, &str), Vec<&Decision>> = BTreeMap::new();
     for decision in decisions.iter().filter(|d| d.state == state) {
         if is_about_a_file(decision.kind) {
             files.entry((decision.kind, &decision.reason)).or_default().push(decision);
+        } else if let Some(shared) = with_others(decision) {
+            together.entry(&shared.subject).or_default().push(decision);
         } else {
             statements.entry((title(decision), &decision.reason)).or_default().push(decision);
         }
@@ -123,6 +130,11 @@ fn entries(decisions: &[Decision], state: DecisionState) -> Vec<Entry> {
             text: sentence(same[0]),
         })
         .collect();
+    made.extend(together.into_iter().map(|(subject, all)| Entry {
+        saves_ms: all.first().and_then(|decision| Some(decision.together.as_ref()?.saves_ms)),
+        saves_bytes: None,
+        text: together_text(subject, &all),
+    }));
     made.extend(files.into_iter().map(|((_, rule), files)| Entry {
         saves_ms: None,
         saves_bytes: files.iter().map(|d| d.saves_bytes).sum(),
@@ -132,6 +144,29 @@ fn entries(decisions: &[Decision], state: DecisionState) -> Vec<Entry> {
         },
     }));
     made
+}
+
+/// What a decision saves only with others, where that is all that it saves.
+fn with_others(decision: &Decision) -> Option<&Together> {
+    let alone = decision.saves_ms.is_some_and(|ms| ms >= LEAST_MS);
+    decision.together.as_ref().filter(|_| decision.state == DecisionState::Applied && !alone)
+}
+
+/// Decisions that save something together: what, and where the first of them stands.
+fn together_text(subject: &str, all: &[&Decision]) -> String {
+    let what = match subject.split_once(':') {
+        Some((module, name)) => format!("make on first use: `{name}` of {module}"),
+        None => format!("import on first use: {subject}"),
+    };
+    let first = all.iter().find(|d| d.subject == subject).or(all.first());
+    let place = first.map_or("", |decision| decision.place.as_str());
+    let mut reasons: Vec<&str> = all.iter().map(|decision| decision.reason.as_str()).collect();
+    reasons.dedup();
+    let reason = if let [one] = reasons.as_slice() { format!(": {one}") } else { String::new() };
+    match all.len() {
+        1 => format!("{what} ({place}), with others{reason}"),
+        many => format!("{what} ({place} and {}, together){reason}", plural(many - 1, "other")),
+    }
 }
 
 /// Whether the subject is a rule, and the place the file.

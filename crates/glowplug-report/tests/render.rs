@@ -1,7 +1,8 @@
 //! What people read of a report, as snapshots, and that it fits a terminal.
 
 use glowplug_core::{
-    Architecture, Decision, DecisionKind, DecisionState, Difference, Holdout, PythonVersion, Stat, Verdict,
+    Architecture, Decision, DecisionKind, DecisionState, Difference, Holdout, PythonVersion, Stat, Together,
+    Verdict,
 };
 use glowplug_report::{
     Artifact, ArtifactKind, Environment, LayerMember, LayeredFunction, LayersBaseline, LayersBaselines,
@@ -57,6 +58,7 @@ fn decision(id: &str, kind: DecisionKind, subject: &str, place: &str, state: Dec
         place: place.to_owned(),
         state,
         saves_ms: None,
+        together: None,
         saves_bytes: None,
         evidence: String::new(),
         reason: String::new(),
@@ -326,6 +328,30 @@ fn many_decisions_are_cut_unless_all_are_asked_for() {
     }
     assert!(render(&report, &PLAIN).contains("and 26 more: `-v` or `--format json` shows them"));
     assert!(!render(&report, &View { all: true, ..PLAIN }).contains("more: "));
+}
+
+#[test]
+fn what_saves_only_together_is_said_once_with_what_it_saves() {
+    let mut report = report();
+    let way = |name: &str, line| {
+        let why = "no event's first request needs it";
+        let together = Some(Together { subject: "scipy.stats".to_owned(), saves_ms: 131.0 });
+        let id = format!("lazy:app.py:{name}");
+        let alone = lazy(name, line, 0.0, DecisionState::Applied, why);
+        Decision { id, subject: "scipy.stats".to_owned(), together, ..alone }
+    };
+    report.decisions = vec![way("stats", 4), way("zscore", 9), way("trim", 12)];
+    let text = render(&report, &PLAIN);
+    assert!(
+        text.contains("131 ms  import on first use: scipy.stats (app.py:4 and 2 others, together):"),
+        "{text}"
+    );
+    assert!(text.contains("what changed (3 decisions)"), "{text}");
+    let explained = render_explanation(None, &report.decisions[1..2], &Style::plain(), 80);
+    assert!(
+        explained.contains("saves with the other ways to it: 131 ms, of what loads with `scipy.stats`"),
+        "{explained}"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::Walker;
 use crate::UseKind;
 use crate::effects::sets_up;
 use crate::found::GlobalFound;
+use crate::signatures::could_wait;
 
 impl Walker<'_> {
     /// Notes `name = value`, or `name: annotation = value`, where the value calls something, or is a part of such a
@@ -45,7 +46,8 @@ impl Walker<'_> {
             _ => part_of(value),
         };
         let is_part = made_by.is_some_and(|name| self.noted(name).is_some());
-        let counts = shape.calls || (is_part && part_of(value).is_some());
+        let is_alias = !is_part && self.is_type(value);
+        let counts = shape.calls || is_alias || (is_part && part_of(value).is_some());
         if counts && !shape.fixed {
             self.found.globals.push(GlobalFound {
                 name: name.id.clone(),
@@ -53,12 +55,25 @@ impl Walker<'_> {
                 statement: statement.range(),
                 value: value.range(),
                 is_class: false,
+                is_alias,
                 fresh: matches!(value, Expr::Call(_)) && !is_part,
                 set_up: Vec::new(),
                 mentions: shape.names.iter().filter_map(|name| self.noted(name)).collect(),
                 shared: self.shared_by_making(value),
             });
         }
+    }
+
+    /// Whether a value is a type of the standard library with others in it: `Callable[[Frame], None]`.
+    fn is_type(&self, value: &Expr) -> bool {
+        let Expr::Subscript(generic) = value else { return false };
+        let Some(name) = root(&generic.value) else { return false };
+        let bound = self.found.clauses.iter().find(|clause| clause.name == name.as_str());
+        let known = match bound {
+            Some(clause) => TYPES.contains(&clause.statement.module.as_str()),
+            None => GENERICS.contains(&name.as_str()),
+        };
+        known && could_wait(value)
     }
 
     /// Whether a class could be made somewhere else, as far as its own text says: it stands in the module's body, and
@@ -87,6 +102,7 @@ impl Walker<'_> {
             statement: class.range(),
             value: class.range(),
             is_class: true,
+            is_alias: false,
             fresh: false,
             set_up: Vec::new(),
             mentions,
@@ -223,6 +239,12 @@ fn root(expr: &Expr) -> Option<&Name> {
         _ => None,
     }
 }
+
+/// Modules of types that others are put into.
+const TYPES: [&str; 4] = ["collections.abc", "collections", "typing", "typing_extensions"];
+
+/// Built-in types of that kind.
+const GENERICS: [&str; 6] = ["dict", "frozenset", "list", "set", "tuple", "type"];
 
 /// Where the name stands in `class Name`.
 const CLASS_NAME_COLUMN: u32 = 6;

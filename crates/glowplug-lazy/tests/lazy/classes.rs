@@ -132,6 +132,36 @@ print(app.Row(1).name)
 }
 
 #[test]
+fn types_by_other_names_wait_with_what_they_hold() {
+    let app = "import typing as t
+from typing import Callable, Dict, Optional
+import heavy
+from heavy import Frame
+
+Maker = Callable[[Frame, 'int'], None]
+Table: t.Any = t.Dict[str, heavy.Frame]
+Makers = Optional[Maker]
+Numbers = Dict[str, int]
+
+def light(a: Makers = None, b: Numbers = None):
+    return Numbers
+
+def use(a: Table):
+    return Maker, Table, Makers, Maker is Maker
+";
+    let tree = Tree::new(&[("heavy.py", HEAVY), ("app.py", app)]);
+    let script = "import app, sys, typing\nprint(app.light(), 'heavy' in sys.modules)\nprint(app.use(1), typing.get_type_hints(app.light), app.__annotations__)\n";
+    for (before, after) in tree.compare(None, script) {
+        let moved =
+            before.replacen("heavy is loaded\n", "", 1).replacen("True\n", "False\nheavy is loaded\n", 1);
+        assert_eq!(after, moved);
+    }
+    let candidates = tree.candidates(PythonVersion::new(3, 12));
+    let waits = candidates.all().filter(|c| c.is_global() && c.refusal.is_none());
+    assert_eq!(waits.map(|c| c.name.as_str()).collect::<Vec<_>>(), ["Maker", "Table", "Makers"]);
+}
+
+#[test]
 fn threads_that_race_for_it_get_one_class() {
     let app = "import base\nclass Made(base.Base):\n    pass\ndef use(_):\n    return Made\n";
     let base = "import time\nclass Base:\n    pass\nclass Slow(type(Base)):\n    pass\ntime.sleep(0.05)\n";
@@ -224,6 +254,10 @@ fn only_a_class_that_holds_an_import_waits() {
         "class A(Base):\n    global b\n    b = 1\n",
         "class A(Base):\n    import lib\n",
         "class  A(Base): pass\n",
+        "A = Base[int]\n",
+        "A = {'b': Base}['b']\n",
+        "from typing import Dict\nA = Dict[str, Base]\nA.x\n",
+        "from typing import Dict\nA = Dict[str, Base()]\nB = A\n",
         // It could become another one.
         "ALL = []\nclass A(Base):\n    ALL.append(1)\ndef f(): return ALL\n",
         "KEY = 1\nclass A(Base):\n    key = KEY\nKEY = 2\n",

@@ -168,6 +168,7 @@ fn decision(kind: DecisionKind, rule: &Rule, file: &FileEntry, saves: u64, evide
         place: file.path.to_string(),
         state: DecisionState::Applied,
         saves_ms: None,
+        together: None,
         saves_bytes: Some(saves),
         evidence,
         reason: rule.sentence.to_owned(),

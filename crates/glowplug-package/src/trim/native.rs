@@ -213,6 +213,7 @@ fn decision(first: &FileEntry, other: &FileEntry, refusal: Option<&str>) -> Deci
         place: other.path.to_string(),
         state: if refusal.is_none() { DecisionState::Applied } else { DecisionState::Refused },
         saves_ms: None,
+        together: None,
         saves_bytes: Some(other.bytes),
         evidence: format!("its bytes are those of `{}`", first.path),
         reason: refusal.unwrap_or(DUPLICATES.sentence).to_owned(),

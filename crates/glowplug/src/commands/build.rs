@@ -120,6 +120,7 @@ mod tests {
             place: "lib/io/__init__.py:3".into(),
             state: DecisionState::Refused,
             saves_ms: None,
+            together: None,
             saves_bytes: None,
             evidence: String::new(),
             reason: String::new(),
