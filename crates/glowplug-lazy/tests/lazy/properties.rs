@@ -202,6 +202,7 @@ fn annotation() -> impl Strategy<Value = String> {
         Just("None".to_owned()),
         Just("'é'".to_owned()),
         Just("ALIAS".to_owned()),
+        Just("mark(int)".to_owned()),
     ];
     leaf.prop_recursive(3, 12, 2, |inner| {
         prop_oneof![
@@ -235,7 +236,7 @@ proptest! {
 
     #[test]
     fn functions_that_wait_are_the_same_functions(functions in prop::collection::vec(function(), 1..6)) {
-        let mut source = "from typing import Callable, Dict, List, Union\nimport x\nfrom x import A as First\nALIAS = List[int]\ndef keep(f): return f\n".to_owned();
+        let mut source = "from typing import Callable, Dict, List, Union\nimport x\nfrom x import A as First\nALIAS = List[int]\ndef keep(f): return f\ndef mark(a): return a\n".to_owned();
         for (index, (text, in_class)) in functions.iter().enumerate() {
             let text = text.replace("NAME", &format!("f{index}"));
             if *in_class {
@@ -250,6 +251,97 @@ proptest! {
         for python in pythons() {
             tree.compile(python, &tree.edits(python.version, Some(&["app:x", "app:First"])));
             let output = tree.run(python, CHECK_SIGNATURES);
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            prop_assert!(text.starts_with("same") && text != "same 0\n", "Python {}: {error}\n{source}", python.version);
+        }
+    }
+}
+
+/// Compares every class of a module as it is with the same one after edits.
+const CHECK_CLASSES: &str = r#"
+import inspect, pickle, re, types
+import app, x
+
+waiting = [name for name in dir(app) if re.match("C[0-9]", name) and name not in vars(app)]
+plain = types.ModuleType("app")
+plain.__file__ = app.__file__
+exec(compile(open("app.py").read(), app.__file__, "exec", dont_inherit=True), vars(plain))
+
+def steady(value):
+    return re.sub("0x[0-9a-f]+", "0x", str(value))
+
+def code(value):
+    inner = getattr(value, "fget", getattr(value, "__func__", value))
+    found = getattr(inner, "__code__", None)
+    return found and (found.co_name, found.co_firstlineno, found.co_freevars, getattr(inner, "__qualname__", None))
+
+def facts(made):
+    yield made.__qualname__, made.__doc__, made.__module__, [base.__qualname__ for base in made.__mro__]
+    yield sorted(vars(made)), inspect.getsource(made), list(vars(made).get("__annotations__", {}).items())
+    for name, value in vars(made).items():
+        if inspect.isclass(value) and value.__module__ == "app":
+            yield from facts(value)
+        elif name not in ("__annotations__", "__doc__"):
+            yield name, code(value) or value
+    for method in ("f", "p", "k"):
+        if method in vars(made):
+            yield getattr(made(), method) if method == "p" else getattr(made(), method)()
+
+for name in [name for name in vars(plain) if re.match("C[0-9]", name)]:
+    was, now = steady(list(facts(getattr(plain, name)))), steady(list(facts(getattr(app, name))))
+    assert was == now, (name, was, now)
+    assert pickle.loads(pickle.dumps(getattr(app, name))) is getattr(app, name)
+print("same", len(waiting))
+"#;
+
+/// What stands in a class body.
+fn member() -> impl Strategy<Value = String> {
+    let all = [
+        "    a: x.A = 1\n",
+        "    b: List[First]\n",
+        "    m = x.A\n",
+        "    n = N, [i for i in range(3) if i]\n",
+        "    def f(self, q=x.A) -> First:\n        return __class__.__name__, q, [First for _ in 'a']\n",
+        "    @property\n    def p(self): return First\n",
+        "    class In(x.A):\n        deep: First = x.A\n        def g(self): return x\n",
+        "    k = lambda self: x.A\n",
+        "    __private: x.A = 2\n",
+        "    if N:\n        t: x.A = 1\n",
+        "    f'é {x.A}'; o = f'{First}'\n",
+        "    made = mark(First)\n",
+    ];
+    prop::sample::select(all.to_vec()).prop_map(str::to_owned)
+}
+
+fn class() -> impl Strategy<Value = String> {
+    let bases =
+        prop::sample::select(vec!["", "(x.A)", "(First, object)", "(BEFORE)", "(x.A, metaclass=type)"]);
+    let decorators = prop::sample::select(vec!["", "", "@mark\n", "@ mark\n@mark\n"]);
+    let docs = prop::sample::select(vec!["", "    '''Docs.'''\n"]);
+    let members = prop::collection::vec(member(), 1..5);
+    (decorators, bases, docs, members).prop_map(|(decorator, bases, docs, members)| {
+        format!("{decorator}class NAME{bases}:\n{docs}{}", members.concat())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn classes_that_wait_are_the_same_classes(classes in prop::collection::vec(class(), 1..5)) {
+        let mut source = "from typing import List\nimport x\nfrom x import A as First\nN = 1\ndef mark(a): return a\nclass B: pass\n".to_owned();
+        let mut before = "B".to_owned();
+        for (index, text) in classes.iter().enumerate() {
+            let name = format!("C{index}");
+            source += &text.replace("NAME", &name).replace("BEFORE", &before);
+            before = name;
+        }
+        source += "class C9(x.A): pass\n";
+        let tree = Tree::new(&[("app.py", &source), ("x.py", "class A: pass\n")]);
+        for python in pythons() {
+            tree.compile(python, &tree.edits(python.version, None));
+            let output = tree.run(python, CHECK_CLASSES);
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             prop_assert!(text.starts_with("same") && text != "same 0\n", "Python {}: {error}\n{source}", python.version);
