@@ -379,6 +379,40 @@ class OnValue(ast.NodeTransformer):
         return ast.copy_location(ast.Name(id=_VALUE, ctx=node.ctx), node) if node.id == self.name else node
 
 
+class Needs(ast.NodeVisitor):
+    """Deferred names that evaluating something asks for, whatever comes."""
+
+    def __init__(self):
+        self.names = {}
+
+    def visit_FirstUse(self, node):
+        self.names[node.body.id] = True
+
+    def skip(self, node):
+        pass
+
+    visit_Lambda = visit_IfExp = visit_BoolOp = visit_GeneratorExp = skip
+    visit_ListComp = visit_SetComp = visit_DictComp = skip
+
+
+def needs(definition):
+    """The deferred names that a class statement asks for while it runs, in whatever order."""
+    found = Needs()
+    for part in definition.decorator_list + definition.bases + definition.keywords:
+        found.visit(part)
+    for statement in definition.body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            arguments = statement.args
+            for part in statement.decorator_list + arguments.defaults + [d for d in arguments.kw_defaults if d]:
+                found.visit(part)
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
+            found.visit(statement.value)
+        elif isinstance(statement, ast.ClassDef):
+            for name in needs(statement):
+                found.names[name] = True
+    return list(found.names)
+
+
 def bring(name, line):
     """A statement that has a deferred name bound."""
     place = ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=0)
@@ -391,6 +425,7 @@ def take_assignments(tree, names, taken):
     places = {tuple(entry["statement"]): entry["name"] for entry in names if entry["statement"]}
     set_up = {tuple(place): entry["name"] for entry in names for place in entry["set_up"]}
     deferred = {entry["name"] for entry in names}
+    entry_first = {entry["name"]: set(entry["first"]) for entry in names}
     before = {
         entry["name"]: [bring(name, entry["statement"][0]) for name in entry["first"] if name in deferred]
         for entry in names
@@ -408,7 +443,11 @@ def take_assignments(tree, names, taken):
             name = places.pop(place)
             if node.name != name:
                 raise EditError("the class at line %d is not `%s`" % (node.lineno, name))
-            taken[name] = before.get(name, []) + [node]
+            # Loading what it needs may ask for it.
+            needed = [bring(other, node.lineno) for other in needs(node) if other not in entry_first.get(name, ())]
+            there = ast.parse("%r in %s.namespace" % (name, _LOAD), mode="eval").body
+            alone = ast.If(test=located(there, node), body=[located(ast.Pass(), node)], orelse=[node])
+            taken[name] = before.get(name, []) + needed + [ast.copy_location(alone, node)]
             left[id(node)] = None
             continue
         if place not in places or not isinstance(node, (ast.Assign, ast.AnnAssign)):
@@ -449,10 +488,9 @@ def own_statement(node, alias, submodule, name):
 def prologue(taken, edits, place):
     """What the edited module runs first."""
     branches = []
-    for name in sorted(taken, reverse=True):
+    for name in sorted(taken):
         test = ast.parse("%s == %r" % (_ARGUMENT, name), mode="eval").body
-        branch = ast.If(test=located(test, place), body=taken[name], orelse=branches)
-        branches = [ast.copy_location(branch, place)]
+        branches.append(ast.copy_location(ast.If(test=located(test, place), body=taken[name], orelse=[]), place))
     names = sorted(taken)
     made = sorted(entry["name"] for entry in edits["names"] if entry["statement"])
     text = []

@@ -92,6 +92,10 @@ pub fn called(
 /// What is in the text of a module that looks for files which are not part of the package.
 const TEMPORARY: [&str; 5] = ["/tmp", "tempfile", "gettempdir", "expanduser", "TMPDIR"];
 
+/// What is in the text of a module that loads others by computed names, and in one that looks at all that another has.
+const LOADING: [&str; 4] = ["import_module(", "__import__(", "iter_modules(", "walk_packages("];
+const LOOKING: [&str; 2] = ["vars(", ".__dict__"];
+
 /// Reads a module.
 ///
 /// # Errors
@@ -162,6 +166,8 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         takes_names: texts.takes,
         text_names: texts.names,
         lists_subclasses: source.contains("__subclasses__"),
+        discovers: LOADING.iter().any(|part| source.contains(part))
+            && LOOKING.iter().any(|part| source.contains(part)),
         environment_reads: surroundings.reads,
         bindings,
         globals,

@@ -49,6 +49,17 @@ pub(crate) fn bindings(
             binding.uses.push(Use { place: place_of(*at), kind, within_fstring: None });
         }
     }
+    for (name, at) in &found.type_texts {
+        // Imports have been left alone there.
+        if let Some(binding) = by_name.get_mut(name.as_str()).filter(|binding| binding.statements.is_empty())
+        {
+            binding.uses.push(Use {
+                place: place_of(*at),
+                kind: UseKind::ReadAnnotation,
+                within_fstring: None,
+            });
+        }
+    }
     for (name, binding) in &mut by_name {
         let global = || globals.iter().find(|global| global.name.as_str() == name);
         let line = match binding.statements.first() {

@@ -210,6 +210,8 @@ pub struct Global {
     pub inputs: BTreeSet<String>,
     /// It consists of compiled regular expressions whose texts depend on nothing but the module's own names.
     pub pattern: bool,
+    /// It is made from something that others may change, of the module itself or imported.
+    pub loose: bool,
 }
 
 impl Global {
@@ -373,6 +375,8 @@ pub struct ModuleAnalysis {
     pub changes: Vec<Change>,
     /// Whether it asks a class for those that are derived from it.
     pub lists_subclasses: bool,
+    /// Whether it may look for classes in modules that it loads by computed names.
+    pub discovers: bool,
     /// Whether its text has to do with folders that outlive no process, or belong to one user.
     pub temporary: bool,
     /// Whether its body warns, as far as its text says.

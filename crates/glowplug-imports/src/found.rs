@@ -126,6 +126,8 @@ pub(crate) struct Found {
     pub(crate) part_stores: Vec<(Name, TextSize, ScopeId)>,
     /// The module binds names through `globals()`.
     pub(crate) writes_namespace: bool,
+    /// Names inside strings that stand in types outside of annotations while the module's body runs.
+    pub(crate) type_texts: Vec<(Name, TextSize)>,
     /// Names inside strings in annotations.
     pub(crate) quoted: Vec<(Name, TextSize, UseKind)>,
     pub(crate) reads_namespace: Option<(TextSize, String)>,

@@ -65,6 +65,9 @@ pub(crate) fn globals(
             reads: makings.iter().flat_map(|making| making.reads.clone()).collect(),
             inputs: inputs.filter(|name| **name != binding.name).cloned().collect(),
             pattern: makings.len() == 1 && makings[0].pattern,
+            loose: makings
+                .iter()
+                .any(|making| making.takes || making.inputs.values().any(|input| *input == Input::Loose)),
             binding,
         });
     }

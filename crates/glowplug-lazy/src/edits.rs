@@ -142,8 +142,13 @@ pub(crate) fn texts_with(
 
 /// The names that a class's annotations have as text, and that are bound before it.
 pub(crate) fn first_with(analysis: &ModuleAnalysis, class: &Global) -> Vec<String> {
+    let before = |binding: &Binding| match binding.statements.last() {
+        Some(statement) => statement.place < class.place,
+        None => analysis.globals.iter().any(|g| g.binding.name == binding.name && g.place < class.place),
+    };
+    let text = |kind| matches!(kind, UseKind::GlobalText | UseKind::Annotation);
     let needed = |binding: &&Binding| {
-        binding.uses.iter().any(|used| used.kind == UseKind::GlobalText && class.is_around(used.place))
+        binding.uses.iter().any(|used| text(used.kind) && class.is_around(used.place)) && before(binding)
     };
     let others = analysis.globals.iter().map(|global| &global.binding);
     let all: BTreeSet<&String> =

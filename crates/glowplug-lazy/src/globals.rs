@@ -20,7 +20,10 @@ pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
     let mut judged = Judged::new();
     let is_user = world.is_user(&analysis.name);
     let plain = |global: &Global| {
-        (global.is_class || global.is_alias) && global.effects.is_empty() && global.reads.is_empty()
+        (global.is_class || global.is_alias)
+            && global.effects.is_empty()
+            && global.reads.is_empty()
+            && !global.loose
     };
     let asked = analysis.globals.iter().filter(|global| is_user || global.pattern || plain(global));
     let mut left: Vec<&Global> = asked.collect();
@@ -38,7 +41,8 @@ pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
         let global = left.remove(next);
         let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
             .or_else(|| of_value(world, analysis, global))
-            .or_else(|| of_listing(world, analysis, global));
+            .or_else(|| of_listing(world, analysis, global))
+            .or_else(|| of_rebound(world, analysis, global));
         judged.insert(global.binding.name.clone(), refusal);
     }
     judged
@@ -82,17 +86,66 @@ fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option
     None
 }
 
-/// Whether somebody who may know a class asks for what is derived from it, and would find it missing.
+/// Whether somebody who may know a class looks for it in another way than by its name, and would find it missing.
 fn of_listing(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option<Refusal> {
     if !global.is_class {
         return None;
     }
+    let mut near: BTreeSet<&str> = world.user.iter().map(|module| top(module)).collect();
+    near.insert(top(&analysis.name));
+    if let Some(path) = near.iter().find_map(|top| world.discovers.get(top)) {
+        return refused(
+            Rule::ReadsNamespace,
+            format!("{path} may look for classes in modules by their dictionaries"),
+        );
+    }
+    near.extend(ancestors(world, analysis, global));
+    let path = near.iter().find_map(|top| world.lists_subclasses.get(top))?;
+    refused(Rule::Unsettled, format!("{path} asks classes for what is derived from them"))
+}
+
+/// The top-level packages of what a class uses while it is made, and of what that derives from in turn.
+fn ancestors<'w>(world: &World<'w>, analysis: &ModuleAnalysis, global: &Global) -> BTreeSet<&'w str> {
     let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
     let statements = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
-    let own = world.user.iter().map(String::as_str).chain([analysis.name.as_str()]);
-    let mut near = own.chain(statements.map(|statement| statement.module.as_str())).map(top);
-    let path = near.find_map(|top| world.lists_subclasses.get(top))?;
-    refused(Rule::Unsettled, format!("{path} asks classes for what is derived from them"))
+    let of_statement = |statement: &glowplug_imports::ImportStatement| match &statement.attribute {
+        Some(name) => format!("{}.{name}", statement.module),
+        None => format!("{}.", statement.module),
+    };
+    let mut pending: Vec<String> = statements.map(of_statement).collect();
+    // Its own bases may be any of the module's.
+    pending.extend(analysis.classes.values().flatten().cloned());
+    let mut seen = BTreeSet::new();
+    let mut tops = BTreeSet::new();
+    while let Some(path) = pending.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let Some((module, name)) = path.rsplit_once('.') else { continue };
+        let Some((known, found)) = world.analyses.get_key_value(module) else { continue };
+        tops.insert(top(known));
+        pending.extend(found.classes.get(name).into_iter().flatten().cloned());
+        let handed_on = found.bindings.iter().filter(|binding| binding.name == name);
+        pending.extend(handed_on.flat_map(|binding| &binding.statements).map(of_statement));
+    }
+    tops
+}
+
+/// Whether a library's class takes a name of a module that a function there binds again.
+fn of_rebound(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option<Refusal> {
+    if !global.is_class {
+        return None;
+    }
+    let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
+    analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements).find_map(|statement| {
+        let (module, found) = world.analyses.get_key_value(&statement.module)?;
+        let read = |name: &&String| match &statement.attribute {
+            Some(attribute) => attribute == *name,
+            None => analysis.attribute_paths.contains(&format!("{module}.{name}")),
+        };
+        let name = found.declared_globals.iter().find(read)?;
+        refused(Rule::Unsettled, format!("a function of `{module}` binds `{name}` again"))
+    })
 }
 
 /// Where the user's own code changes what the value is made from, or what makes it, after the statement.

@@ -25,12 +25,23 @@ pub(crate) struct World<'a> {
     pub(crate) star_imported: BTreeSet<&'a str>,
     /// Top-level package → a module of it that asks a class for what is derived from it.
     pub(crate) lists_subclasses: BTreeMap<&'a str, &'a str>,
+    /// Top-level package → a module of it that may look for classes in modules that it loads by computed names.
+    pub(crate) discovers: BTreeMap<&'a str, &'a str>,
     /// Modules whose namespace another one reads as a whole.
     read_whole: BTreeSet<String>,
     /// `(module, name)` that another module takes or reads.
     wanted: BTreeSet<(String, String)>,
     /// What depends on the surroundings at the time of an import.
     pub(crate) surroundings: Surroundings<'a>,
+}
+
+/// Top-level package → the path of a module of it that is one of those.
+fn tops_where(
+    analyses: &BTreeMap<String, ModuleAnalysis>,
+    is_one: impl Fn(&ModuleAnalysis) -> bool,
+) -> BTreeMap<&str, &str> {
+    let found = analyses.values().filter(|analysis| is_one(analysis));
+    found.map(|analysis| (top(&analysis.name), analysis.path.as_str())).collect()
 }
 
 impl<'a> World<'a> {
@@ -77,11 +88,8 @@ impl<'a> World<'a> {
                 Some((analysis.path.as_str(), *line, how.as_str()))
             }),
             star_imported,
-            lists_subclasses: analyses
-                .values()
-                .filter(|analysis| analysis.lists_subclasses)
-                .map(|analysis| (top(&analysis.name), analysis.path.as_str()))
-                .collect(),
+            lists_subclasses: tops_where(analyses, |analysis| analysis.lists_subclasses),
+            discovers: tops_where(analyses, |analysis| analysis.discovers),
             read_whole,
             wanted,
             surroundings: Surroundings::new(analyses, user),

@@ -73,8 +73,8 @@ impl Walker<'_, '_> {
         }
         let others = if way == Way::Own { Value::Given } else { Value::Foreign };
         self.trial(|walker| {
-            for name in walker.making_methods(class) {
-                if let Some(function) = walker.method(class, name) {
+            for name in walker.making_methods(class).into_iter().chain(["__set_name__"]) {
+                for function in walker.all_methods(class, name) {
                     let first = Some(Value::Instance(class));
                     let arguments = Arguments { first, others: others.clone(), then: None };
                     walker.run(TextSize::default(), function, arguments, "");

@@ -40,6 +40,9 @@ impl<'a> Walker<'a, '_> {
             named.push((keyword.arg.as_ref().map_or("", |name| name.as_str()), value));
         }
         let given = Given { positional, named };
+        for value in given.positional.iter().chain(given.named.iter().map(|(_, value)| value)) {
+            self.taken(value);
+        }
         if let Expr::Attribute(attribute) = call.func.as_ref() {
             let owner = self.value(&attribute.value);
             if is_namespace(&attribute.value)
@@ -303,6 +306,13 @@ impl<'a> Walker<'a, '_> {
     fn construct(&mut self, call: &'a ExprCall, class: usize) -> Value {
         let what = format!("calls `{}()`", written(&call.func));
         self.run_methods(call.start(), class, &self.making_methods(class), &what);
+        if self.apart {
+            // What hidden bases do when one is made.
+            for path in self.hidden_bases(class).unwrap_or_else(|| vec!["?".to_owned()]) {
+                let hangs_on = vec![Hang::Call(path, Way::Any)];
+                self.effect_by(call.start(), EffectKind::Runs, what.clone(), hangs_on, None);
+            }
+        }
         Value::Instance(class)
     }
 
@@ -348,7 +358,8 @@ impl<'a> Walker<'a, '_> {
     /// Runs the methods of a class that have one of these names, if it has them.
     pub(super) fn run_methods(&mut self, at: TextSize, class: usize, names: &[&str], what: &str) {
         for name in names {
-            if let Some(function) = self.method(class, name) {
+            // Each may go on to the next by `super()`.
+            for function in self.all_methods(class, name) {
                 self.run(at, function, Arguments::any(Some(Value::Instance(class))), what);
             }
         }

@@ -74,6 +74,11 @@ const FACTORIES: &str = "
     compile pipeline get_available_subresources execution_options with_config bind load
 ";
 
+const ENVIRONMENT: &str = "
+    os.getenv os.path.expanduser os.path.expandvars pathlib.Path.home pathlib.Path.cwd shutil.which
+    tempfile.gettempdir
+";
+
 const CLOCK: &str = "
     time.time time.time_ns time.monotonic time.monotonic_ns time.perf_counter time.perf_counter_ns
     time.process_time time.localtime time.gmtime time.ctime time.strftime datetime.datetime.now
@@ -109,7 +114,7 @@ pub(super) fn is_factory(name: &str) -> bool {
 
 /// What a call of `path` reads beside the program.
 pub(super) fn source(path: &str) -> Option<Source> {
-    if path == "os.getenv" || path.starts_with("os.environ") {
+    if within(ENVIRONMENT, path) || path.starts_with("os.environ") {
         Some(Source::Environment)
     } else if within(CLOCK, path) {
         Some(Source::Clock)

@@ -1,6 +1,6 @@
 //! Functions and classes of the module: what defining them does, and what calling them would do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::{Decorator, Expr, Parameters, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextSize};
@@ -14,6 +14,13 @@ use crate::{Aim, EffectKind, Hang, Way};
 
 /// Methods that run when an object of a class is made.
 const MAKING: [&str; 4] = ["__new__", "__init__", "__post_init__", "model_post_init"];
+
+/// Methods that run when members of an enumeration are made.
+const ENUM_HOOKS: [&str; 3] = ["__new__", "__init__", "_generate_next_value_"];
+
+/// Names by which a class hears of what is derived from it.
+const HOOKS: [&str; 4] =
+    ["__init_subclass__", "__pydantic_init_subclass__", "__class_getitem__", "__mro_entries__"];
 
 /// Methods that run when a class is derived.
 const SUBCLASS_HOOKS: [&str; 2] = ["__init_subclass__", "__pydantic_init_subclass__"];
@@ -65,6 +72,8 @@ impl Arguments {
 #[derive(Debug)]
 pub(super) struct Class<'a> {
     methods: BTreeMap<&'a str, usize>,
+    /// Names that its body binds.
+    bound: BTreeSet<&'a str>,
     /// Names of the methods that look at what an object is made from.
     validators: Vec<&'a str>,
     /// Bases and metaclass, as far as they are the module's own.
@@ -91,11 +100,11 @@ impl<'a> Walker<'a, '_> {
         self.defaults(Some(&definition.parameters));
         for parameter in &*definition.parameters {
             if let Some(annotation) = parameter.annotation() {
-                self.value(annotation);
+                self.annotation(annotation);
             }
         }
         if let Some(annotation) = &definition.returns {
-            self.value(annotation);
+            self.annotation(annotation);
         }
         let code = if definition.is_async { Code::Later } else { Code::Body(&definition.body) };
         let mut value = self.remember(Some(&definition.parameters), code);
@@ -155,6 +164,7 @@ impl<'a> Walker<'a, '_> {
         let name = definition.name.as_str();
         let mut class = Class {
             methods: BTreeMap::new(),
+            bound: BTreeSet::new(),
             validators: validators(&definition.body),
             own: Vec::new(),
             is_enum: false,
@@ -168,6 +178,10 @@ impl<'a> Walker<'a, '_> {
             }
             for keyword in &arguments.keywords {
                 let value = self.value(&keyword.value);
+                if keyword.arg.is_none() {
+                    let what = format!("makes `{name}` with arguments that are not there to see");
+                    self.effect(keyword.start(), EffectKind::Registers, what);
+                }
                 if keyword.arg.as_ref().is_some_and(|argument| argument.as_str() == "metaclass") {
                     self.metaclass(&keyword.value, value, name, &mut class);
                 }
@@ -178,6 +192,7 @@ impl<'a> Walker<'a, '_> {
         let members = self.scopes.pop().map(|scope| scope.names).unwrap_or_default();
         let mut instances = Vec::new();
         for (member, value) in members {
+            class.bound.insert(member);
             match value {
                 Value::Function(function) => drop(class.methods.insert(member, function)),
                 Value::Instance(made) => instances.push(made),
@@ -195,12 +210,7 @@ impl<'a> Walker<'a, '_> {
             self.run_methods(definition.start(), base, &SUBCLASS_HOOKS, &what);
         }
         if is_enum {
-            self.run_methods(
-                definition.start(),
-                index,
-                &["__new__", "__init__", "_generate_next_value_"],
-                &what,
-            );
+            self.run_methods(definition.start(), index, &ENUM_HOOKS, &what);
         }
         let mut value = Value::Class(index);
         for decorator in definition.decorator_list.iter().rev() {
@@ -224,6 +234,9 @@ impl<'a> Walker<'a, '_> {
                 class.own.push(*own);
                 class.is_enum |= self.classes[*own].is_enum;
                 class.plain_methods |= self.classes[*own].plain_methods;
+                if self.apart {
+                    self.own_base(base, *own, name);
+                }
             }
             Value::Imported(path) if table::is_plain_base(path) => {
                 class.is_enum |= table::is_enum(path);
@@ -241,6 +254,34 @@ impl<'a> Walker<'a, '_> {
                 self.effect_by(base.start(), EffectKind::Registers, what, hangs_on, aim);
             }
         }
+    }
+
+    /// A base of the module, for a class that may be made later: what its own bases, its metaclass and its hooks do.
+    fn own_base(&mut self, base: &'a Expr, own: usize, name: &str) {
+        let what = format!("derives `{name}` from `{}`, which may keep a book of it", written(base));
+        match self.hidden_bases(own) {
+            None => self.effect(base.start(), EffectKind::Registers, what),
+            Some(hidden) => {
+                for path in hidden {
+                    let hangs_on = vec![Hang::Derive(path)];
+                    self.effect_by(base.start(), EffectKind::Registers, what.clone(), hangs_on, None);
+                }
+            }
+        }
+    }
+
+    /// The imported bases of a class, at any depth; `None` where something else makes it, or hears of what is derived from
+    /// it.
+    pub(super) fn hidden_bases(&self, class: usize) -> Option<Vec<String>> {
+        let Class { bound, own, imported, odd, .. } = &self.classes[class];
+        if *odd || HOOKS.iter().any(|hook| bound.contains(hook)) {
+            return None;
+        }
+        let mut all = imported.clone();
+        for base in own {
+            all.extend(self.hidden_bases(*base)?);
+        }
+        Some(all)
     }
 
     fn metaclass(&mut self, written_as: &'a Expr, value: Value, name: &str, class: &mut Class<'a>) {
@@ -285,8 +326,12 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn imported_bases(&self, class: usize) -> Option<Vec<String>> {
-        let Class { methods, own, imported, odd, .. } = &self.classes[class];
-        if *odd || SUBCLASS_HOOKS.iter().any(|hook| methods.contains_key(hook)) {
+        let Class { bound, own, imported, odd, is_enum, .. } = &self.classes[class];
+        let makes = |name: &&str| bound.contains(*name);
+        if *odd
+            || HOOKS.iter().any(|hook| makes(&hook))
+            || (*is_enum && ENUM_HOOKS.iter().any(|hook| makes(&hook)))
+        {
             return None;
         }
         let mut all = imported.clone();
@@ -313,6 +358,16 @@ impl<'a> Walker<'a, '_> {
         let class = &self.classes[class];
         let own = class.methods.get(name).copied();
         own.or_else(|| class.own.iter().find_map(|base| self.method(*base, name)))
+    }
+
+    /// All methods of that name of a class and its bases, the nearest first.
+    pub(super) fn all_methods(&self, class: usize, name: &str) -> Vec<usize> {
+        let Class { methods, own, .. } = &self.classes[class];
+        let mut all: Vec<usize> = methods.get(name).copied().into_iter().collect();
+        for base in own {
+            all.extend(self.all_methods(*base, name));
+        }
+        all
     }
 
     /// Whether the function was defined in the module's body, and not while another one ran.

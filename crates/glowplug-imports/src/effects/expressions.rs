@@ -21,11 +21,18 @@ impl<'a> Walker<'a, '_> {
                 let owner = self.value(&attribute.value);
                 let value = self.attribute(&owner, attribute.attr.as_str());
                 self.read_value(&value);
+                let of_own = matches!(owner, Value::Class(_) | Value::Instance(_) | Value::Function(_));
+                if self.apart && of_own && value == Value::Foreign && !attribute.attr.starts_with("__") {
+                    let what = format!("reads `{}`, which may be set", written(expr));
+                    self.effect(attribute.start(), EffectKind::Runs, what);
+                }
                 value
             }
             Expr::Subscript(subscript) => {
                 self.value(&subscript.slice);
-                match self.value(&subscript.value) {
+                let owner = self.value(&subscript.value);
+                self.taken(&owner);
+                match owner {
                     Value::Imported(path) if table::is_generic(&path) => Value::Imported(path),
                     same @ (Value::Class(_) | Value::PlainClass | Value::Text | Value::Made) => same,
                     _ => Value::Foreign,
@@ -142,6 +149,20 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
+    /// An annotation: what it names is not looked into.
+    pub(super) fn annotation(&mut self, expr: &'a Expr) {
+        let outer = std::mem::replace(&mut self.annotating, true);
+        self.value(expr);
+        self.annotating = outer;
+    }
+
+    /// What is gone through.
+    pub(super) fn iterated(&mut self, expr: &'a Expr) -> Value {
+        let value = self.value(expr);
+        self.taken(&value);
+        value
+    }
+
     pub(super) fn each(&mut self, exprs: &'a [Expr]) {
         for expr in exprs {
             self.value(expr);
@@ -163,7 +184,7 @@ impl<'a> Walker<'a, '_> {
     fn comprehension(&mut self, generators: &'a [Comprehension], results: &[&'a Expr]) -> Value {
         self.push(ScopeKind::Comprehension);
         for generator in generators {
-            self.value(&generator.iter);
+            self.iterated(&generator.iter);
             self.bind_elements(&generator.target);
             self.each(&generator.ifs);
         }

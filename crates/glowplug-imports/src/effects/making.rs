@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruff_python_ast::Expr;
-use ruff_text_size::TextSize;
+use ruff_python_ast::{Expr, StmtClassDef};
+use ruff_text_size::{Ranged, TextSize};
 
 use super::value::{Handle, Value};
 use super::{Walker, constructors, table};
@@ -33,6 +33,8 @@ pub(crate) struct Making {
     pub(crate) reads: BTreeSet<Source>,
     /// It consists of compiled regular expressions of texts that do not change.
     pub(crate) pattern: bool,
+    /// It takes what something imported holds, which others may change.
+    pub(crate) takes: bool,
     /// The known constructors, as effects of the module's body.
     excused: Vec<Effect>,
 }
@@ -51,6 +53,40 @@ impl<'a> Walker<'a, '_> {
             }
             given
         })
+    }
+
+    /// Follows a class statement as if it ran later: what the module held before it is everybody's by then, and hooks of
+    /// its bases, whoever wrote them, may tell somebody. The module goes on as if it had not been followed.
+    pub(super) fn class_apart(&mut self, definition: &'a StmtClassDef) {
+        let scopes = self.scopes.clone();
+        let found = std::mem::take(&mut self.found);
+        let outside = self.outside.replace(self.classes.len());
+        self.making = Some(Making::default());
+        self.apart = true;
+        self.define_class(definition);
+        self.apart = false;
+        let mut making = self.making.take().unwrap_or_default();
+        making.effects = std::mem::replace(&mut self.found, found);
+        self.outside = outside;
+        self.scopes = scopes;
+        self.made.insert(definition.start(), making);
+    }
+
+    /// Something imported is used for what it holds.
+    pub(super) fn taken(&mut self, value: &Value) {
+        let known = |path: &str| {
+            path.starts_with("builtins.")
+                || path.starts_with("typing.")
+                || path.starts_with("typing_extensions.")
+        };
+        if let Value::Imported(path) = value
+            && self.apart
+            && !self.annotating
+            && !known(path)
+            && let Some(making) = &mut self.making
+        {
+            making.takes = true;
+        }
     }
 
     /// Whether the statement that starts there was asked about, and is not part of another one.

@@ -102,6 +102,10 @@ struct Walker<'a, 'l> {
     /// Somebody else calls the module's functions: its own things are not the caller's. Holds how many classes the
     /// module's body has made.
     outside: Option<usize>,
+    /// A class statement is followed that may run later: what it reads must be the same then.
+    apart: bool,
+    /// Inside an annotation.
+    annotating: bool,
 }
 
 impl<'a, 'l> Walker<'a, 'l> {
@@ -127,6 +131,8 @@ impl<'a, 'l> Walker<'a, 'l> {
             current: TextSize::default(),
             dropped: None,
             outside: None,
+            apart: false,
+            annotating: false,
         }
     }
 
@@ -177,10 +183,12 @@ impl<'a, 'l> Walker<'a, 'l> {
         }
         match statement {
             Stmt::FunctionDef(definition) => self.define_function(definition),
-            Stmt::ClassDef(definition) if self.is_asked(definition.start()) => {
-                self.told_apart(definition.start(), |walker| walker.define_class(definition));
+            Stmt::ClassDef(definition) => {
+                if self.is_asked(definition.start()) {
+                    self.class_apart(definition);
+                }
+                self.define_class(definition);
             }
-            Stmt::ClassDef(definition) => self.define_class(definition),
             Stmt::Import(import) => self.import(import),
             Stmt::ImportFrom(import) => self.import_from(import),
             Stmt::Expr(expression) => self.expression(expression),
@@ -191,7 +199,7 @@ impl<'a, 'l> Walker<'a, 'l> {
                 }
             }
             Stmt::AnnAssign(assignment) => {
-                self.value(&assignment.annotation);
+                self.annotation(&assignment.annotation);
                 if let Some(value) = &assignment.value {
                     let known = self.assigned(assignment.start(), value);
                     self.assign(&assignment.target, known, Some(value));
@@ -215,7 +223,7 @@ impl<'a, 'l> Walker<'a, 'l> {
             }
             Stmt::If(branches) => self.branches(branches),
             Stmt::For(each) => {
-                self.value(&each.iter);
+                self.iterated(&each.iter);
                 self.assign(&each.target, Value::Foreign, None);
                 self.repeated(&each.body, &each.orelse);
             }

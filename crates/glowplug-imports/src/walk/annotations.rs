@@ -113,6 +113,25 @@ impl<'a> Walker<'a> {
         (self.annotation, self.later) = (outer, later);
     }
 
+    /// Names in the strings of `Union[int, 'Node']` and `TypeVar('T', bound='Node')`: who has the type may evaluate them.
+    pub(super) fn type_texts(&mut self, expr: &Expr) {
+        if self.later || self.annotation.is_some() {
+            return;
+        }
+        let mut strings = Strings(Vec::new());
+        match expr {
+            Expr::Subscript(generic) => strings.visit_expr(&generic.slice),
+            Expr::Call(call) => {
+                call.arguments.keywords.iter().for_each(|keyword| strings.visit_expr(&keyword.value));
+            }
+            _ => return,
+        }
+        for (text, at) in strings.0.into_iter().filter(|(text, _)| is_expression(text)) {
+            let names = identifiers(text).into_iter().map(|name| (Name::new(name), at));
+            self.found.type_texts.extend(names);
+        }
+    }
+
     fn quoted_names(&mut self, annotation: &Expr, kind: UseKind) {
         let mut strings = Strings(Vec::new());
         strings.visit_expr(annotation);

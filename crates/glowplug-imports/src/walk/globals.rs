@@ -45,7 +45,8 @@ impl Walker<'_> {
             Expr::Call(call) => root(&call.func),
             _ => part_of(value),
         };
-        let is_part = made_by.is_some_and(|name| self.noted(name).is_some());
+        let is_value = |index: usize| !self.found.globals[index].is_class;
+        let is_part = made_by.and_then(|name| self.noted(name)).is_some_and(is_value);
         let is_alias = !is_part && self.is_type(value);
         let counts = shape.calls || is_alias || (is_part && part_of(value).is_some());
         if counts && !shape.fixed {
@@ -71,9 +72,13 @@ impl Walker<'_> {
         let bound = self.found.clauses.iter().find(|clause| clause.name == name.as_str());
         let known = match bound {
             Some(clause) => TYPES.contains(&clause.statement.module.as_str()),
-            None => GENERICS.contains(&name.as_str()),
+            None => {
+                let rebound = self.found.rebound.iter().any(|(bound, _)| bound == name);
+                GENERICS.contains(&name.as_str()) && !rebound
+            }
         };
-        known && could_wait(value)
+        let inner = Inner::of(&generic.slice);
+        known && could_wait(value) && inner.0.iter().all(|inner| self.is_type(inner))
     }
 
     /// Whether a class could be made somewhere else, as far as its own text says: it stands in the module's body, and
@@ -85,11 +90,19 @@ impl Walker<'_> {
         });
         let header: Vec<&Expr> = decorators.chain(arguments).collect();
         // Where the word `class` stands is told by its name.
-        let usual = (self.place_of)(class.name.start()).column == CLASS_NAME_COLUMN;
+        let (start, name) = ((self.place_of)(class.start()), (self.place_of)(class.name.start()));
+        let decorated = !class.decorator_list.is_empty();
+        let usual = name.column == CLASS_NAME_COLUMN && (decorated || start.line == name.line);
+        // `Base[int]` may run anything; `isinstance` would ask another class.
+        let generic = |base: &Expr| matches!(base, Expr::Subscript(_)) && !self.is_type(base);
+        let odd = class.bases().iter().any(generic)
+            || class.body.iter().any(|statement| {
+                matches!(statement, Stmt::FunctionDef(method) if method.name.as_str() == "__subclasshook__")
+            });
         let here = self.scope == 0 && self.depth == 0 && !self.typing_only && usual;
         let mut outward = Outward::default();
         outward.visit_body(&class.body);
-        here && class.type_params.is_none() && !Shape::of(&header).fixed && !outward.found
+        here && !odd && class.type_params.is_none() && !Shape::of(&header).fixed && !outward.found
     }
 
     /// Notes a class that could be made at its first use; `reads` is how many there were before it.
@@ -265,6 +278,27 @@ impl<'a> Visitor<'a> for Outward {
     }
 
     fn visit_expr(&mut self, _: &'a Expr) {}
+}
+
+/// The subscripts in an expression that are in no other.
+struct Inner<'a>(Vec<&'a Expr>);
+
+impl<'a> Inner<'a> {
+    fn of(expr: &'a Expr) -> Self {
+        let mut inner = Self(Vec::new());
+        inner.visit_expr(expr);
+        inner
+    }
+}
+
+impl<'a> Visitor<'a> for Inner<'a> {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        if matches!(expr, Expr::Subscript(_)) {
+            self.0.push(expr);
+        } else {
+            walk_expr(self, expr);
+        }
+    }
 }
 
 /// What expressions consist of.

@@ -430,6 +430,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
         {
             self.found.part_stores.push((name.clone(), expr.start(), self.scope));
         }
+        self.type_texts(expr);
         match expr {
             Expr::Name(_) => self.name(expr, Vec::new()),
             Expr::Attribute(_) => match chain(expr) {
