@@ -100,7 +100,7 @@ fn unsettled(
         if found.scopes.declared_global(name) {
             return Some((start.line, format!("a function may bind `{name}` again")));
         }
-        let elsewhere = found.reads.iter().find(|read| {
+        let elsewhere = found.reads.iter().filter(|_| *input == Input::Loose).find(|read| {
             read.name.as_str() == name
                 && found.scopes.resolve(read.scope, name) != Meaning::Local
                 && !found.globals.iter().any(|global| {
@@ -108,10 +108,12 @@ fn unsettled(
                     global.is_around(read.at) && (!global.is_class || read.kind == UseKind::AtImport)
                 })
         });
-        if let Some(read) = elsewhere.filter(|_| *input == Input::Loose) {
+        if let Some(read) = elsewhere {
             return Some((place_of(read.at).line, format!("`{name}` may be changed")));
         }
-        if let Some(at) = changed(found, name, start, place_of).filter(|_| *input == Input::Thing) {
+        if *input == Input::Thing
+            && let Some(at) = changed(found, name, start, place_of)
+        {
             return Some((place_of(at).line, format!("a part of `{name}` may be changed")));
         }
     }

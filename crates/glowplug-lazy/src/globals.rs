@@ -99,6 +99,9 @@ fn of_listing(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Opti
             format!("{path} may look for classes in modules by their dictionaries"),
         );
     }
+    if world.lists_subclasses.is_empty() {
+        return None;
+    }
     near.extend(ancestors(world, analysis, global));
     let path = near.iter().find_map(|top| world.lists_subclasses.get(top))?;
     refused(Rule::Unsettled, format!("{path} asks classes for what is derived from them"))

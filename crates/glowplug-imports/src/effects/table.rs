@@ -40,7 +40,7 @@ const PURE: &str = "
 const NOT_PURE: &str = "
     calendar.setfirstweekday itertools.tee platform.popen weakref.finalize struct.pack_into operator.setitem
     operator.delitem ipaddress.main base64.main calendar.main types.prepare_class types.new_class operator.iadd
-    operator.iconcat operator.ior
+    operator.iconcat operator.ior enum.global_enum
 ";
 
 /// Built-in functions and classes of the same kind; exceptions are told by their names.

@@ -1,11 +1,13 @@
 //! Classes that are made at their first use, because something imported waits for them; annotations of a class's variables
 //! that wait; annotations of which a part is evaluated at once.
 
+use std::collections::BTreeSet;
+
 use glowplug_core::PythonVersion;
-use glowplug_lazy::{Candidate, Rule};
+use glowplug_lazy::{Candidate, Candidates, Rule};
 
 use crate::signatures::HEAVY;
-use crate::support::{Tree, pythons};
+use crate::support::{Tree, printed, pythons};
 
 const APP: &str = "import abc
 import enum
@@ -268,26 +270,116 @@ fn only_a_class_that_holds_an_import_waits() {
     assert_eq!(kept(&listed), [""; 0]);
 }
 
-#[test]
-fn of_libraries_only_classes_wait_that_act_on_nobody() {
-    let lib = "from deep import Base, record\nclass Plain(Base): pass\nclass Told(Base):\n    number = record('x')\nclass Read(Base):\n    from_now = open\nimport os\nclass Env(Base):\n    home = os.environ.get('HOME')\n";
-    let tree = Tree::new(&[
-        ("deep.py", "class Base: ...\nBOOK = []\ndef record(name):\n    BOOK.append(name)\n"),
-        ("lib.py", lib),
-        ("app.py", "import lib\n"),
-    ]);
-    let mut analyses = tree.analyses(PythonVersion::new(3, 12));
-    let sources = [("deep", "class Base: ...\nBOOK = []\ndef record(name):\n    BOOK.append(name)\n")];
+/// The classes and types of `lib` that may wait, beside these modules and a heavy one.
+fn waiting(lib: &str, others: &[(&str, &str)]) -> Vec<String> {
+    let python = PythonVersion::new(3, 12);
+    let heavy = "class Base: ...\nclass Frame: ...\nX = 1\n";
+    let mut files = vec![("heavy.py", heavy), ("lib.py", lib), ("app.py", "import lib\n")];
+    files.extend(others);
+    let mut analyses = Tree::new(&files).analyses(python);
     let source = |analysis: &glowplug_imports::ModuleAnalysis| {
-        sources.iter().find(|(name, _)| *name == analysis.name).map(|(_, text)| (*text).to_owned())
+        let found = files.iter().find(|(path, _)| *path == analysis.path.as_str());
+        found.map(|(_, text)| (*text).to_owned())
     };
-    glowplug_imports::settle(&mut analyses, PythonVersion::new(3, 12), &source);
-    let user = std::collections::BTreeSet::from(["app".to_owned()]);
+    glowplug_imports::settle(&mut analyses, python, &source);
+    let user = BTreeSet::from(["app".to_owned()]);
     let modules = analyses.keys().cloned().collect();
-    let candidates = glowplug_lazy::Candidates::find(&analyses, &user, &modules);
-    let waits = |c: &&Candidate| c.is_global() && c.refusal.is_none();
-    let names: Vec<&str> = candidates.all().filter(waits).map(|c| c.name.as_str()).collect();
-    assert_eq!(names, ["Plain", "Read"]);
+    let candidates = Candidates::find(&analyses, &user, &modules);
+    let waits = candidates.all().filter(|c| c.module == "lib" && c.is_global() && c.refusal.is_none());
+    waits.map(|candidate| candidate.name.clone()).collect()
+}
+
+const IMPORTS: &str = "from heavy import Base, Frame, X\n";
+
+#[test]
+fn of_libraries_classes_wait_that_act_on_nobody() {
+    let deep = "class Plain: ...\nclass Sub(Plain): ...\nclass Model:\n    def __init__(self, a=None):\n        self.a = a\n";
+    for class in [
+        "class A(Base): pass\n",
+        "from deep import Sub\nclass A(Sub):\n    x = Frame\n",
+        "from deep import Model\nclass A:\n    def f(self, x=Frame, m=Model()): return x\n",
+        "import enum\nclass A(enum.Enum):\n    ONE = Frame\n",
+        "import typing\nT = typing.TypeVar('T')\nclass A(typing.Generic[T]):\n    x: T\n    y = Frame\n",
+        "import dataclasses\n@dataclasses.dataclass\nclass A:\n    x: Frame\n    y: list = dataclasses.field(default_factory=list)\n",
+        "from typing import Callable\nA = Callable[[Frame], None]\n",
+    ] {
+        assert_eq!(waiting(&format!("{IMPORTS}{class}"), &[("deep.py", deep)]), ["A"], "{class}");
+    }
+}
+
+#[test]
+fn a_class_that_somebody_could_hear_of_stays() {
+    let deep = "BOOK = []
+class Model:
+    def __init_subclass__(cls): BOOK.append(cls)
+class Meta(type):
+    def __new__(meta, *a): BOOK.append(1)
+class Field:
+    def __set_name__(self, owner, name): BOOK.append(name)
+class Maker:
+    def __init__(self): BOOK.append(self)
+class Coded(__import__('enum').Enum):
+    def __init__(self, code): BOOK.append(code)
+class Typed:
+    def __class_getitem__(cls, item): BOOK.append(item)
+TIMEOUT = 1
+CODECS = ['a']
+def set_timeout(value):
+    global TIMEOUT
+    TIMEOUT = value
+";
+    for lib in [
+        "from deep import Model\nclass Mid(Model): pass\nclass A(Mid):\n    x = Frame\n",
+        "from deep import Meta\nclass Root(metaclass=Meta): pass\nclass A(Root):\n    x = Frame\n",
+        "REG = []\nclass Meta(type):\n    def __init__(cls, *a): REG.append(cls)\nclass Root(metaclass=Meta): pass\nclass A(Root):\n    x = Frame\n",
+        "from deep import Meta\nKW = {'metaclass': Meta}\nclass A(Base, **KW): pass\n",
+        "REG = []\nclass Root:\n    def __init_subclass__(cls): REG.append(cls)\nclass Mid(Root):\n    def __init_subclass__(cls): super().__init_subclass__()\nclass A(Mid):\n    x = Frame\n",
+        "REG = []\ndef hook(cls): REG.append(cls)\nclass Root:\n    __init_subclass__ = classmethod(hook)\nclass A(Root):\n    x = Frame\n",
+        "from deep import Field\nclass A(Base):\n    x = Field()\n",
+        "from deep import Maker\nclass Own(Maker): pass\nclass A(Base):\n    x = Own()\n",
+        "from deep import Coded\nclass A(Coded):\n    RED = X\n",
+        "from deep import Typed\nclass A(Typed[int]):\n    x = Frame\n",
+        "class A(Base):\n    def __subclasshook__(cls, other): return True\n",
+        "import enum\n@enum.global_enum\nclass A(enum.Enum):\n    RED = X\ndef f(): return RED\n",
+        "class Registry: pass\ndef register(cls):\n    setattr(Registry, cls.__name__, cls)\n    return cls\n@register\nclass A:\n    x = Frame\n",
+        "NAMES = {}\nclass A(Base):\n    NAMES['a'] = 1\n",
+        "STACK = ['a', 'b']\nclass A(Base):\n    x = STACK.pop()\n",
+        "import deep\nclass A(Base):\n    def f(self, t=deep.TIMEOUT): return t\n",
+        "from deep import CODECS\nclass A(Base):\n    codecs = tuple(CODECS)\n",
+        "import deep\nclass A(Base):\n    first = deep.CODECS[0]\n",
+        "DEFAULTS = {'x': 1}\nclass A(Base):\n    x = DEFAULTS['x']\n",
+        "class Config:\n    url = 'a'\n    @classmethod\n    def set(cls, u): cls.url = u\nclass A(Base):\n    url = Config.url\n",
+        "import os\nclass A(Base):\n    home = os.path.expanduser('~')\n",
+        "from typing import Union\nclass A(Base): pass\nTree = Union[int, 'A']\n",
+        "from typing import TypeVar\nclass A(Base): pass\nT = TypeVar('T', bound='A')\n",
+        "import importlib\nclass A(Base): pass\ndef load(name): return vars(importlib.import_module(name))\n",
+    ] {
+        assert_eq!(waiting(&format!("{IMPORTS}{lib}"), &[("deep.py", deep)]), [""; 0], "{lib}");
+    }
+    let plug = "class Plugin: ...\ndef names(): return Plugin.__subclasses__()\n";
+    let mid = "from plug import Plugin\nclass Mid(Plugin): pass\n";
+    let lib = "from mid import Mid\nclass A(Mid): pass\n";
+    assert_eq!(waiting(lib, &[("plug.py", plug), ("mid.py", mid)]), [""; 0]);
+}
+
+#[test]
+fn a_class_that_is_asked_for_while_it_is_made_is_made_once() {
+    let heavy = "class Base: pass\nimport app\nGOT = app.A\n";
+    let app =
+        "from heavy import Base\nclass A(Base):\n    def f(self, b=Base): return b\ndef f(): return A\n";
+    let tree = Tree::new(&[("heavy.py", heavy), ("app.py", app)]);
+    for python in pythons() {
+        tree.compile(python, &tree.edits(python.version, Some(&["app:Base", "app:A"])));
+        let script = "import app\nprint(app.f() is __import__('heavy').GOT)\n";
+        assert_eq!(printed(tree.run(python, script)), "True\n");
+    }
+}
+
+#[test]
+fn a_plain_class_has_what_its_annotations_name_as_text() {
+    let app = "from __future__ import annotations\nimport heavy\nfrom heavy import Frame\nclass Plain:\n    y: heavy.Frame\n    x = Frame\ndef use():\n    return Plain\n";
+    let tree = Tree::new(&[("heavy.py", HEAVY), ("app.py", app)]);
+    tree.same(None, "import app, typing\nprint(typing.get_type_hints(app.use()))\n");
 }
 
 #[test]
