@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::UseKind;
-use crate::found::{Clause, Found};
+use crate::found::{Clause, Found, GlobalFound};
 use crate::scopes::Meaning;
 
 /// Modules that every function has loaded, or that cost next to nothing: what hangs on them is not worth a first use.
@@ -40,7 +40,7 @@ type Need<'a> = (&'a str, Option<usize>);
 /// Leaves of the classes and types among the globals those that something imported waits for, as far as the module's own text says,
 /// and those that are made from them.
 pub(crate) fn keep_holding(found: &mut Found) {
-    if !found.globals.iter().any(|global| global.defines()) {
+    if !found.globals.iter().any(GlobalFound::defines) {
         return;
     }
     let kept = holding(found);

@@ -328,10 +328,7 @@ impl<'a> Walker<'a, '_> {
     fn imported_bases(&self, class: usize) -> Option<Vec<String>> {
         let Class { bound, own, imported, odd, is_enum, .. } = &self.classes[class];
         let makes = |name: &&str| bound.contains(*name);
-        if *odd
-            || HOOKS.iter().any(|hook| makes(&hook))
-            || (*is_enum && ENUM_HOOKS.iter().any(|hook| makes(&hook)))
-        {
+        if *odd || HOOKS.iter().any(makes) || (*is_enum && ENUM_HOOKS.iter().any(makes)) {
             return None;
         }
         let mut all = imported.clone();

@@ -70,12 +70,11 @@ impl Walker<'_> {
         let Expr::Subscript(generic) = value else { return false };
         let Some(name) = root(&generic.value) else { return false };
         let bound = self.found.clauses.iter().find(|clause| clause.name == name.as_str());
-        let known = match bound {
-            Some(clause) => TYPES.contains(&clause.statement.module.as_str()),
-            None => {
-                let rebound = self.found.rebound.iter().any(|(bound, _)| bound == name);
-                GENERICS.contains(&name.as_str()) && !rebound
-            }
+        let known = if let Some(clause) = bound {
+            TYPES.contains(&clause.statement.module.as_str())
+        } else {
+            let rebound = self.found.rebound.iter().any(|(bound, _)| bound == name);
+            GENERICS.contains(&name.as_str()) && !rebound
         };
         let inner = Inner::of(&generic.slice);
         known && could_wait(value) && inner.0.iter().all(|inner| self.is_type(inner))
