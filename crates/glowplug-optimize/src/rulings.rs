@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fs_err as fs;
 
-use glowplug_imports::{ModuleAnalysis, ModuleId, UseKind};
+use glowplug_imports::{ModuleAnalysis, ModuleId, Use, UseKind};
 use glowplug_lazy::{Candidate, Candidates, Rule};
 use glowplug_trace::{Ruling, Rulings};
 
@@ -61,7 +61,9 @@ fn of_line(candidates: &Candidates, analysis: &ModuleAnalysis, line: u32) -> Rul
             return Ruling::Refused(why.clone());
         }
         let Some(refusal) = &candidate.refusal else { continue };
-        let used = || binding.uses.iter().find(|used| used.kind == UseKind::AtImport);
+        // In a class, or a value, that does not wait.
+        let at_once = |used: &&Use| matches!(used.kind, UseKind::AtImport | UseKind::Global);
+        let used = || binding.uses.iter().find(at_once);
         return match refusal.rule {
             Rule::Nested => Ruling::Nested,
             Rule::UsedAtImport => used().map_or_else(
