@@ -62,15 +62,22 @@ function table(label, rows) {
   });
 }
 
+/** Whether it saves nothing that shows alone, and something with others; of what is in the artifact. */
+function withOthers({ state, saves_ms: time, together }) {
+  return state === "applied" && together && !(time >= 0.005);
+}
+
 /** Time first, then bytes. */
-function saving({ saves_ms: time, saves_bytes: size, together }) {
-  if (together && !(time > 0.005)) return 1e12 + together.saves_ms;
+function saving(decision) {
+  const { saves_ms: time, saves_bytes: size } = decision;
+  if (withOthers(decision)) return 1e12 + decision.together.saves_ms;
   if (typeof time === "number") return 1e12 + time;
   return typeof size === "number" ? size : null;
 }
 
-function savings({ saves_ms: time, saves_bytes: size, together }) {
-  if (together && !(time > 0.005)) return `${ms(together.saves_ms)} with the other ways to ${together.subject}`;
+function savings(decision) {
+  const { saves_ms: time, saves_bytes: size, together } = decision;
+  if (withOthers(decision)) return `${ms(together.saves_ms)} with the other ways to ${together.subject}`;
   const parts = [typeof time === "number" ? ms(time) : null, typeof size === "number" ? bytes(size) : null].filter(Boolean);
   return parts.length > 0 ? parts.join(", ") : "not measured";
 }

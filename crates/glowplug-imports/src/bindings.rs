@@ -50,14 +50,9 @@ pub(crate) fn bindings(
         }
     }
     for (name, at) in &found.type_texts {
-        // Imports have been left alone there.
-        if let Some(binding) = by_name.get_mut(name.as_str()).filter(|binding| binding.statements.is_empty())
-        {
-            binding.uses.push(Use {
-                place: place_of(*at),
-                kind: UseKind::ReadAnnotation,
-                within_fstring: None,
-            });
+        if let Some(binding) = by_name.get_mut(name.as_str()) {
+            let kind = UseKind::ReadAnnotation;
+            binding.uses.push(Use { place: place_of(*at), kind, within_fstring: None });
         }
     }
     for (name, binding) in &mut by_name {

@@ -37,27 +37,19 @@ const LIGHT: [&str; 24] = [
 /// A name of the module that is needed while its body runs, and the index of the global that needs it.
 type Need<'a> = (&'a str, Option<usize>);
 
-/// Leaves of the classes and types among the globals those that something imported waits for, as far as the module's own text says,
-/// and those that are made from them.
+/// Leaves of the classes and types among the globals those that something imported waits for, as far as the module's own
+/// text says, and those that are made from them.
 pub(crate) fn keep_holding(found: &mut Found) {
     if !found.globals.iter().any(GlobalFound::defines) {
         return;
     }
     let kept = holding(found);
-    let mut index = 0;
+    let stays = |index: &usize| kept.contains(index) || !found.globals[*index].defines();
     // The others are mentioned by their positions.
-    let mut moved: BTreeMap<usize, usize> = BTreeMap::new();
-    for old in 0..found.globals.len() {
-        if kept.contains(&old) || !found.globals[old].defines() {
-            moved.insert(old, index);
-            index += 1;
-        }
-    }
-    let mut old = 0;
-    found.globals.retain(|_| {
-        old += 1;
-        moved.contains_key(&(old - 1))
-    });
+    let old = (0..found.globals.len()).filter(stays);
+    let moved: BTreeMap<usize, usize> = old.enumerate().map(|(new, old)| (old, new)).collect();
+    let mut index = 0..;
+    found.globals.retain(|_| index.next().is_some_and(|old| moved.contains_key(&old)));
     for global in &mut found.globals {
         global.mentions = global.mentions.iter().filter_map(|at| moved.get(at).copied()).collect();
     }

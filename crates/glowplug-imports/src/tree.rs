@@ -16,7 +16,7 @@ pub fn settle(
     source: &dyn Fn(&ModuleAnalysis) -> Option<String>,
 ) {
     let asked: BTreeSet<&Hang> =
-        analyses.values().flat_map(|a| a.effects.iter().flat_map(|effect| &effect.hangs_on)).collect();
+        analyses.values().flat_map(effects_of).flat_map(|effect| &effect.hangs_on).collect();
     let mut tree = Tree { analyses, called: BTreeMap::new() };
     tree.follow(asked.iter().copied().cloned().collect(), python, source);
     let harmless: BTreeSet<Hang> =
@@ -30,6 +30,12 @@ pub fn settle(
             class.effects.retain(is_one);
         }
     }
+}
+
+/// What a module's body may do, and what a class in it that is made later may do then.
+fn effects_of(analysis: &ModuleAnalysis) -> impl Iterator<Item = &Effect> {
+    let classes = analysis.globals.iter().filter(|global| global.is_class);
+    analysis.effects.iter().chain(classes.flat_map(|class| &class.effects))
 }
 
 /// The modules, and what calling what they define may do.

@@ -9,7 +9,7 @@ use crate::diff;
 use crate::edits::{
     ClauseEdit, FileEdits, clause_edit, first_with, name_edit, pair, signatures_with, texts_with,
 };
-use crate::globals::{Judged, around, judge_all, unproved};
+use crate::globals::{Judged, around, imports_used, judge_all, unproved};
 use crate::graph::{Deferred, Graph};
 use crate::rules::{Refusal, judge, judge_submodule};
 use crate::world::World;
@@ -355,8 +355,7 @@ fn required(analysis: &ModuleAnalysis, binding: &Binding) -> BTreeSet<String> {
 fn global_candidate(analysis: &ModuleAnalysis, global: &Global, judged: &Judged) -> Option<Candidate> {
     let binding = &global.binding;
     let refusal = judged.get(&binding.name)?.clone();
-    let used = |import: &&Binding| import.uses.iter().any(|used| global.is_around(used.place));
-    let modules = analysis.bindings.iter().filter(used).flat_map(|import| &import.statements);
+    let modules = imports_used(analysis, global).flat_map(|import| &import.statements);
     Some(Candidate {
         id: global_id(analysis, &binding.name),
         kind: CandidateKind::Global,

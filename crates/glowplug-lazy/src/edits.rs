@@ -1,4 +1,4 @@
-//! What the compiler in the target interpreter has to do to one file; see `python/glowplug_agent/compiler.py`.
+//! What the compiler in the target interpreter has to do to one file; see `python/glowplug_agent/edits.py`.
 
 use std::collections::BTreeSet;
 

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{Binding, Global, ModuleAnalysis, Source, Use, UseKind};
+use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source, Use, UseKind};
 
-use crate::rules::{Refusal, Rule, judge_name, refused, top};
+use crate::rules::{Refusal, Rule, bound_again, judge_name, refused, top};
 use crate::surroundings::meet;
 use crate::world::World;
 
@@ -109,9 +109,8 @@ fn of_listing(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Opti
 
 /// The top-level packages of what a class uses while it is made, and of what that derives from in turn.
 fn ancestors<'w>(world: &World<'w>, analysis: &ModuleAnalysis, global: &Global) -> BTreeSet<&'w str> {
-    let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
-    let statements = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
-    let of_statement = |statement: &glowplug_imports::ImportStatement| match &statement.attribute {
+    let statements = imports_used(analysis, global).flat_map(|binding| &binding.statements);
+    let of_statement = |statement: &ImportStatement| match &statement.attribute {
         Some(name) => format!("{}.{name}", statement.module),
         None => format!("{}.", statement.module),
     };
@@ -134,21 +133,20 @@ fn ancestors<'w>(world: &World<'w>, analysis: &ModuleAnalysis, global: &Global) 
     tops
 }
 
-/// Whether a library's class takes a name of a module that a function there binds again.
+/// Whether a class takes a name of another module that a function there binds again.
 fn of_rebound(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option<Refusal> {
-    if !global.is_class {
-        return None;
-    }
+    let is_read = |path: &str| analysis.attribute_paths.contains(path);
+    let mut used = imports_used(analysis, global).filter(|_| global.is_class);
+    used.find_map(|binding| bound_again(world, binding, &is_read))
+}
+
+/// The imports whose names the statement uses.
+pub(crate) fn imports_used<'a>(
+    analysis: &'a ModuleAnalysis,
+    global: &'a Global,
+) -> impl Iterator<Item = &'a Binding> {
     let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
-    analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements).find_map(|statement| {
-        let (module, found) = world.analyses.get_key_value(&statement.module)?;
-        let read = |name: &&String| match &statement.attribute {
-            Some(attribute) => attribute == *name,
-            None => analysis.attribute_paths.contains(&format!("{module}.{name}")),
-        };
-        let name = found.declared_globals.iter().find(read)?;
-        refused(Rule::Unsettled, format!("a function of `{module}` binds `{name}` again"))
-    })
+    analysis.bindings.iter().filter(used)
 }
 
 /// Where the user's own code changes what the value is made from, or what makes it, after the statement.
@@ -158,8 +156,7 @@ fn changed_by_others<'a>(
     global: &Global,
 ) -> Option<(&'a str, &'a str, u32)> {
     let own = global.inputs.iter().map(|name| format!("{}.{name}", analysis.name));
-    let used = |binding: &&Binding| binding.uses.iter().any(|used| global.is_around(used.place));
-    let statements = analysis.bindings.iter().filter(used).flat_map(|binding| &binding.statements);
+    let statements = imports_used(analysis, global).flat_map(|binding| &binding.statements);
     let imported = statements.filter_map(|statement| match &statement.attribute {
         Some(name) => Some(format!("{}.{name}", statement.module)),
         None => world.is_user(&statement.module).then(|| statement.module.clone()),

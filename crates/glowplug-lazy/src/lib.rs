@@ -26,6 +26,3 @@ pub const SUPPORT_SOURCE: &str = include_str!("../../../python/glowplug_agent/su
 /// The module that an artifact carries which lacks modules, under [`glowplug_core::ABSENT_MODULE`] or a free name like
 /// it; beside it lies a JSON file of the same name: `rules` (rule → sentence), `modules` (dotted name → rule).
 pub const ABSENT_SOURCE: &str = include_str!("../../../python/glowplug_agent/absent.py");
-
-/// Source of the program that compiles modules, edited or not, inside the target's interpreter.
-pub const COMPILER_SOURCE: &str = include_str!("../../../python/glowplug_agent/compiler.py");

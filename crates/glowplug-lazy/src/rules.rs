@@ -335,10 +335,24 @@ fn of_replacement(world: &World, binding: &Binding) -> Option<Refusal> {
 
 /// A name whose value may be another one at its first use, since a function of its module binds it again.
 fn of_source(world: &World, binding: &Binding) -> Option<Refusal> {
+    bound_again(world, binding, &|_| false)
+}
+
+/// Whether a function of the module that a name comes from binds it again; of a whole module, one of its names that
+/// `is_read` knows by its path.
+pub(crate) fn bound_again(
+    world: &World,
+    binding: &Binding,
+    is_read: &dyn Fn(&str) -> bool,
+) -> Option<Refusal> {
     let (module, name) = binding.statements.iter().find_map(|statement| {
-        let attribute = statement.attribute.as_ref()?;
-        let source = world.analyses.get(&statement.module)?;
-        source.declared_globals.contains(attribute).then_some((&statement.module, attribute))
+        let module = &statement.module;
+        let mut again = world.analyses.get(module)?.declared_globals.iter();
+        let name = again.find(|name| match &statement.attribute {
+            Some(attribute) => attribute == *name,
+            None => is_read(&format!("{module}.{name}")),
+        })?;
+        Some((module, name))
     })?;
     refused(Rule::Unsettled, format!("a function of `{module}` binds `{name}` again"))
 }

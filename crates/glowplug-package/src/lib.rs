@@ -23,8 +23,8 @@ mod unpack;
 
 pub use archive::{ArchiveEntry, Contents, ZipSummary, Zipper, write_zip, zip_size};
 pub use bytecode::{
-    BytecodeFault, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path, silent_sources,
-    verify_bytecode,
+    BytecodeFault, COMPILER_SOURCE, CompileJob, CompileResult, Compiler, FailureKind, bytecode_path,
+    silent_sources, verify_bytecode,
 };
 pub use deflate::Effort;
 pub use distribution::{Distribution, normalise_name, recorded_paths, source_of_bytecode};

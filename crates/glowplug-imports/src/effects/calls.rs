@@ -308,9 +308,12 @@ impl<'a> Walker<'a, '_> {
         self.run_methods(call.start(), class, &self.making_methods(class), &what);
         if self.apart {
             // What hidden bases do when one is made.
-            for path in self.hidden_bases(class).unwrap_or_else(|| vec!["?".to_owned()]) {
-                let hangs_on = vec![Hang::Call(path, Way::Any)];
-                self.effect_by(call.start(), EffectKind::Runs, what.clone(), hangs_on, None);
+            match self.hidden_bases(class) {
+                None => self.effect(call.start(), EffectKind::Runs, what),
+                Some(hidden) => {
+                    let hangs = hidden.into_iter().map(|path| Hang::Call(path, Way::Any));
+                    self.effects_by(call.start(), EffectKind::Runs, &what, hangs);
+                }
             }
         }
         Value::Instance(class)

@@ -262,10 +262,8 @@ impl<'a> Walker<'a, '_> {
         match self.hidden_bases(own) {
             None => self.effect(base.start(), EffectKind::Registers, what),
             Some(hidden) => {
-                for path in hidden {
-                    let hangs_on = vec![Hang::Derive(path)];
-                    self.effect_by(base.start(), EffectKind::Registers, what.clone(), hangs_on, None);
-                }
+                let hangs = hidden.into_iter().map(Hang::Derive);
+                self.effects_by(base.start(), EffectKind::Registers, &what, hangs);
             }
         }
     }
@@ -273,8 +271,9 @@ impl<'a> Walker<'a, '_> {
     /// The imported bases of a class, at any depth; `None` where something else makes it, or hears of what is derived from
     /// it.
     pub(super) fn hidden_bases(&self, class: usize) -> Option<Vec<String>> {
-        let Class { bound, own, imported, odd, .. } = &self.classes[class];
-        if *odd || HOOKS.iter().any(|hook| bound.contains(hook)) {
+        let Class { bound, own, imported, odd, is_enum, .. } = &self.classes[class];
+        let binds = |name: &&str| bound.contains(*name);
+        if *odd || HOOKS.iter().any(binds) || (*is_enum && ENUM_HOOKS.iter().any(binds)) {
             return None;
         }
         let mut all = imported.clone();
@@ -319,23 +318,10 @@ impl<'a> Walker<'a, '_> {
         let known = self.scopes[0].names.iter().filter(|_| !self.blurred);
         known
             .filter_map(|(name, value)| match value {
-                Value::Class(class) => Some(((*name).to_owned(), self.imported_bases(*class)?)),
+                Value::Class(class) => Some(((*name).to_owned(), self.hidden_bases(*class)?)),
                 _ => None,
             })
             .collect()
-    }
-
-    fn imported_bases(&self, class: usize) -> Option<Vec<String>> {
-        let Class { bound, own, imported, odd, is_enum, .. } = &self.classes[class];
-        let makes = |name: &&str| bound.contains(*name);
-        if *odd || HOOKS.iter().any(makes) || (*is_enum && ENUM_HOOKS.iter().any(makes)) {
-            return None;
-        }
-        let mut all = imported.clone();
-        for base in own {
-            all.extend(self.imported_bases(*base)?);
-        }
-        Some(all)
     }
 
     /// Names of the methods that run when an object of a class is made.

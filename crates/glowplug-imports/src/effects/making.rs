@@ -58,7 +58,7 @@ impl<'a> Walker<'a, '_> {
     /// Follows a class statement as if it ran later: what the module held before it is everybody's by then, and hooks of
     /// its bases, whoever wrote them, may tell somebody. The module goes on as if it had not been followed.
     pub(super) fn class_apart(&mut self, definition: &'a StmtClassDef) {
-        let scopes = self.scopes.clone();
+        let (scopes, left) = (self.scopes.clone(), self.left);
         let found = std::mem::take(&mut self.found);
         let outside = self.outside.replace(self.classes.len());
         self.making = Some(Making::default());
@@ -68,7 +68,7 @@ impl<'a> Walker<'a, '_> {
         let mut making = self.making.take().unwrap_or_default();
         making.effects = std::mem::replace(&mut self.found, found);
         self.outside = outside;
-        self.scopes = scopes;
+        (self.scopes, self.left) = (scopes, left);
         self.made.insert(definition.start(), making);
     }
 

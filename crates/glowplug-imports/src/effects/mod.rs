@@ -152,6 +152,13 @@ impl<'a, 'l> Walker<'a, 'l> {
         self.add(Effect { line: (self.line_of)(at), kind, what: what.into(), hangs_on, aim });
     }
 
+    /// One effect for each thing that it hangs on.
+    fn effects_by(&mut self, at: TextSize, kind: EffectKind, what: &str, hangs: impl Iterator<Item = Hang>) {
+        for hang in hangs {
+            self.effect_by(at, kind, what, vec![hang], None);
+        }
+    }
+
     fn add(&mut self, effect: Effect) {
         if !self.found.contains(&effect) {
             self.found.push(effect);

@@ -62,8 +62,8 @@ const OTHER_BUILTINS: &str = "
 const MAKE_CLASSES: &str = "
     collections.namedtuple typing.NamedTuple typing.NewType typing.ParamSpec typing.TypeVar typing.TypeVarTuple
     typing.TypedDict typing_extensions.NamedTuple typing_extensions.NewType typing_extensions.ParamSpec
-    typing_extensions.TypeVar typing_extensions.TypeVarTuple typing_extensions.TypedDict enum.Enum enum.Flag enum.IntEnum enum.IntFlag
-    enum.StrEnum
+    typing_extensions.TypeVar typing_extensions.TypeVarTuple typing_extensions.TypedDict enum.Enum enum.Flag
+    enum.IntEnum enum.IntFlag enum.StrEnum
 ";
 
 /// Classes whose making tells nobody that they were derived from.
@@ -92,7 +92,8 @@ const METACLASSES: &str = "
 /// Decorators that give back what they are given, or something that calls it.
 const TRANSPARENT: &str = "
     abc.abstractmethod attr.attrs attr.define attr.dataclass attr.frozen attr.mutable attr.s attrs.define
-    attrs.frozen attrs.mutable builtins.classmethod builtins.staticmethod dataclasses.dataclass enum.member enum.nonmember enum.property enum.unique enum.verify functools.cache functools.lru_cache
+    attrs.frozen attrs.mutable builtins.classmethod builtins.staticmethod dataclasses.dataclass
+    enum.member enum.nonmember enum.property enum.unique enum.verify functools.cache functools.lru_cache
     functools.total_ordering functools.wraps pydantic.computed_field pydantic.field_serializer
     pydantic.field_validator pydantic.model_serializer pydantic.model_validator pydantic.with_config
     types.coroutine typing.dataclass_transform typing.final typing.no_type_check typing.overload typing.override

@@ -68,25 +68,25 @@ impl<'a> Walker<'a> {
         let mut annotations = Vec::new();
         for statement in &class.body {
             match statement {
-                Stmt::AnnAssign(assign) if assign.simple => annotations.push(assign.annotation.as_ref()),
-                Stmt::FunctionDef(_) | Stmt::ClassDef(_) | Stmt::Pass(_) => {}
-                Stmt::Assign(_) | Stmt::Expr(_) => {}
+                Stmt::AnnAssign(variable) => {
+                    let named = matches!(&*variable.target, Expr::Name(name) if !is_mangled(&name.id));
+                    if !variable.simple || !named || !could_wait(&variable.annotation) {
+                        return None;
+                    }
+                    annotations.push(variable.annotation.as_ref());
+                }
+                Stmt::FunctionDef(_)
+                | Stmt::ClassDef(_)
+                | Stmt::Pass(_)
+                | Stmt::Assign(_)
+                | Stmt::Expr(_) => {}
                 // It may annotate too.
                 _ => return None,
             }
         }
-        let named = |assign: &Expr| matches!(assign, Expr::Name(name) if !is_mangled(&name.id));
-        let targets = class.body.iter().filter_map(|statement| match statement {
-            Stmt::AnnAssign(assign) => Some(assign.target.as_ref()),
-            _ => None,
-        });
         let mut own = Own(false);
         own.visit_body(&class.body);
-        if annotations.is_empty()
-            || own.0
-            || !targets.into_iter().all(named)
-            || !annotations.iter().all(|annotation| could_wait(annotation))
-        {
+        if annotations.is_empty() || own.0 {
             return None;
         }
         let annotations = annotations.into_iter().map(Ranged::range).collect();
@@ -120,9 +120,10 @@ impl<'a> Walker<'a> {
         }
         let mut strings = Strings(Vec::new());
         match expr {
-            Expr::Subscript(generic) => strings.visit_expr(&generic.slice),
+            Expr::Subscript(generic) if self.is_generic(&generic.value) => strings.visit_expr(&generic.slice),
             Expr::Call(call) => {
-                call.arguments.keywords.iter().for_each(|keyword| strings.visit_expr(&keyword.value));
+                let bound = call.arguments.find_keyword("bound");
+                bound.into_iter().for_each(|keyword| strings.visit_expr(&keyword.value));
             }
             _ => return,
         }

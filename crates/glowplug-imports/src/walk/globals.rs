@@ -68,16 +68,21 @@ impl Walker<'_> {
     /// Whether a value is a type of the standard library with others in it: `Callable[[Frame], None]`.
     fn is_type(&self, value: &Expr) -> bool {
         let Expr::Subscript(generic) = value else { return false };
-        let Some(name) = root(&generic.value) else { return false };
-        let bound = self.found.clauses.iter().find(|clause| clause.name == name.as_str());
-        let known = if let Some(clause) = bound {
-            TYPES.contains(&clause.statement.module.as_str())
-        } else {
-            let rebound = self.found.rebound.iter().any(|(bound, _)| bound == name);
-            GENERICS.contains(&name.as_str()) && !rebound
-        };
         let inner = Inner::of(&generic.slice);
-        known && could_wait(value) && inner.0.iter().all(|inner| self.is_type(inner))
+        self.is_generic(&generic.value)
+            && could_wait(value)
+            && inner.0.iter().all(|inner| self.is_type(inner))
+    }
+
+    /// Whether it is a type of the standard library that others are put into, as far as is bound by now.
+    pub(super) fn is_generic(&self, owner: &Expr) -> bool {
+        let Some(name) = root(owner) else { return false };
+        let bound = self.found.clauses.iter().find(|clause| clause.name == name.as_str());
+        if let Some(clause) = bound {
+            return TYPES.contains(&clause.statement.module.as_str());
+        }
+        let rebound = self.found.rebound.iter().any(|(bound, _)| bound == name);
+        GENERICS.contains(&name.as_str()) && !rebound
     }
 
     /// Whether a class could be made somewhere else, as far as its own text says: it stands in the module's body, and

@@ -305,6 +305,13 @@ fn of_libraries_classes_wait_that_act_on_nobody() {
     ] {
         assert_eq!(waiting(&format!("{IMPORTS}{class}"), &[("deep.py", deep)]), ["A"], "{class}");
     }
+    let made =
+        format!("{IMPORTS}from deep import Sub\nclass Own(Sub): pass\nclass A(Base):\n    x = Own()\n");
+    assert_eq!(
+        waiting(&made, &[("deep.py", deep)]),
+        ["A", "Own"],
+        "what making one of a hidden base does is looked at"
+    );
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::PythonVersion;
-use glowplug_lazy::{COMPILER_SOURCE, FileEdits, Rule};
+use glowplug_lazy::{FileEdits, Rule};
+use glowplug_package::COMPILER_SOURCE;
 use serde_json::{Value, json};
 
 use crate::support::Tree;

@@ -7,7 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use glowplug_core::{PythonVersion, SUPPORT_MODULE};
 use glowplug_imports::{ModuleAnalysis, ModuleId, analyse};
-use glowplug_lazy::{COMPILER_SOURCE, Candidates, FileEdits, SUPPORT_SOURCE};
+use glowplug_lazy::{Candidates, FileEdits, SUPPORT_SOURCE};
+use glowplug_package::COMPILER_SOURCE;
 
 pub(crate) use glowplug_test::{Interpreter as Python, interpreters as pythons};
 

@@ -23,8 +23,14 @@ pub use silent::silent_sources;
 
 use worker::{Answer, Worker};
 
-/// The compiler that runs inside the interpreter.
-const COMPILER: &str = include_str!("../../../../python/glowplug_agent/compiler.py");
+/// Source of the program that compiles modules, edited or not, inside the target's interpreter.
+pub const COMPILER_SOURCE: &str = concat!(
+    include_str!("../../../../python/glowplug_agent/edits.py"),
+    "\n\n",
+    include_str!("../../../../python/glowplug_agent/annotations.py"),
+    "\n\n",
+    include_str!("../../../../python/glowplug_agent/compiler.py"),
+);
 /// Changes with what is done to a worker's result before it is kept.
 const FORM: &str = "settled";
 /// Length of a `.pyc` header in bytes, from Python 3.7 on (PEP 552).
@@ -107,8 +113,9 @@ impl Compiler {
                 .hint(format!("name one with `--python`, for example `--python /usr/bin/python{version}`")));
         }
         let mut file = tempfile::Builder::new().prefix("glowplug-compiler-").suffix(".py").tempfile()?;
-        std::io::Write::write_all(&mut file, COMPILER.as_bytes())?;
-        let identity = format!("{FORM}\n{magic}\n{full_version}\n{}", format_hex(&Sha256::digest(COMPILER)));
+        std::io::Write::write_all(&mut file, COMPILER_SOURCE.as_bytes())?;
+        let identity =
+            format!("{FORM}\n{magic}\n{full_version}\n{}", format_hex(&Sha256::digest(COMPILER_SOURCE)));
         let magic = magic.as_bytes().chunks(2).filter_map(|pair| {
             std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
         });
