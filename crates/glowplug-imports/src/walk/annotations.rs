@@ -122,8 +122,9 @@ impl<'a> Walker<'a> {
         match expr {
             Expr::Subscript(generic) if self.is_generic(&generic.value) => strings.visit_expr(&generic.slice),
             Expr::Call(call) => {
-                let bound = call.arguments.find_keyword("bound");
-                bound.into_iter().for_each(|keyword| strings.visit_expr(&keyword.value));
+                if let Some(bound) = call.arguments.find_keyword("bound") {
+                    strings.visit_expr(&bound.value);
+                }
             }
             _ => return,
         }

@@ -309,7 +309,7 @@ fn of_libraries_classes_wait_that_act_on_nobody() {
         format!("{IMPORTS}from deep import Sub\nclass Own(Sub): pass\nclass A(Base):\n    x = Own()\n");
     assert_eq!(
         waiting(&made, &[("deep.py", deep)]),
-        ["A", "Own"],
+        ["Own", "A"],
         "what making one of a hidden base does is looked at"
     );
 }
