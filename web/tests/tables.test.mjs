@@ -1,8 +1,9 @@
 // Tables: sorting, filtering, tabs; what was not measured is not 0.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, beforeEach, test } from "node:test";
-import { close, fixture, open, render } from "./browser.mjs";
+import { close, fixture, keep, open, render } from "./browser.mjs";
 
 let file;
 let page;
@@ -79,4 +80,15 @@ test("decisions have state, reason and evidence, and can be searched", async () 
   await page.waitForFunction(() => document.querySelectorAll("#decisions tbody tr").length === 1);
   await page.getByRole("tab", { name: /Files by rule/ }).click();
   assert.match(await region("Files by rule").textContent(), /scripts/);
+});
+
+test("what imports save only together is said on each of them", async () => {
+  const report = JSON.parse(readFileSync(fixture("report"), "utf8"));
+  const shared = { saves_ms: 0, together: { subject: "scipy.stats", saves_ms: 131.5 } };
+  report.decisions = report.decisions.map((one) => (one.id === "lazy:app.py:boto3" ? { ...one, ...shared } : one));
+  const made = render({ before: fixture("before"), after: fixture("after"), report: keep(report) });
+  ({ page } = await open(made));
+  const row = page.locator("tr", { hasText: "boto3" }).filter({ hasText: "✓ applied" }).first();
+  assert.match(await row.textContent(), /131\.5 ms|132 ms/);
+  assert.match(await row.textContent(), /with the other ways to scipy\.stats/);
 });
