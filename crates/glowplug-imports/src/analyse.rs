@@ -68,11 +68,6 @@ impl<'s> Text<'s> {
     }
 }
 
-/// The package that a module is in, or its own name.
-fn top(id: &ModuleId) -> &str {
-    id.name.split('.').next().unwrap_or(&id.name)
-}
-
 /// What calling some of a module's names may do: see [`Called`]. Names that cannot be followed are left out, all where
 /// the source cannot be read.
 pub fn called(
@@ -83,7 +78,7 @@ pub fn called(
 ) -> BTreeMap<String, Called> {
     let Ok(text) = Text::parse(source, id, python) else { return BTreeMap::new() };
     let line_of = |offset: TextSize| text.place(offset).line;
-    let mut all = crate::effects::called(text.parsed.suite(), top(id), &line_of, asked);
+    let mut all = crate::effects::called(text.parsed.suite(), id, &line_of, asked);
     let hangs = all.values_mut().flat_map(|called| called.0.values_mut()).flatten().flatten();
     hangs.for_each(|hang| locate(id, hang));
     all
@@ -117,7 +112,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
     let (exports, dynamic_exports) = exports(suite);
     let waiting = crate::signatures::waiting(&found, &place_of);
     let (bindings, others) = crate::bindings::bindings(&found, &waiting, &place_of);
-    let followed = crate::effects::effects(suite, top(id), &line_of, &crate::globals::starts(&found));
+    let followed = crate::effects::effects(suite, id, &line_of, &crate::globals::starts(&found));
     let surroundings = crate::surroundings::surroundings(source, id, suite, &line_of);
     let mut changes = surroundings.changes;
     changes.extend(crate::state::state(suite, &line_of));
@@ -157,7 +152,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         classes: followed
             .classes
             .into_iter()
-            .map(|(name, bases)| (name, bases.iter().map(|base| absolute_path(id, base)).collect()))
+            .map(|(name, bases)| (name, bases.iter().map(|base| id.absolute(base)).collect()))
             .collect(),
         configures: followed.configures,
         changes,
@@ -186,21 +181,14 @@ fn in_order(mut signatures: Vec<Signature>) -> Vec<Signature> {
 fn located(id: &ModuleId, mut effect: Effect) -> Effect {
     effect.hangs_on.iter_mut().for_each(|hang| locate(id, hang));
     if let Some(aim) = &mut effect.aim {
-        aim.path = absolute_path(id, &aim.path);
+        aim.path = id.absolute(&aim.path);
     }
     effect
 }
 
 fn locate(id: &ModuleId, hang: &mut Hang) {
     let (Hang::Derive(path) | Hang::Call(path, _)) = hang;
-    *path = absolute_path(id, path);
-}
-
-/// `pkg.sub.Name` for the `.sub.Name` of a module in `pkg`.
-fn absolute_path(id: &ModuleId, path: &str) -> String {
-    let inner = path.trim_start_matches('.');
-    let level = (path.len() - inner.len()) as u32;
-    crate::clauses::absolute(id, level, Some(inner)).unwrap_or_else(|| inner.to_owned())
+    *path = id.absolute(path);
 }
 
 /// Whether a coding cookie (PEP 263) names an encoding under which columns would count differently.

@@ -20,6 +20,20 @@ pub(crate) fn absolute(id: &ModuleId, level: u32, module: Option<&str>) -> Optio
     Some(parts.join("."))
 }
 
+impl ModuleId {
+    /// The package that it is in, or its own name.
+    pub(crate) fn top(&self) -> &str {
+        self.name.split('.').next().unwrap_or(&self.name)
+    }
+
+    /// `pkg.sub.Name` for the `.sub.Name` of a module in `pkg`.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        let inner = path.trim_start_matches('.');
+        let level = (path.len() - inner.len()) as u32;
+        absolute(self, level, Some(inner)).unwrap_or_else(|| inner.to_owned())
+    }
+}
+
 /// The name that a clause of a plain `import` binds.
 pub(crate) fn bound_by_import(alias: &Alias) -> &str {
     match &alias.asname {

@@ -190,7 +190,8 @@ pub struct Global {
     pub end_line: u32,
     /// Whether it is a class.
     pub is_class: bool,
-    /// Whether it is a type of the standard library with others in it: `Rows = list[Frame]`.
+    /// Whether it is a type of the standard library with others in it, `Rows = list[Frame]`, or another name for what a
+    /// module has at its top: `ParseError = ElementTree.ParseError`.
     pub is_alias: bool,
     /// Start and end of the value; of a class the whole statement, with its decorators.
     pub value: (Place, Place),
@@ -208,8 +209,9 @@ pub struct Global {
     pub reads: BTreeSet<Source>,
     /// Names of the module that it is made from.
     pub inputs: BTreeSet<String>,
-    /// It consists of compiled regular expressions whose texts depend on nothing but the module's own names.
-    pub pattern: bool,
+    /// It is the same whenever it is made: compiled regular expressions whose texts depend on nothing but the module's
+    /// own names, or the path of an installed package's file.
+    pub fixed: bool,
     /// It is made from something that others may change, of the module itself or imported.
     pub loose: bool,
 }

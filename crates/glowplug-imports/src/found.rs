@@ -74,7 +74,7 @@ pub(crate) struct GlobalFound {
     pub(crate) value: TextRange,
     /// It is a `class` statement.
     pub(crate) is_class: bool,
-    /// It is a type by another name: `Row = dict[str, Frame]`.
+    /// It is a type by another name, `Row = dict[str, Frame]`, or another name for what a module has at its top.
     pub(crate) is_alias: bool,
     /// It calls something that is no part of another such value: what it gives, nobody else holds a part of.
     pub(crate) fresh: bool,

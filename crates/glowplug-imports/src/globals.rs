@@ -64,7 +64,7 @@ pub(crate) fn globals(
             makes: makings.iter().flat_map(|making| making.makes.clone()).collect(),
             reads: makings.iter().flat_map(|making| making.reads.clone()).collect(),
             inputs: inputs.filter(|name| **name != binding.name).cloned().collect(),
-            pattern: makings.len() == 1 && makings[0].pattern,
+            fixed: makings.len() == 1 && makings[0].fixed,
             loose: makings
                 .iter()
                 .any(|making| making.takes || making.inputs.values().any(|input| *input == Input::Loose)),
@@ -238,7 +238,7 @@ mod tests {
     fn patterns_of_texts_that_do_not_change_are_told() {
         let before = "import re, os, string, x\nfrom re import compile as c\nfrom y import P\nA = 'a' + x.B\nL = ['a']\n\
                       D = 'a'.join(str(n) for n in L)\nO = x.y()\n";
-        let is_pattern = |value: &str| global(&format!("{before}N = {value}\n"), "N").pattern;
+        let is_pattern = |value: &str| global(&format!("{before}N = {value}\n"), "N").fixed;
         for value in [
             "re.compile('a')",
             "c(A, re.I | re.X)",
@@ -267,7 +267,22 @@ mod tests {
         let again = "import re\nA = 'a'\nN = re.compile(A)\nA = 'b'\n";
         assert_eq!(problems(again, "N"), ["`A` is bound again"]);
         let shadowed = "class re:\n    compile = print\nN = re.compile('a')\n";
-        assert!(!global(shadowed, "N").pattern);
+        assert!(!global(shadowed, "N").fixed);
+    }
+
+    #[test]
+    fn what_a_package_looks_up_of_its_own_is_the_same_whenever_it_is_asked() {
+        let free = global("from certifi import where\nPATH = where()\n", "PATH");
+        assert!(free.fixed && free.effects.is_empty());
+        let within = |source: &str| {
+            let id = ModuleId { name: "requests.utils".to_owned(), is_package: false, path: "x.py".into() };
+            analyse(source, &id, PythonVersion::new(3, 12)).unwrap()
+        };
+        let relative = within("from . import certs\nPATH = certs.where()\n");
+        assert!(relative.globals[0].fixed && relative.globals[0].effects.is_empty());
+        assert!(!relative.effects.is_empty(), "the body itself calls it");
+        assert!(!within("from . import other\nPATH = other.where()\n").globals[0].fixed);
+        assert!(!global("from certifi import contents\nTEXT = contents()\n", "TEXT").fixed);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::surroundings::meet;
 use crate::world::World;
 
 /// Name → why the statement stays as it is, for every statement of a module that is asked about. Of libraries those that
-/// compile patterns, types, and classes that act on nobody: what their other values are made from, and when, is their own affair.
+/// compile patterns or look up their files, types, and classes that act on nobody: what their other values are made from, and when, is their own affair.
 pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 
 /// Judges the statements of a module. One may use what another binds only where it waits itself, so that one is judged
@@ -25,7 +25,7 @@ pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
             && global.reads.is_empty()
             && !global.loose
     };
-    let asked = analysis.globals.iter().filter(|global| is_user || global.pattern || plain(global));
+    let asked = analysis.globals.iter().filter(|global| is_user || global.fixed || plain(global));
     let mut left: Vec<&Global> = asked.collect();
     while !left.is_empty() {
         let used_by =
@@ -133,11 +133,38 @@ fn ancestors<'w>(world: &World<'w>, analysis: &ModuleAnalysis, global: &Global) 
     tops
 }
 
-/// Whether a class takes a name of another module that a function there binds again.
+/// Whether a class, or another name for something imported, takes a name of another module that a function there binds
+/// again.
 fn of_rebound(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option<Refusal> {
     let is_read = |path: &str| analysis.attribute_paths.contains(path);
-    let mut used = imports_used(analysis, global).filter(|_| global.is_class);
-    used.find_map(|binding| bound_again(world, binding, &is_read))
+    let defines = global.is_class || global.is_alias;
+    let mut used = imports_used(analysis, global).filter(|_| defines);
+    used.find_map(|binding| {
+        bound_again(world, binding, &is_read).or_else(|| replaced(world, binding, global, &is_read))
+    })
+}
+
+/// Whether another name for what a module has at its top could mean another thing later: some module of the tree puts
+/// one in its place, or the standard library may do that itself, as with `tempfile.tempdir`. Its classes stay.
+fn replaced(
+    world: &World,
+    binding: &Binding,
+    global: &Global,
+    is_read: &dyn Fn(&str) -> bool,
+) -> Option<Refusal> {
+    let is_path = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    let (_, name) = global.text.rsplit_once('.').filter(|_| global.is_alias && is_path(&global.text))?;
+    for statement in &binding.statements {
+        let path = format!("{}.{name}", statement.module);
+        if let Some(by) = world.replaces.get(path.as_str()).filter(|_| is_read(&path)) {
+            return refused(Rule::Unsettled, format!("{by} replaces `{path}`"));
+        }
+        let is_class = name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase);
+        if !is_class && !world.analyses.contains_key(&statement.module) {
+            return refused(Rule::Unsettled, format!("`{path}` may be bound again"));
+        }
+    }
+    None
 }
 
 /// The imports whose names the statement uses.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glowplug_imports::{Global, ModuleAnalysis, Use, UseKind};
+use glowplug_imports::{Changed, Global, ModuleAnalysis, Use, UseKind};
 
 use crate::rules::top;
 use crate::surroundings::{Surroundings, names_of};
@@ -27,6 +27,8 @@ pub(crate) struct World<'a> {
     pub(crate) lists_subclasses: BTreeMap<&'a str, &'a str>,
     /// Top-level package → a module of it that may look for classes in modules that it loads by computed names.
     pub(crate) discovers: BTreeMap<&'a str, &'a str>,
+    /// Dotted path of an imported thing → a module of the tree that puts another in its place.
+    pub(crate) replaces: BTreeMap<&'a str, &'a str>,
     /// Modules whose namespace another one reads as a whole.
     read_whole: BTreeSet<String>,
     /// `(module, name)` that another module takes or reads.
@@ -42,6 +44,16 @@ fn tops_where(
 ) -> BTreeMap<&str, &str> {
     let found = analyses.values().filter(|analysis| is_one(analysis));
     found.map(|analysis| (top(&analysis.name), analysis.path.as_str())).collect()
+}
+
+/// What the modules of the tree replace of others.
+fn replaces(analyses: &BTreeMap<String, ModuleAnalysis>) -> BTreeMap<&str, &str> {
+    let changes = analyses.values().flat_map(|a| a.changes.iter().map(move |change| (a, change)));
+    let replaced = changes.filter_map(|(analysis, change)| match &change.what {
+        Changed::Thing { path, rebound: true } => Some((path.as_str(), analysis.path.as_str())),
+        _ => None,
+    });
+    replaced.collect()
 }
 
 impl<'a> World<'a> {
@@ -90,6 +102,7 @@ impl<'a> World<'a> {
             star_imported,
             lists_subclasses: tops_where(analyses, |analysis| analysis.lists_subclasses),
             discovers: tops_where(analyses, |analysis| analysis.discovers),
+            replaces: replaces(analyses),
             read_whole,
             wanted,
             surroundings: Surroundings::new(analyses, user),

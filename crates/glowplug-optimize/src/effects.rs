@@ -15,7 +15,10 @@ use crate::mask::steady;
 use crate::subject::Subject;
 
 /// The agent that loads every deferred import after init and compares the state around each load.
-const AGENT: &str = include_str!("../../../python/glowplug_agent/effects.py");
+const AGENT: &str = concat!(
+    include_str!("../../../python/glowplug_agent/pictures.py"),
+    include_str!("../../../python/glowplug_agent/effects.py")
+);
 
 #[derive(Deserialize)]
 struct Found {

@@ -9,18 +9,18 @@ use ruff_text_size::TextSize;
 use super::definitions::Arguments;
 use super::value::{Handle, Value};
 use super::{MOST_STATEMENTS, Walker};
-use crate::{Called, Effect, EffectKind, Hang, Way};
+use crate::{Called, Effect, EffectKind, Hang, ModuleId, Way};
 
 /// What calling the names `asked` of the body `suite` may do; arguments as for [`super::effects`]. Names that are not
 /// bound to something that can be followed are left out.
 pub(crate) fn called(
     suite: &[Stmt],
-    top: &str,
+    id: &ModuleId,
     line_of: &dyn Fn(TextSize) -> u32,
     asked: &BTreeSet<String>,
 ) -> BTreeMap<String, Called> {
     let none = BTreeSet::new();
-    let mut walker = Walker::new(top, line_of, &none);
+    let mut walker = Walker::new(id, line_of, &none);
     walker.body(suite);
     if walker.blurred {
         return BTreeMap::new();

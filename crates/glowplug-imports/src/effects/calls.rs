@@ -131,7 +131,7 @@ impl<'a> Walker<'a, '_> {
                 let own = match arguments.first() {
                     Some(Expr::Name(name)) => name.id.as_str() == "__name__",
                     Some(Expr::StringLiteral(name)) => {
-                        name.value.to_str().split('.').next() == Some(self.top)
+                        name.value.to_str().split('.').next() == Some(self.id.top())
                     }
                     _ => false,
                 };

@@ -1,5 +1,6 @@
 //! Calls that make a client, an engine, a template environment, a loaded model and the like: what they make keeps to
-//! itself, and making it later is not seen by others. This table and the one of free calls are the whole of it.
+//! itself, and making it later is not seen by others; and such as look up what never changes. This table and the one of
+//! free calls are the whole of it.
 
 use super::table::within;
 use crate::Source;
@@ -68,6 +69,11 @@ const CONSTRUCTORS: &str = "
     ruamel.yaml.YAML yaml.safe_load tomllib.load tomllib.loads json.load json.loads csv.reader csv.DictReader
 ";
 
+/// Calls that give the path of a file which an installed package brings along: the same one whenever they are asked.
+const LOOKED_UP: &str = "
+    certifi.where certifi.core.where requests.certs.where
+";
+
 /// Methods of what they make that make something of the same kind.
 const FACTORIES: &str = "
     client resource Table Bucket Queue Topic Stream create_client get_paginator get_waiter get_template from_string
@@ -105,6 +111,11 @@ const FILES: &str = "
 /// Whether a call of `path` makes such a thing.
 pub(super) fn is_constructor(path: &str) -> bool {
     within(CONSTRUCTORS, path)
+}
+
+/// Whether a call of `path` finds a file of an installed package, whatever else has happened.
+pub(super) fn is_looked_up(path: &str) -> bool {
+    within(LOOKED_UP, path)
 }
 
 /// Whether a method of such a thing makes another one.

@@ -250,7 +250,7 @@ fn is_text(expr: &Expr) -> bool {
 }
 
 /// An expression as a sentence names it.
-pub(super) fn written(expr: &Expr) -> String {
+pub(crate) fn written(expr: &Expr) -> String {
     match expr {
         Expr::Name(name) => name.id.to_string(),
         Expr::Attribute(attribute) => format!("{}.{}", written(&attribute.value), attribute.attr),

@@ -31,8 +31,8 @@ pub(crate) struct Making {
     pub(crate) makes: BTreeSet<String>,
     /// What it reads beside the program.
     pub(crate) reads: BTreeSet<Source>,
-    /// It consists of compiled regular expressions of texts that do not change.
-    pub(crate) pattern: bool,
+    /// It is the same whenever it is made: see [`super::fixed`].
+    pub(crate) fixed: bool,
     /// It takes what something imported holds, which others may change.
     pub(crate) takes: bool,
     /// The known constructors, as effects of the module's body.
@@ -47,9 +47,9 @@ impl<'a> Walker<'a, '_> {
         }
         self.told_apart(start, |walker| {
             let given = walker.value(value);
-            let pattern = walker.is_pattern(value);
+            let fixed = walker.is_fixed(value);
             if let Some(making) = &mut walker.making {
-                making.pattern = pattern;
+                making.fixed = fixed;
             }
             given
         })
@@ -142,6 +142,10 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn constructor(&mut self, at: TextSize, path: &str) -> Option<Value> {
         if let Some(source) = constructors::source(path) {
             self.read(source);
+        }
+        if constructors::is_looked_up(&self.id.absolute(path)) {
+            self.excuse(at, EffectKind::Runs, format!("calls `{path}()`"));
+            return Some(Value::Text);
         }
         if !constructors::is_constructor(path) || table::pure_call(path).is_some() {
             return None;

@@ -11,8 +11,8 @@ mod calls;
 mod constructors;
 mod definitions;
 mod expressions;
+mod fixed;
 mod making;
-mod patterns;
 mod scope;
 mod set_up;
 pub(crate) mod table;
@@ -26,10 +26,10 @@ use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtExpr, StmtImport, StmtImpor
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::shapes::{is_main, is_type_checking};
-use crate::{Aim, Effect, EffectKind, Hang, Source};
+use crate::{Aim, Effect, EffectKind, Hang, ModuleId, Source};
 pub(crate) use called::called;
 use definitions::{Class, Function};
-use expressions::written;
+pub(crate) use expressions::written;
 pub(crate) use making::{Input, Making};
 use scope::{Scope, ScopeKind, joined};
 pub(crate) use set_up::sets_up;
@@ -53,15 +53,15 @@ pub(crate) struct Followed {
     pub(crate) classes: BTreeMap<String, Vec<String>>,
 }
 
-/// What the body `suite` of a module in the top-level package `top` may do to others; `line_of` gives a position's
-/// line, from 1. The assignments that start at `asked` are told apart.
+/// What the body `suite` of the module `id` may do to others; `line_of` gives a position's line, from 1. The
+/// assignments that start at `asked` are told apart.
 pub(crate) fn effects(
     suite: &[Stmt],
-    top: &str,
+    id: &ModuleId,
     line_of: &dyn Fn(TextSize) -> u32,
     asked: &BTreeSet<TextSize>,
 ) -> Followed {
-    let mut walker = Walker::new(top, line_of, asked);
+    let mut walker = Walker::new(id, line_of, asked);
     walker.body(suite);
     let classes = walker.plain_classes();
     let Walker { found, made, configures, reads, .. } = walker;
@@ -71,8 +71,8 @@ pub(crate) fn effects(
 /// Follows a module's body.
 struct Walker<'a, 'l> {
     line_of: &'l dyn Fn(TextSize) -> u32,
-    /// The top-level package that the module is in, or its own name.
-    top: &'l str,
+    /// The module.
+    id: &'l ModuleId,
     found: Vec<Effect>,
     /// The module first; its names are what functions see.
     scopes: Vec<Scope<'a>>,
@@ -109,10 +109,10 @@ struct Walker<'a, 'l> {
 }
 
 impl<'a, 'l> Walker<'a, 'l> {
-    fn new(top: &'l str, line_of: &'l dyn Fn(TextSize) -> u32, asked: &'l BTreeSet<TextSize>) -> Self {
+    fn new(id: &'l ModuleId, line_of: &'l dyn Fn(TextSize) -> u32, asked: &'l BTreeSet<TextSize>) -> Self {
         Self {
             line_of,
-            top,
+            id,
             found: Vec::new(),
             scopes: vec![Scope::new(ScopeKind::Module, 0)],
             made_scopes: 1,

@@ -10,7 +10,8 @@ use crate::{Effect, EffectKind, ModuleId, Source};
 fn of(source: &str) -> Vec<Effect> {
     let parsed = ruff_python_parser::parse_module(source).unwrap();
     let line_of = |at: TextSize| source[..at.to_usize()].matches('\n').count() as u32 + 1;
-    effects(parsed.suite(), "pkg", &line_of, &BTreeSet::new()).effects
+    let id = ModuleId { name: "pkg".to_owned(), is_package: true, path: "pkg/__init__.py".into() };
+    effects(parsed.suite(), &id, &line_of, &BTreeSet::new()).effects
 }
 
 #[track_caller]

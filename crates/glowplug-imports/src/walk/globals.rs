@@ -8,10 +8,10 @@ use ruff_python_ast::{Expr, ExprContext, Stmt, StmtClassDef};
 use ruff_text_size::Ranged;
 
 use super::Walker;
-use crate::UseKind;
-use crate::effects::sets_up;
+use crate::effects::{sets_up, written};
 use crate::found::GlobalFound;
 use crate::signatures::could_wait;
+use crate::{ImportStatement, UseKind};
 
 impl Walker<'_> {
     /// Notes `name = value`, or `name: annotation = value`, where the value calls something, or is a part of such a
@@ -47,7 +47,7 @@ impl Walker<'_> {
         };
         let is_value = |index: usize| !self.found.globals[index].is_class;
         let is_part = made_by.and_then(|name| self.noted(name)).is_some_and(is_value);
-        let is_alias = !is_part && self.is_type(value);
+        let is_alias = !is_part && (self.is_type(value) || self.is_of_module(value));
         let counts = shape.calls || is_alias || (is_part && part_of(value).is_some());
         if counts && !shape.fixed {
             self.found.globals.push(GlobalFound {
@@ -72,6 +72,21 @@ impl Walker<'_> {
         self.is_generic(&generic.value)
             && could_wait(value)
             && inner.0.iter().all(|inner| self.is_type(inner))
+    }
+
+    /// Whether it is something that an imported module has at its top: `ElementTree.ParseError`.
+    fn is_of_module(&self, value: &Expr) -> bool {
+        let Expr::Attribute(attribute) = value else { return false };
+        let (Some(name), owner) = (root(value), written(&attribute.value)) else { return false };
+        let bound = self.found.clauses.iter().filter(|clause| clause.name == name.as_str());
+        let mut statements = bound.map(|clause| &clause.statement);
+        let is_module = |statement: &ImportStatement| {
+            // `import a.b` binds `a`, and `import a.b as c` the module itself.
+            let bound = if statement.binds_top { statement.module.as_str() } else { name.as_str() };
+            statement.attribute.is_none() && owner == bound
+        };
+        let rebound = self.found.rebound.iter().any(|(bound, _)| bound == name);
+        !rebound && statements.next().is_some_and(is_module) && statements.next().is_none()
     }
 
     /// Whether it is a type of the standard library that others are put into, as far as is bound by now.

@@ -164,6 +164,48 @@ def use(a: Table):
 }
 
 #[test]
+fn other_names_for_what_a_module_has_wait_with_it() {
+    let app = "import heavy.inner as inner
+import xml.dom.minidom as dom
+Error = inner.Error
+Document = dom.Document
+LIMIT = inner.LIMIT
+def light():
+    return 1
+def use():
+    try:
+        raise inner.Error('x')
+    except Error as error:
+        return repr(error), Document.__name__, LIMIT
+";
+    let inner = "print('heavy is loaded')\nclass Error(Exception): ...\nLIMIT = 3\n";
+    let tree = Tree::new(&[("heavy/__init__.py", ""), ("heavy/inner.py", inner), ("app.py", app)]);
+    let script = "import app, sys\nprint(app.light(), 'xml.dom.minidom' in sys.modules)\nprint(app.use(), app.Error is app.inner.Error)\n";
+    let wanted = ["app:inner", "app:dom", "app:Error", "app:Document", "app:LIMIT"];
+    for (before, after) in tree.compare(Some(&wanted), script) {
+        let moved =
+            before.replacen("heavy is loaded\n", "", 1).replacen("1 True\n", "1 False\nheavy is loaded\n", 1);
+        assert_eq!(after, moved);
+    }
+    for (lib, others) in [
+        ("import heavy\nA = heavy.Frame.x\n", ""),
+        ("import heavy\nif 1:\n    A = heavy.Frame\n", ""),
+        ("import heavy\nimport heavy\nA = heavy.Frame\n", ""),
+        ("import heavy\nheavy = heavy.Frame\nA = heavy.x\n", ""),
+        ("from heavy import Frame\nA = Frame.x\n", ""),
+        ("import heavy.inner\nA = heavy.Frame\n", ""),
+        ("import heavy\nA = heavy.Frame\nheavy.Frame = 1\n", ""),
+        ("import heavy\nA = heavy.Frame\n", "import heavy\ndef patch():\n    heavy.Frame = 1\n"),
+        // The standard library may bind it again.
+        ("import tempfile\nA = tempfile.tempdir\n", ""),
+    ] {
+        assert_eq!(waiting(lib, &[("other.py", others)]), [""; 0], "{lib}");
+    }
+    assert_eq!(waiting("import heavy\nA = heavy.Frame\n", &[]), ["A"]);
+    assert_eq!(waiting("import tempfile\nA = tempfile.TemporaryDirectory\n", &[]), ["A"]);
+}
+
+#[test]
 fn threads_that_race_for_it_get_one_class() {
     let app = "import base\nclass Made(base.Base):\n    pass\ndef use(_):\n    return Made\n";
     let base = "import time\nclass Base:\n    pass\nclass Slow(type(Base)):\n    pass\ntime.sleep(0.05)\n";
@@ -469,4 +511,17 @@ fn an_error_while_a_class_is_made_shows_both_places() {
             assert_eq!(output.matches(place).count(), 2, "{place}: {output}");
         }
     }
+}
+
+#[test]
+fn a_module_of_thousands_of_classes_is_judged() {
+    let mut lib =
+        "from __future__ import annotations\nfrom typing import Dict\nfrom heavy import Base\n".to_owned();
+    for i in 0..1000 {
+        let (other, last) = ((i + 1) % 1000, i / 2);
+        lib.push_str(&format!(
+            "class A{i}(Base):\n    a: A{other}\n    def f(self, x: A{last}) -> A{other}:\n        return A{other}()\nR{i} = Dict[str, A{i}]\n"
+        ));
+    }
+    assert_eq!(waiting(&lib, &[]).len(), 2000);
 }

@@ -56,7 +56,7 @@ fn each_rule_refuses() {
         (Rule::ReadsNamespace, "import x, sys\ndef f():\n    return sys.modules[__name__].__dict__\n"),
         (Rule::ReplacesItself, "import x, sys\nsys.modules[__name__] = x\n"),
         (Rule::ConditionalGetattr, "import x\nif 1:\n    def __getattr__(n):\n        return x\n"),
-        (Rule::UsedAtImport, "import x\ny = x.A\n"),
+        (Rule::UsedAtImport, "import x\ny = x.A, 1\n"),
         (Rule::UsedAtImport, "import x\n@x.decorate\ndef f():\n    pass\n"),
         (Rule::UsedAtImport, "import x\ndef f(a=x.A):\n    pass\n"),
         (Rule::UsedAtImport, "import x\nclass C(x.Base):\n    pass\nC()\n"),

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::write;
 
-const AGENT: &str = include_str!("../../../../python/glowplug_agent/effects.py");
+const AGENT: &str = concat!(
+    include_str!("../../../../python/glowplug_agent/pictures.py"),
+    include_str!("../../../../python/glowplug_agent/effects.py")
+);
 
 /// Each module is loaded late by `holder`, as a deferred import is, and compared around.
 const DRIVER: &str = r#"
@@ -261,5 +264,52 @@ fn what_fails_as_the_first_of_all_is_told_whether_it_is_loaded_or_not() {
         );
         assert_eq!(of("leaves"), None, "a process that ends itself says nothing");
         assert_eq!(of("leaves_a_child"), None, "nor does one that outlives it, and nobody waits for it");
+    }
+}
+
+/// As `DRIVER`, with values of one module.
+const VALUES: &str = r#"
+import os, sys
+sys.dont_write_bytecode = True
+root, *names = sys.argv[1:]
+sys.path.insert(0, root)
+import library, maker
+from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+space = {"__name__": "_glowplug_effects"}
+exec(compile(open(root + "/agent.py").read(), "effects.py", "exec"), space)
+pairs = [["maker", name] for name in names]
+space["install"]({"output": root + "/output", "force": pairs, "deferred": pairs, "values": pairs, "support": "_glowplug_lazy",
+    "user": [], "alone": [], "warnings": False})
+LambdaRuntimeClient().wait_next_invocation()
+"#;
+
+#[test]
+fn values_of_one_module_are_made_together_and_told_apart_where_one_is_seen() {
+    let maker = "import library
+MADE = {'fails': lambda: 1 / 0, 'prints': lambda: print('made'), 'joins': lambda: library.LIST.append(len)}
+def __gp_load__(name):
+    globals()[name] = MADE.get(name, object)()
+";
+    let folder = tempfile::tempdir().unwrap();
+    let root = camino::Utf8Path::from_path(folder.path()).unwrap();
+    write(root, FILES);
+    write(root, &[("agent.py", AGENT), ("maker.py", maker)]);
+    let plain: Vec<String> = (0..100).map(|index| format!("plain{index}")).collect();
+    for seen in [&["joins"][..], &["fails", "prints"], &[]] {
+        for python in interpreters() {
+            let mut names: Vec<&str> = plain.iter().map(String::as_str).collect();
+            names.splice(70..70, seen.iter().copied());
+            run(Command::new(&python.path)
+                .args(["-c", VALUES, root.as_str()])
+                .args(&names)
+                .current_dir(root));
+            let told: Value =
+                serde_json::from_str(&std::fs::read_to_string(root.join("output")).unwrap()).unwrap();
+            assert_eq!(told["error"], Value::Null);
+            let all = told["effects"].as_array().unwrap();
+            assert_eq!(all.iter().map(|load| load["name"].as_str().unwrap()).collect::<Vec<_>>(), names);
+            let loud = all.iter().filter(|load| load["effects"] != json!([]) || load["log"] != json!([]));
+            assert_eq!(loud.map(|load| load["name"].as_str().unwrap()).collect::<Vec<_>>(), seen);
+        }
     }
 }

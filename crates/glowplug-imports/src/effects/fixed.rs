@@ -1,10 +1,11 @@
-//! Values that are compiled regular expressions of texts that never change. Compiling one reads nothing and tells
-//! nobody, so that it may wait in anybody's module.
+//! Values that are the same whenever they are made: compiled regular expressions of texts that never change, and paths
+//! of an installed package's own files. Making one reads nothing that changes and tells nobody, so that it may wait in
+//! anybody's module.
 
 use ruff_python_ast::{Comprehension, Expr, ExprCall, InterpolatedStringElement};
 
 use super::value::Value;
-use super::{Walker, table};
+use super::{Walker, constructors, table};
 
 /// Built-in functions and others whose result depends on their arguments alone.
 const TIMELESS: &str = "
@@ -22,54 +23,56 @@ const METHODS: &str = "
 ";
 
 /// Looks at one value of a module's body.
-pub(super) struct Patterns<'w, 'a, 's> {
+pub(super) struct Fixed<'w, 'a, 's> {
     walker: &'w mut Walker<'a, 's>,
     /// Names of the comprehensions around.
     elements: Vec<&'a str>,
 }
 
 impl<'a> Walker<'a, '_> {
-    /// Whether the value holds compiled patterns, and nothing whose making could differ later. That the names in it
-    /// keep their values is another question.
-    pub(super) fn is_pattern(&mut self, value: &'a Expr) -> bool {
-        Patterns { walker: self, elements: Vec::new() }.is_pattern(value)
+    /// Whether the value holds compiled patterns and the like, and nothing whose making could differ later. That the
+    /// names in it keep their values is another question.
+    pub(super) fn is_fixed(&mut self, value: &'a Expr) -> bool {
+        Fixed { walker: self, elements: Vec::new() }.is_fixed(value)
     }
 }
 
-impl<'a> Patterns<'_, 'a, '_> {
-    fn is_pattern(&mut self, expr: &'a Expr) -> bool {
+impl<'a> Fixed<'_, 'a, '_> {
+    fn is_fixed(&mut self, expr: &'a Expr) -> bool {
         match expr {
             Expr::Call(call) => {
-                self.path_of(&call.func).as_deref() == Some("re.compile") && self.arguments(call)
+                let path = self.path_of(&call.func).map(|path| self.walker.id.absolute(&path));
+                let made = |path: &str| path == "re.compile" || constructors::is_looked_up(path);
+                path.as_deref().is_some_and(made) && self.arguments(call)
             }
             // `re.compile(…).match`
-            Expr::Attribute(attribute) => self.is_pattern(&attribute.value),
-            Expr::List(list) => self.are_patterns(&list.elts),
-            Expr::Tuple(tuple) => self.are_patterns(&tuple.elts),
+            Expr::Attribute(attribute) => self.is_fixed(&attribute.value),
+            Expr::List(list) => self.are_fixed(&list.elts),
+            Expr::Tuple(tuple) => self.are_fixed(&tuple.elts),
             Expr::Dict(dict) => {
                 let keys: Vec<&'a Expr> = dict.items.iter().filter_map(|item| item.key.as_ref()).collect();
                 let values: Vec<&'a Expr> = dict.items.iter().map(|item| &item.value).collect();
                 keys.len() == values.len()
                     && keys.into_iter().all(|key| self.is_constant(key))
-                    && self.are_patterns(values)
+                    && self.are_fixed(values)
             }
-            Expr::ListComp(made) => self.generated(&made.generators, |this| this.is_pattern(&made.elt)),
+            Expr::ListComp(made) => self.generated(&made.generators, |this| this.is_fixed(&made.elt)),
             Expr::DictComp(made) => self.generated(&made.generators, |this| {
-                made.key.as_ref().is_some_and(|key| this.is_constant(key)) && this.is_pattern(&made.value)
+                made.key.as_ref().is_some_and(|key| this.is_constant(key)) && this.is_fixed(&made.value)
             }),
             _ => false,
         }
     }
 
-    /// Patterns and constants, at least one pattern among them.
-    fn are_patterns(&mut self, exprs: impl IntoIterator<Item = &'a Expr>) -> bool {
+    /// Fixed and constants, at least one pattern among them.
+    fn are_fixed(&mut self, exprs: impl IntoIterator<Item = &'a Expr>) -> bool {
         let mut any = false;
         for expr in exprs {
-            let is_pattern = self.is_pattern(expr);
-            if !is_pattern && !self.is_constant(expr) {
+            let fixed = self.is_fixed(expr);
+            if !fixed && !self.is_constant(expr) {
                 return false;
             }
-            any |= is_pattern;
+            any |= fixed;
         }
         any
     }
