@@ -303,8 +303,8 @@ def __gp_load__(name):
                 .args(["-c", VALUES, root.as_str()])
                 .args(&names)
                 .current_dir(root));
-            let told: Value =
-                serde_json::from_str(&std::fs::read_to_string(root.join("output")).unwrap()).unwrap();
+            let text = fs_err::read_to_string(root.join("output")).unwrap();
+            let told: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(told["error"], Value::Null);
             let all = told["effects"].as_array().unwrap();
             assert_eq!(all.iter().map(|load| load["name"].as_str().unwrap()).collect::<Vec<_>>(), names);
