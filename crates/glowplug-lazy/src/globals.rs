@@ -186,7 +186,7 @@ fn changed_by_others<'a>(
     let statements = imports_used(analysis, global).flat_map(|binding| &binding.statements);
     let imported = statements.filter_map(|statement| match &statement.attribute {
         Some(name) => Some(format!("{}.{name}", statement.module)),
-        None => world.is_user(&statement.module).then(|| statement.module.clone()),
+        None => (global.is_alias || world.is_user(&statement.module)).then(|| statement.module.clone()),
     });
     let things: BTreeSet<String> = own.chain(imported).chain(global.makes.iter().cloned()).collect();
     let is_it = |path: &str| things.iter().any(|thing| meet(path, thing));

@@ -69,10 +69,10 @@ const CONSTRUCTORS: &str = "
     ruamel.yaml.YAML yaml.safe_load tomllib.load tomllib.loads json.load json.loads csv.reader csv.DictReader
 ";
 
-/// Calls that give the path of a file which an installed package brings along: the same one whenever they are asked.
-const LOOKED_UP: &str = "
-    certifi.where certifi.core.where requests.certs.where
-";
+/// Calls that give the path of a file which an installed package brings along, and that package: the path is the same
+/// whenever they are asked.
+const LOOKED_UP: [(&str, &str); 3] =
+    [("certifi.where", "certifi"), ("certifi.core.where", "certifi"), ("requests.certs.where", "certifi")];
 
 /// Methods of what they make that make something of the same kind.
 const FACTORIES: &str = "
@@ -113,9 +113,9 @@ pub(super) fn is_constructor(path: &str) -> bool {
     within(CONSTRUCTORS, path)
 }
 
-/// Whether a call of `path` finds a file of an installed package, whatever else has happened.
-pub(super) fn is_looked_up(path: &str) -> bool {
-    within(LOOKED_UP, path)
+/// The package of whose files a call of `path` finds one, the same whatever else has happened.
+pub(super) fn looked_up(path: &str) -> Option<&'static str> {
+    LOOKED_UP.iter().find(|(known, _)| *known == path).map(|(_, package)| *package)
 }
 
 /// Whether a method of such a thing makes another one.

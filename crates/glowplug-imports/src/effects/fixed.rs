@@ -42,7 +42,7 @@ impl<'a> Fixed<'_, 'a, '_> {
         match expr {
             Expr::Call(call) => {
                 let path = self.path_of(&call.func).map(|path| self.walker.id.absolute(&path));
-                let made = |path: &str| path == "re.compile" || constructors::is_looked_up(path);
+                let made = |path: &str| path == "re.compile" || constructors::looked_up(path).is_some();
                 path.as_deref().is_some_and(made) && self.arguments(call)
             }
             // `re.compile(…).match`

@@ -143,7 +143,10 @@ impl<'a> Walker<'a, '_> {
         if let Some(source) = constructors::source(path) {
             self.read(source);
         }
-        if constructors::is_looked_up(&self.id.absolute(path)) {
+        if let Some(package) = constructors::looked_up(&self.id.absolute(path)) {
+            if let Some(making) = &mut self.making {
+                making.makes.insert(package.to_owned());
+            }
             self.excuse(at, EffectKind::Runs, format!("calls `{path}()`"));
             return Some(Value::Text);
         }
