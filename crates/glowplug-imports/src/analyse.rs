@@ -13,6 +13,7 @@ use glowplug_core::{Error, PythonVersion, Result};
 use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place, Signature};
 use crate::found::{Annotations, Found};
 use crate::scopes::Meaning;
+use crate::surroundings::Read;
 use crate::walk::Walker;
 
 /// From this version on annotations are evaluated when somebody asks for them (PEP 649).
@@ -163,12 +164,20 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         lists_subclasses: source.contains("__subclasses__"),
         discovers: LOADING.iter().any(|part| source.contains(part))
             && LOOKING.iter().any(|part| source.contains(part)),
-        environment_reads: surroundings.reads,
+        environment_reads: surroundings.reads.iter().map(|(name, _)| name.clone()).collect(),
+        body_environment_reads: while_it_runs(&surroundings.reads, followed.runs.as_ref()),
         bindings,
         globals,
         signatures: in_order(waiting.into_iter().flatten().collect()),
         text_signatures: found.text_signatures.iter().map(|at| place_of(*at)).collect(),
     })
+}
+
+/// Variables that are read by the body or by the functions that it runs; all where those are not known.
+fn while_it_runs(reads: &BTreeSet<Read>, runs: Option<&BTreeSet<TextSize>>) -> BTreeSet<Option<String>> {
+    let is_run =
+        |code: &Option<TextSize>| code.is_none_or(|code| runs.is_none_or(|runs| runs.contains(&code)));
+    reads.iter().filter(|(_, code)| is_run(code)).map(|(name, _)| name.clone()).collect()
 }
 
 /// By their first annotations: a class's may stand behind its methods'.
@@ -408,6 +417,22 @@ mod tests {
         assert!(!analysis.dynamic_exports);
         assert_eq!(analysis.dynamic_imports, [(4, "z.y".to_owned())]);
         assert!(read("__all__ = ['a'] + other.__all__\n", false).dynamic_exports);
+    }
+
+    #[test]
+    fn variables_that_a_body_reads_are_told_from_those_that_functions_may_read() {
+        let body = |source: &str| -> Vec<String> {
+            let read = read(source, false).body_environment_reads;
+            read.into_iter().map(|name| name.unwrap_or_else(|| "any".to_owned())).collect()
+        };
+        let home = "import os\nclass Cache:\n    folder = os.path.expanduser('~/cache')\n    def __init__(self, env=None):\n        self.env = env or os.environ\n";
+        assert_eq!(body(home), ["HOME", "USERPROFILE"]);
+        assert_eq!(body(&format!("{home}C = Cache()\n")), ["any", "HOME", "USERPROFILE"]);
+        let calls = "import os\ndef f(): return os.getenv('F')\ndef g(x=os.getenv('D')): return os.getenv('G')\nX = f()\nh = lambda: os.environ['H']\n";
+        assert_eq!(body(calls), ["D", "F"]);
+        assert_eq!(body(&format!("{calls}h()\n")), ["D", "F", "H"]);
+        // Somebody else may call any of them.
+        assert_eq!(body(&format!("{calls}other.run(g)\n")), ["D", "F", "G", "H"]);
     }
 
     #[test]

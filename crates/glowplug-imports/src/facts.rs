@@ -391,6 +391,8 @@ pub struct ModuleAnalysis {
     pub text_names: BTreeMap<String, u32>,
     /// Environment variables that the module reads, in its body or in a function; `None` stands for any.
     pub environment_reads: BTreeSet<Option<String>>,
+    /// Those that its body reads, as far as can be told, while it runs.
+    pub body_environment_reads: BTreeSet<Option<String>>,
     /// The literal `__all__`, if it is one.
     pub exports: Option<BTreeSet<String>>,
     /// Whether `__all__` is there but is more than a literal.

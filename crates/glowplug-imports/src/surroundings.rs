@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::visitor::{Visitor, walk_arguments, walk_expr, walk_stmt};
 use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprContext, Stmt, StmtImport, StmtImportFrom};
-use ruff_text_size::{Ranged, TextSize};
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::effects::table;
 use crate::facts::{Change, Changed, ModuleId};
@@ -14,12 +14,27 @@ use crate::facts::{Change, Changed, ModuleId};
 const CHANGING_ONE: [&str; 3] = ["setdefault", "pop", "__setitem__"];
 /// And the others.
 const CHANGING_ANY: [&str; 3] = ["update", "popitem", "clear"];
+/// Functions that read variables which they do not name, and those.
+const READING_OTHERS: [(&str, &[&str]); 7] = [
+    ("expanduser", &["HOME", "USERPROFILE"]),
+    ("home", &["HOME", "USERPROFILE"]),
+    ("gettempdir", &TEMPORARY),
+    ("mkdtemp", &TEMPORARY),
+    ("mkstemp", &TEMPORARY),
+    ("TemporaryDirectory", &TEMPORARY),
+    ("which", &["PATH"]),
+];
+const TEMPORARY: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
 /// Methods of `os.environ` that read one variable.
 const READING: [&str; 3] = ["get", "__getitem__", "__contains__"];
 
 /// Parts of a text without which nothing but imported things is of interest.
-const CONCERNED: [&str; 12] = [
+const CONCERNED: [&str; 16] = [
     "env",
+    "expand",
+    "home",
+    "temp",
+    "which",
     "chdir",
     "context",
     "seed",
@@ -47,10 +62,13 @@ const SETTING_UP: [&str; 9] =
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Surroundings {
-    /// Variables that are read, in the body or in a function; `None` stands for any.
-    pub(crate) reads: BTreeSet<Option<String>>,
+    /// Variables that are read; `None` stands for any.
+    pub(crate) reads: BTreeSet<Read>,
     pub(crate) changes: Vec<Change>,
 }
+
+/// A variable that is read, and where the code of the function or lambda around starts; in the body itself nowhere.
+pub(crate) type Read = (Option<String>, Option<TextSize>);
 
 /// Looks through the `suite` of the module `id`, whose text is `source`; `line_of` gives a position's line, from 1.
 pub(crate) fn surroundings(
@@ -63,7 +81,7 @@ pub(crate) fn surroundings(
     let mut reader = Reader {
         id,
         line_of,
-        functions: 0,
+        functions: Vec::new(),
         imported: BTreeMap::new(),
         aliases: aliases(suite, source),
         own,
@@ -76,8 +94,8 @@ pub(crate) fn surroundings(
 struct Reader<'l> {
     id: &'l ModuleId,
     line_of: &'l dyn Fn(TextSize) -> u32,
-    /// How many functions are around.
-    functions: u32,
+    /// The code of the functions around; where decorators and defaults are looked at, their own among them.
+    functions: Vec<TextRange>,
     /// Name → dotted path of what an import has bound to it.
     imported: BTreeMap<String, String>,
     /// Names that are bound to `os.environ` somewhere in the module.
@@ -88,8 +106,9 @@ struct Reader<'l> {
 }
 
 impl Reader<'_> {
-    fn reads(&mut self, name: Option<&Expr>) {
-        self.found.reads.insert(name.and_then(literal));
+    fn reads(&mut self, at: TextSize, name: Option<String>) {
+        let around = self.functions.iter().rev().find(|code| code.contains(at));
+        self.found.reads.insert((name, around.map(Ranged::start)));
     }
 
     fn is_environment(&self, expr: &Expr) -> bool {
@@ -99,7 +118,7 @@ impl Reader<'_> {
 
     fn changes(&mut self, at: TextSize, what: Changed) {
         let line = (self.line_of)(at);
-        self.found.changes.push(Change { line, in_function: self.functions > 0, what });
+        self.found.changes.push(Change { line, in_function: !self.functions.is_empty(), what });
     }
 
     fn import(&mut self, import: &StmtImport) {
@@ -122,7 +141,7 @@ impl Reader<'_> {
 
     /// A function sets, or deletes, a part of something imported.
     fn part_changed(&mut self, target: &Expr) {
-        if self.functions == 0 {
+        if self.functions.is_empty() {
             return;
         }
         if self.of_search(target) {
@@ -178,7 +197,7 @@ impl Reader<'_> {
             },
             _ => None,
         };
-        if let Some(what) = what.filter(|_| self.functions > 0) {
+        if let Some(what) = what.filter(|_| !self.functions.is_empty()) {
             self.changes(call.start(), what);
         }
     }
@@ -195,7 +214,7 @@ impl Reader<'_> {
         let Expr::Call(call) = expr else { return };
         let Expr::Attribute(method) = call.func.as_ref() else { return };
         let name = method.attr.as_str();
-        if self.functions == 0
+        if self.functions.is_empty()
             || self.is_environment(&method.value)
             || !(SETTING_UP.iter().any(|start| name.starts_with(start)) || table::is_registering(name))
         {
@@ -225,11 +244,16 @@ impl Reader<'_> {
         };
         let first = call.arguments.args.first();
         self.replaced(call, (name, owner));
-        let of_path = owner.is_some_and(|owner| is_of_sys(owner, "path")) && self.functions > 0;
-        let of_modules = owner.is_some_and(|owner| is_of_sys(owner, "modules")) && self.functions > 0;
+        let of_path = owner.is_some_and(|owner| is_of_sys(owner, "path")) && !self.functions.is_empty();
+        let of_modules = owner.is_some_and(|owner| is_of_sys(owner, "modules")) && !self.functions.is_empty();
         let of_environment = owner.is_some_and(|owner| self.is_environment(owner));
+        for variable in READING_OTHERS.iter().filter(|(known, _)| *known == name).flat_map(|(_, read)| *read)
+        {
+            self.reads(call.start(), Some((*variable).to_owned()));
+        }
         match name {
-            "getenv" => self.reads(first),
+            "getenv" => self.reads(call.start(), first.and_then(literal)),
+            "expandvars" => self.reads(call.start(), None),
             "putenv" | "unsetenv" => self.changes(call.start(), Changed::Variable(first.and_then(literal))),
             "load_dotenv" => self.changes(call.start(), Changed::Variable(None)),
             "chdir" | "fchdir" => self.changes(call.start(), Changed::Folder),
@@ -250,7 +274,9 @@ impl Reader<'_> {
             _ if of_modules && CHANGING_ANY.contains(&name) => {
                 self.changes(call.start(), Changed::Modules(None));
             }
-            _ if of_environment && READING.contains(&name) => self.reads(first),
+            _ if of_environment && READING.contains(&name) => {
+                self.reads(call.start(), first.and_then(literal));
+            }
             _ if of_environment && CHANGING_ONE.contains(&name) => {
                 self.changes(call.start(), Changed::Variable(first.and_then(literal)));
             }
@@ -274,10 +300,12 @@ impl<'a> Visitor<'a> for Reader<'_> {
             Stmt::Delete(delete) => delete.targets.iter().for_each(|target| self.part_changed(target)),
             _ => {}
         }
-        let function = u32::from(matches!(statement, Stmt::FunctionDef(_)));
-        self.functions += function;
+        let outer = self.functions.len();
+        if let Stmt::FunctionDef(function) = statement {
+            self.functions.extend(crate::effects::extent(&function.body));
+        }
         walk_stmt(self, statement);
-        self.functions -= function;
+        self.functions.truncate(outer);
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
@@ -288,14 +316,14 @@ impl<'a> Visitor<'a> for Reader<'_> {
                 self.call(call);
                 walk_arguments(self, &call.arguments);
             }
-            Expr::Lambda(_) => {
-                self.functions += 1;
+            Expr::Lambda(lambda) => {
+                self.functions.push(lambda.body.range());
                 walk_expr(self, expr);
-                self.functions -= 1;
+                self.functions.pop();
             }
             Expr::Subscript(item) if self.is_environment(&item.value) => {
                 if item.ctx == ExprContext::Load {
-                    self.reads(Some(&item.slice));
+                    self.reads(item.start(), literal(&item.slice));
                 } else {
                     self.changes(item.start(), Changed::Variable(literal(&item.slice)));
                 }
@@ -305,13 +333,13 @@ impl<'a> Visitor<'a> for Reader<'_> {
                 if matches!(*comparison.ops, [CmpOp::In | CmpOp::NotIn])
                     && self.is_environment(&comparison.comparators[0]) =>
             {
-                self.reads(Some(&comparison.left));
+                self.reads(comparison.start(), literal(&comparison.left));
                 self.visit_expr(&comparison.left);
             }
             Expr::Name(name) if name.id.as_str() == "RecursionError" => {
                 self.changes(name.start(), Changed::Depth);
             }
-            _ if self.is_environment(expr) => self.reads(None),
+            _ if self.is_environment(expr) => self.reads(expr.start(), None),
             _ => walk_expr(self, expr),
         }
     }
@@ -385,7 +413,7 @@ mod tests {
 
     #[test]
     fn variables_that_are_read_are_named_where_their_names_are_there_to_see() {
-        let names = |source: &str| of(source).reads.into_iter().collect::<Vec<_>>();
+        let names = |source: &str| of(source).reads.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         let a = || vec![Some("A".to_owned())];
         for source in [
             "os.getenv('A')",
@@ -404,6 +432,8 @@ mod tests {
         for source in ["os.environ['A'] = 'b'", "os.environ.update(A='b')", "environment = 1"] {
             assert_eq!(names(source), [], "{source}");
         }
+        assert_eq!(names("shutil.which('a')"), [Some("PATH".to_owned())]);
+        assert_eq!(names("def f():\n    return os.path.expandvars('$A')"), [None]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl<'a> Surroundings<'a> {
             let asks = |a: &ModuleAnalysis| match &change.what {
                 Changed::Variable(name) => {
                     let mut called = a.hangs.iter().filter_map(|hang| called(hang, analyses));
-                    called.any(|called| asks_for(called, name.as_ref()))
+                    called.any(|called| asks_for(&called.environment_reads, name.as_ref()))
                 }
                 _ => false,
             };
@@ -214,7 +214,9 @@ impl Concerned<'_> {
 fn reads(analysis: &ModuleAnalysis, changed: &Changed, module: &str, own: bool) -> bool {
     match changed {
         Changed::Variable(name) => {
-            (own || analysis.reads.contains(&Source::Environment)) && asks_for(analysis, name.as_ref())
+            let of_body = analysis.reads.contains(&Source::Environment)
+                && asks_for(&analysis.body_environment_reads, name.as_ref());
+            of_body || (own && asks_for(&analysis.environment_reads, name.as_ref()))
         }
         Changed::Folder => own && analysis.reads.contains(&Source::Files),
         Changed::Thing { path, rebound } => (own || *rebound) && reads_thing(analysis, path, *rebound),
@@ -302,9 +304,9 @@ fn called<'a>(hang: &Hang, analyses: &'a BTreeMap<String, ModuleAnalysis>) -> Op
     path.rmatch_indices('.').find_map(|(at, _)| analyses.get(&path[..at]))
 }
 
-/// Whether a module, its functions included, may read an environment variable; `None` stands for any.
-fn asks_for(analysis: &ModuleAnalysis, name: Option<&String>) -> bool {
-    analysis.environment_reads.iter().any(|read| read.is_none() || name.is_none() || read.as_ref() == name)
+/// Whether an environment variable is among those that are read; `None` stands for any.
+fn asks_for(read: &BTreeSet<Option<String>>, name: Option<&String>) -> bool {
+    read.iter().any(|read| read.is_none() || name.is_none() || read.as_ref() == name)
 }
 
 /// Whether one dotted path is the other, or leads to it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::{Decorator, Expr, Parameters, Stmt, StmtClassDef, StmtFunctionDef};
-use ruff_text_size::{Ranged, TextSize};
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use super::called::all_hangs;
 use super::expressions::written;
@@ -40,6 +40,11 @@ pub(super) enum Code<'a> {
     Expression(&'a Expr),
     /// A coroutine's, which a call alone does not run.
     Later,
+}
+
+/// Where the code of a function stands.
+pub(crate) fn extent(body: &[Stmt]) -> Option<TextRange> {
+    Some(TextRange::new(body.first()?.start(), body.last()?.end()))
 }
 
 /// A function or a lambda.
@@ -389,10 +394,14 @@ impl<'a> Walker<'a, '_> {
         self.bind_parameters(parameters, arguments);
         let mut value = match code {
             Code::Body(body) => {
+                self.followed.extend(extent(body).as_ref().map(Ranged::start));
                 self.body(body);
                 self.returned.take().unwrap_or(Value::Text)
             }
-            Code::Expression(expression) => self.value(expression),
+            Code::Expression(expression) => {
+                self.followed.insert(expression.start());
+                self.value(expression)
+            }
             Code::Later => Value::Own,
         };
         if let Some(given) = then {

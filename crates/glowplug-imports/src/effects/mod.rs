@@ -28,6 +28,7 @@ use ruff_text_size::{Ranged, TextSize};
 use crate::shapes::{is_main, is_type_checking};
 use crate::{Aim, Effect, EffectKind, Hang, ModuleId, Source};
 pub(crate) use called::called;
+pub(crate) use definitions::extent;
 use definitions::{Class, Function};
 pub(crate) use expressions::written;
 pub(crate) use making::{Input, Making};
@@ -51,6 +52,8 @@ pub(crate) struct Followed {
     pub(crate) reads: BTreeSet<Source>,
     /// Classes that keep no book of what is derived from them, if the ones listed do not.
     pub(crate) classes: BTreeMap<String, Vec<String>>,
+    /// Where the code of the functions and lambdas starts that the body runs; `None` where it may run others too.
+    pub(crate) runs: Option<BTreeSet<TextSize>>,
 }
 
 /// What the body `suite` of the module `id` may do to others; `line_of` gives a position's line, from 1. The
@@ -64,8 +67,11 @@ pub(crate) fn effects(
     let mut walker = Walker::new(id, line_of, asked);
     walker.body(suite);
     let classes = walker.plain_classes();
-    let Walker { found, made, configures, reads, .. } = walker;
-    Followed { effects: found, globals: made, configures, reads, classes }
+    let Walker { found, made, configures, reads, followed, .. } = walker;
+    // Anything else may call what it is given.
+    let seen = |effect: &Effect| matches!(effect.kind, EffectKind::Patches | EffectKind::Warns);
+    let runs = found.iter().all(seen).then_some(followed);
+    Followed { effects: found, globals: made, configures, reads, classes, runs }
 }
 
 /// Follows a module's body.
@@ -95,6 +101,8 @@ struct Walker<'a, 'l> {
     made: BTreeMap<TextSize, Making>,
     configures: Vec<(u32, String)>,
     reads: BTreeSet<Source>,
+    /// Where the code of the functions starts that have been followed.
+    followed: BTreeSet<TextSize>,
     /// Start of the statement of the module's body that is followed.
     current: TextSize,
     /// Start of the call that is evaluated for nothing but what it does.
@@ -128,6 +136,7 @@ impl<'a, 'l> Walker<'a, 'l> {
             made: BTreeMap::new(),
             configures: Vec::new(),
             reads: BTreeSet::new(),
+            followed: BTreeSet::new(),
             current: TextSize::default(),
             dropped: None,
             outside: None,

@@ -107,6 +107,22 @@ fn the_environment_is_changed_under_any_name() {
 }
 
 #[test]
+fn a_library_reads_what_its_body_does_not_what_its_functions_may() {
+    let cache = "import os\nclass Cache:\n    FOLDER = os.path.expanduser('~/cache')\n    def __init__(self, env=None):\n        self.env = env or os.environ\ndef find(): return os.getenv('STAGE')\n";
+    let rule = |variable: &str, lib: &str| {
+        let app =
+            format!("import os, lib as x\ndef f():\n    os.environ['{variable}'] = 'a'\n    return x\n");
+        judged(&app, &[("lib.py", lib)]).0
+    };
+    assert_eq!(rule("STAGE", cache), None);
+    let changes = Some(Rule::EnvironmentChanges);
+    assert_eq!(rule("HOME", cache), changes);
+    assert_eq!(rule("STAGE", &format!("{cache}CACHE = Cache()\n")), changes);
+    assert_eq!(rule("STAGE", &format!("{cache}FOUND = find()\n")), changes);
+    assert_eq!(rule("STAGE", &format!("import y\n{cache}y.run(find)\n")), changes);
+}
+
+#[test]
 fn what_a_handler_replaces_was_taken_before() {
     let rule = |change: &str| {
         let app = format!(
