@@ -64,7 +64,7 @@ impl<'a> Fixed<'_, 'a, '_> {
         }
     }
 
-    /// Fixed and constants, at least one pattern among them.
+    /// Such values and constants, at least one such value among them.
     fn are_fixed(&mut self, exprs: impl IntoIterator<Item = &'a Expr>) -> bool {
         let mut any = false;
         for expr in exprs {
