@@ -18,6 +18,7 @@ NAMED = 3
 
 CLASSES = {
     "effect": "refused by a build: the comparison of effects, which is no part of this, sees what the load changes",
+    "replaced": "the test replaces what the import takes, before its first use: a rule refuses that where the function does it",
     "looks": "the test looks at how imports happen, or at what is loaded",
     "outside": "the test reads what it does not import, and is not part of the edited tree",
     "limit": "a limit of deferring itself",

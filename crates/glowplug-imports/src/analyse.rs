@@ -431,7 +431,9 @@ mod tests {
         let calls = "import os\ndef f(): return os.getenv('F')\ndef g(x=os.getenv('D')): return os.getenv('G')\nX = f()\nh = lambda: os.environ['H']\n";
         assert_eq!(body(calls), ["D", "F"]);
         assert_eq!(body(&format!("{calls}h()\n")), ["D", "F", "H"]);
-        // Somebody else may call any of them.
+        // A decorator may call what it is given, and others any.
+        assert_eq!(body(&format!("{calls}@other.wraps\ndef i(): return os.getenv('I')\n")), ["D", "F", "I"]);
+        assert_eq!(body(&format!("{calls}@other.wraps\nclass J: ...\n")), ["D", "F", "G", "H"]);
         assert_eq!(body(&format!("{calls}other.run(g)\n")), ["D", "F", "G", "H"]);
     }
 

@@ -113,8 +113,13 @@ impl<'a> Walker<'a, '_> {
         }
         let code = if definition.is_async { Code::Later } else { Code::Body(&definition.body) };
         let mut value = self.remember(Some(&definition.parameters), code);
+        let seen = self.found.len();
         for decorator in definition.decorator_list.iter().rev() {
             value = self.decorate(decorator, value, definition.name.as_str());
+        }
+        if self.found.len() > seen {
+            // Some decorator may call it.
+            self.followed.extend(extent(&definition.body).as_ref().map(Ranged::start));
         }
         self.bind(definition.name.as_str(), value);
     }
@@ -218,9 +223,12 @@ impl<'a> Walker<'a, '_> {
             self.run_methods(definition.start(), index, &ENUM_HOOKS, &what);
         }
         let mut value = Value::Class(index);
+        let seen = self.found.len();
         for decorator in definition.decorator_list.iter().rev() {
             value = self.decorate(decorator, value, name);
         }
+        // Some decorator may make one and call its methods.
+        self.opaque |= self.found.len() > seen;
         self.bind(name, value);
     }
 

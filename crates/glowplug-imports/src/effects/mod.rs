@@ -67,10 +67,12 @@ pub(crate) fn effects(
     let mut walker = Walker::new(id, line_of, asked);
     walker.body(suite);
     let classes = walker.plain_classes();
-    let Walker { found, made, configures, reads, followed, .. } = walker;
+    let Walker { found, made, configures, reads, followed, opaque, .. } = walker;
     // Anything else may call what it is given.
-    let seen = |effect: &Effect| matches!(effect.kind, EffectKind::Patches | EffectKind::Warns);
-    let runs = found.iter().all(seen).then_some(followed);
+    let keeps = |effect: &Effect| {
+        matches!(effect.kind, EffectKind::Patches | EffectKind::Registers | EffectKind::Warns)
+    };
+    let runs = (!opaque && found.iter().all(keeps)).then_some(followed);
     Followed { effects: found, globals: made, configures, reads, classes, runs }
 }
 
@@ -103,6 +105,8 @@ struct Walker<'a, 'l> {
     reads: BTreeSet<Source>,
     /// Where the code of the functions starts that have been followed.
     followed: BTreeSet<TextSize>,
+    /// Others may call methods of its classes while the body runs.
+    opaque: bool,
     /// Start of the statement of the module's body that is followed.
     current: TextSize,
     /// Start of the call that is evaluated for nothing but what it does.
@@ -137,6 +141,7 @@ impl<'a, 'l> Walker<'a, 'l> {
             configures: Vec::new(),
             reads: BTreeSet::new(),
             followed: BTreeSet::new(),
+            opaque: false,
             current: TextSize::default(),
             dropped: None,
             outside: None,
