@@ -5,7 +5,8 @@ one file is
 
     {"support": "_glowplug_lazy",
      "names": [{"name": "pd", "clauses": [{"line": 7, "column": 0, "clause": 0, "submodule": null}],
-                "statement": null, "set_up": [], "first": [], "uses": [[12, 4]], "fstrings": [[13, 8]]}],
+                "statement": null, "set_up": [], "first": [], "then": [], "uses": [[12, 4]],
+                "fstrings": [[13, 8]]}],
      "submodules": ["errors"], "borrowed": [["urllib", "parse"]],
      "weakened": [{"line": 8, "column": 0, "clause": 0, "submodule": null}],
      "listings": [[20, 27]], "listed_globals": [[24, 11]], "signatures": [[11, 18]],
@@ -164,8 +165,14 @@ def take_clauses(tree, names, weakened):
             gone.setdefault(id(node), set()).add(clause["clause"])
             taken.setdefault(entry["name"], []).append(own_statement(node, alias, clause["submodule"], entry["name"]))
     assignments = take_assignments(tree, names, taken)
+    tree.body = without(tree.body, assignments, gone)
+    return taken
+
+
+def without(statements, assignments, gone):
+    """What is left of the module's body, or of one of its branches."""
     body = []
-    for node in tree.body:
+    for node in statements:
         node = assignments.get(id(node), node)
         if node is None:
             continue
@@ -173,9 +180,18 @@ def take_clauses(tree, names, weakened):
             node.names = [alias for index, alias in enumerate(node.names) if index not in gone[id(node)]]
             if not node.names:
                 continue
+        if isinstance(node, ast.If):
+            node.body = without(node.body, assignments, gone) or [ast.copy_location(ast.Pass(), node.body[0])]
         body.append(node)
-    tree.body = body
-    return taken
+    return body
+
+
+def statements_of(body):
+    """The statements of the module's body, and of the first branches of conditions."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from statements_of(node.body)
 
 
 class OnValue(ast.NodeTransformer):
@@ -228,14 +244,22 @@ def bring(name, line):
     return ast.copy_location(ast.Expr(value=first_use(name, place)), place)
 
 
+def bring_later(name, line):
+    """The same, unless that is what goes on."""
+    statement = bring(name, line)
+    free = ast.parse("%s.is_free(%r)" % (_LOAD, name), mode="eval").body
+    return ast.copy_location(ast.If(test=located(free, statement), body=[statement], orelse=[]), statement)
+
+
 def take_assignments(tree, names, taken):
     """Takes the assignments of deferred names and what sets their values up: identity of the statement -> what is left
     of it."""
     places = {tuple(entry["statement"]): entry["name"] for entry in names if entry["statement"]}
     set_up = {tuple(place): entry["name"] for entry in names for place in entry["set_up"]}
     first = {entry["name"]: entry["first"] for entry in names}
+    then = {entry["name"]: entry["then"] for entry in names}
     left = {}
-    for node in tree.body:
+    for node in statements_of(tree.body):
         place = (node.lineno, node.col_offset)
         if place in set_up and isinstance(node, (ast.Expr, ast.Assign)):
             name = set_up.pop(place)
@@ -251,6 +275,7 @@ def take_assignments(tree, names, taken):
             missing = ast.parse("%r not in %s.namespace" % (name, _LOAD), mode="eval").body
             made = ast.If(test=located(missing, node), body=[node], orelse=[])
             taken[name] = [bring(other, node.lineno) for other in needed] + [ast.copy_location(made, node)]
+            taken[name] += [bring_later(other, node.lineno) for other in then[name] if other in then]
             left[id(node)] = None
             continue
         if place not in places or not isinstance(node, (ast.Assign, ast.AnnAssign)):

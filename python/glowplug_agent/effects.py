@@ -255,11 +255,15 @@ def _compare(force, alone, about):
         if pair not in force
     ]
     seen = _Seen(about)
+    waiting, told = {pair for pair in force if _loader(*pair)}, False
     for group in _groups(force, failing, about):
         unseen = len(group) > 1 and _are_unseen(group, seen, about)
         for module, name in group:
             load = _loader(module, name)
             if load is None:
+                # Another one has made it, and nobody saw that.
+                if (module, name) in waiting and (module, name) in about.values and not told:
+                    results.append({"module": module, "name": name, "effects": [], "log": []})
                 continue
             failure = failing.get((module, name), [])
             made, found = _Load(load, name, about), []
@@ -271,6 +275,7 @@ def _compare(force, alone, about):
                 now = _Seen(about, seen)
                 found = ["warns of a %s" % category for category in made.warnings] + seen.changes(now, about)
                 seen = now
+            told = told or bool(failure or found)
             results.append({"module": module, "name": name, "effects": failure or found[:8], "log": made.log})
         if unseen:
             seen = _Seen(about, seen)

@@ -116,6 +116,10 @@ class _Loader:
         finally:
             _give_back(limit, raised)
 
+    def is_free(self, name):
+        """Whether this thread is not making the value of the name already."""
+        return ((self.namespace["__name__"], name), _thread.get_ident()) not in _begun
+
     def __reduce__(self):
         return _loader, (self.namespace["__name__"],)
 
@@ -149,6 +153,8 @@ def _loader(module):
 _Lock = _modules["_frozen_importlib"]._ModuleLock
 _Deadlock = _modules["_frozen_importlib"]._DeadlockError
 _locks = {}
+# Values that are being made: key and thread.
+_begun = set()
 # (module, name) -> the value that was made. `mock.patch` deletes the name and asks for it again.
 _values = {}
 
@@ -166,11 +172,14 @@ def _once(namespace, run, name):
         # As with modules that import each other in two threads: better twice than never.
         run(name)
         return
+    made = key, _thread.get_ident()
     try:
         if name not in namespace:
+            _begun.add(made)
             run(name)
             _values[key] = namespace[name]
     finally:
+        _begun.discard(made)
         lock.release()
 
 

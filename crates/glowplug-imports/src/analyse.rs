@@ -11,7 +11,7 @@ use ruff_text_size::TextSize;
 use glowplug_core::{Error, PythonVersion, Result};
 
 use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place, Signature};
-use crate::found::{Annotations, Found};
+use crate::found::{Annotations, Found, GlobalFound};
 use crate::scopes::Meaning;
 use crate::surroundings::Read;
 use crate::walk::Walker;
@@ -130,7 +130,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         is_package: id.is_package,
         path: id.path.clone(),
         imports: imports(&found, &line_of),
-        attribute_paths: attribute_paths(&found),
+        attribute_paths: attribute_paths(&found, None),
         defined: if id.is_package { defined(&found) } else { BTreeSet::new() },
         unbound: if id.is_package { unbound(&found) } else { BTreeSet::new() },
         exports,
@@ -295,8 +295,8 @@ fn literal_names(expr: &Expr) -> Option<BTreeSet<String>> {
 }
 
 /// What is read from names that imports bind, as dotted paths: `import xml` and `xml.sax.parse` give `xml.sax`
-/// and `xml.sax.parse`.
-fn attribute_paths(found: &Found) -> BTreeSet<String> {
+/// and `xml.sax.parse`; in the whole module, or in one of its values.
+pub(crate) fn attribute_paths(found: &Found, value: Option<&GlobalFound>) -> BTreeSet<String> {
     let mut roots: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for clause in &found.clauses {
         let statement = &clause.statement;
@@ -309,8 +309,13 @@ fn attribute_paths(found: &Found) -> BTreeSet<String> {
     }
     let mut paths = BTreeSet::new();
     let whole = [Name::new_static("__dict__")];
-    let chains = found.reads.iter().map(|read| (&read.name, read.scope, read.attributes.as_slice()));
-    let wholes = found.whole_of.iter().map(|(name, scope)| (name, *scope, whole.as_slice()));
+    let reads = found.reads.iter().filter(|read| value.is_none_or(|value| value.is_around(read.at)));
+    let chains = reads.map(|read| (&read.name, read.scope, read.attributes.as_slice()));
+    let wholes = found
+        .whole_of
+        .iter()
+        .filter(|_| value.is_none())
+        .map(|(name, scope)| (name, *scope, whole.as_slice()));
     for (name, scope, attributes) in chains.chain(wholes) {
         if attributes.is_empty() || found.scopes.resolve(scope, name) == Meaning::Local {
             continue;

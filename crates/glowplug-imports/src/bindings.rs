@@ -55,6 +55,9 @@ pub(crate) fn bindings(
             binding.uses.push(Use { place: place_of(*at), kind, within_fstring: None });
         }
     }
+    let keeps = globals.iter().filter(|global| global.keeps_texts);
+    let keeping: Vec<_> =
+        keeps.map(|global| place_of(global.value.start())..place_of(global.value.end())).collect();
     for (name, binding) in &mut by_name {
         let global = || globals.iter().find(|global| global.name.as_str() == name);
         let line = match binding.statements.first() {
@@ -67,7 +70,13 @@ pub(crate) fn bindings(
         // Whoever looks before the name is bound finds that it is not.
         let last = binding.statements.iter().map(|statement| statement.place.line).max().unwrap_or(line);
         for used in binding.uses.iter_mut().filter(|used| used.place.line <= last) {
-            if matches!(used.kind, UseKind::TextSignature { .. } | UseKind::GlobalText) {
+            let kept = match used.kind {
+                UseKind::GlobalText => keeping.iter().any(|span| span.contains(&used.place)),
+                // Nobody has such a function but the module itself, which goes on to bind the name.
+                UseKind::TextSignature { read: false } => global().is_some_and(GlobalFound::defines),
+                _ => false,
+            };
+            if !kept && matches!(used.kind, UseKind::TextSignature { .. } | UseKind::GlobalText) {
                 used.kind = UseKind::ReadAnnotation;
             }
         }

@@ -1,4 +1,4 @@
-//! Classes and names of types that could be made at their first use, and which of them hold an import.
+//! Classes and names of types that could be made at their first use, and which of them hold an import or take time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ const LIGHT: [&str; 24] = [
 type Need<'a> = (&'a str, Option<usize>);
 
 /// Leaves of the classes and types among the globals those that something imported waits for, as far as the module's own
-/// text says, and those that are made from them.
+/// text says, those that take time to make, and those that are made from them.
 pub(crate) fn keep_holding(found: &mut Found) {
     if !found.globals.iter().any(GlobalFound::defines) {
         return;
@@ -62,7 +62,8 @@ fn holding(found: &Found) -> BTreeSet<usize> {
     let movable = movable(found, &needs);
     // Values wait by their own rules.
     let waits = |user: Option<usize>| user.filter(|index| !defines(index) || movable.contains(index));
-    let mut kept = BTreeSet::new();
+    let mut kept: BTreeSet<usize> =
+        movable.iter().copied().filter(|index| found.globals[*index].is_costly).collect();
     for Clause { name, statement, nested } in &found.clauses {
         let top = statement.module.split('.').next().unwrap_or_default();
         if *nested || LIGHT.contains(&top) {

@@ -193,6 +193,10 @@ pub struct Global {
     /// Whether it is a type of the standard library with others in it, `Rows = list[Frame]`, or another name for what a
     /// module has at its top: `ParseError = ElementTree.ParseError`.
     pub is_alias: bool,
+    /// Whether it is a class whose making looks at no name that its annotations have as text: a `TypedDict`.
+    pub keeps_texts: bool,
+    /// Of another name for a type: the attributes of what is imported in it, by their dotted paths.
+    pub attributes: BTreeSet<String>,
     /// Start and end of the value; of a class the whole statement, with its decorators.
     pub value: (Place, Place),
     /// Start and end of later statements that do nothing but set the value up: `session.headers.update(…)`.

@@ -76,6 +76,10 @@ pub(crate) struct GlobalFound {
     pub(crate) is_class: bool,
     /// It is a type by another name, `Row = dict[str, Frame]`, or another name for what a module has at its top.
     pub(crate) is_alias: bool,
+    /// It is a class that takes time to make, whatever it holds: a data class, a model, an enumeration.
+    pub(crate) is_costly: bool,
+    /// It is a class whose making looks at no name that its annotations have as text: a `TypedDict`.
+    pub(crate) keeps_texts: bool,
     /// It calls something that is no part of another such value: what it gives, nobody else holds a part of.
     pub(crate) fresh: bool,
     /// Later statements that do nothing but set its value up.
@@ -87,7 +91,7 @@ pub(crate) struct GlobalFound {
 }
 
 impl GlobalFound {
-    /// Whether it takes next to no time itself, and waits only for what it holds.
+    /// Whether it mostly takes next to no time itself, and waits for what it holds.
     pub(crate) fn defines(&self) -> bool {
         self.is_class || self.is_alias
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_text_size::{TextRange, TextSize};
 
+use crate::analyse::attribute_paths;
 use crate::effects::{Followed, Input, Making};
 use crate::facts::{Binding, Global, Place, UseKind};
 use crate::found::{Found, GlobalFound};
@@ -55,6 +56,8 @@ pub(crate) fn globals(
             end_line: end.line,
             is_class: global.is_class,
             is_alias: global.is_alias,
+            keeps_texts: global.keeps_texts,
+            attributes: if global.is_alias { attribute_paths(found, Some(global)) } else { BTreeSet::new() },
             value: span(global.value),
             set_up: global.set_up.iter().map(|range| span(*range)).collect(),
             text: shortened(text.lines().next().unwrap_or(text)),
@@ -244,6 +247,7 @@ mod tests {
             "c(A, re.I | re.X)",
             "re.compile(f'{A}+[{string.digits}]' + D, flags=re.I).match",
             "re.compile('|'.join([re.escape(w) for w in sorted({'a', A})]))",
+            "re.compile('^' + A[1:-1] + '$')",
             "[re.compile(p % A) for p in ('a%s', 'b%s') if p]",
             "{'a': re.compile('a'), A: (re.compile(b'b'), None)}",
         ] {
@@ -257,6 +261,7 @@ mod tests {
             "re.compile(os.getenv('A', 'a'))",
             "re.compile('a').match('b')",
             "re.compile('a', x.flag())",
+            "re.compile(A[:x.y()])",
             "(re.compile('a'), x.y())",
             "x.compile('a')",
             "{**x.z(), 'a': re.compile('a')}",

@@ -7,7 +7,7 @@ use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source}
 
 use crate::diff;
 use crate::edits::{
-    ClauseEdit, FileEdits, clause_edit, first_with, name_edit, pair, signatures_with, texts_with,
+    ClauseEdit, FileEdits, clause_edit, name_edit, pair, signatures_with, texts_of, texts_with,
 };
 use crate::globals::{Judged, around, imports_used, judge_all, unproved};
 use crate::graph::{Deferred, Graph};
@@ -146,7 +146,7 @@ impl Candidates {
                 if let Some(global) = global {
                     edit.statement = Some(pair(global.place));
                     edit.set_up = global.set_up.iter().map(|(start, _)| pair(*start)).collect();
-                    edit.first = first_with(analysis, global);
+                    (edit.first, edit.then) = texts_of(analysis, global);
                 }
                 of(&mut files, analysis, &|edits| {
                     edits.names.push(edit.clone());

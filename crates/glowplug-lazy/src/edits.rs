@@ -53,6 +53,9 @@ pub struct NameEdit {
     pub set_up: Vec<(u32, u32)>,
     /// Of a class, deferred names that have to be there when it is made: its annotations have them as text.
     pub first: Vec<String>,
+    /// Deferred names that have to be there when it has been made: its annotations have them as text too, and nobody looks
+    /// before.
+    pub then: Vec<String>,
     /// Line and column of every use outside of f-strings.
     pub uses: Vec<(u32, u32)>,
     /// Line and column of every f-string in which all uses are replaced.
@@ -140,20 +143,23 @@ pub(crate) fn texts_with(
     places.map(|place| (place.line, place.column, binding.name.clone()))
 }
 
-/// The names that a class's annotations have as text, and that are bound before it.
-pub(crate) fn first_with(analysis: &ModuleAnalysis, class: &Global) -> Vec<String> {
+/// The names that a class's annotations have as text: those that are bound before it, and the others.
+pub(crate) fn texts_of(analysis: &ModuleAnalysis, class: &Global) -> (Vec<String>, Vec<String>) {
     let before = |binding: &Binding| match binding.statements.last() {
         Some(statement) => statement.place < class.place,
         None => analysis.globals.iter().any(|g| g.binding.name == binding.name && g.place < class.place),
     };
     let text = |kind| matches!(kind, UseKind::GlobalText | UseKind::Annotation);
-    let needed = |binding: &&Binding| {
-        binding.uses.iter().any(|used| text(used.kind) && class.is_around(used.place)) && before(binding)
-    };
+    let needed =
+        |binding: &&Binding| binding.uses.iter().any(|used| text(used.kind) && class.is_around(used.place));
     let others = analysis.globals.iter().map(|global| &global.binding);
-    let all: BTreeSet<&String> =
-        analysis.bindings.iter().chain(others).filter(needed).map(|binding| &binding.name).collect();
-    all.into_iter().cloned().collect()
+    let named = analysis.bindings.iter().chain(others).filter(needed);
+    let (first, then): (Vec<&Binding>, Vec<&Binding>) = named.partition(|binding| before(binding));
+    let names = |all: Vec<&Binding>| -> Vec<String> {
+        let sorted: BTreeSet<&String> = all.into_iter().map(|binding| &binding.name).collect();
+        sorted.into_iter().cloned().collect()
+    };
+    (names(first), if class.keeps_texts { names(then) } else { Vec::new() })
 }
 
 pub(crate) fn name_edit(
@@ -190,6 +196,7 @@ pub(crate) fn name_edit(
         statement: None,
         set_up: Vec::new(),
         first: Vec::new(),
+        then: Vec::new(),
         uses,
         fstrings,
     }

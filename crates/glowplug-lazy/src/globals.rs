@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source, Use, UseKind};
 
-use crate::rules::{Refusal, Rule, bound_again, judge_name, refused, top};
+use crate::rules::{Refusal, Rule, bound_again, judge_name, of_uses, refused, top};
 use crate::surroundings::meet;
 use crate::world::World;
 
@@ -14,10 +14,9 @@ use crate::world::World;
 /// compile patterns or look up their files, types, and classes that act on nobody: what their other values are made from, and when, is their own affair.
 pub(crate) type Judged = BTreeMap<String, Option<Refusal>>;
 
-/// Judges the statements of a module. One may use what another binds only where it waits itself, so that one is judged
-/// before: no two use each other.
+/// Judges the statements of a module. One may use what another binds only where it waits itself, so that all are taken to
+/// wait at first, and then those do not that something which does not wait uses: classes may name each other.
 pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
-    let mut judged = Judged::new();
     let is_user = world.is_user(&analysis.name);
     let plain = |global: &Global| {
         (global.is_class || global.is_alias)
@@ -25,27 +24,28 @@ pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
             && global.reads.is_empty()
             && !global.loose
     };
-    let asked = analysis.globals.iter().filter(|global| is_user || global.fixed || plain(global));
-    let mut left: Vec<&Global> = asked.collect();
-    while !left.is_empty() {
-        let used_by =
-            |global: &&Global| around(analysis, &global.binding).map(str::to_owned).collect::<BTreeSet<_>>();
-        let free = |global: &&Global| {
-            let users = used_by(global);
-            !left
-                .iter()
-                .any(|other| other.binding.name != global.binding.name && users.contains(&other.binding.name))
-        };
-        // Mostly nothing uses the last one.
-        let next = left.iter().rposition(free).unwrap_or(left.len() - 1);
-        let global = left.remove(next);
+    let is_asked = |global: &&Global| is_user || global.fixed || plain(global);
+    let asked: Vec<&Global> = analysis.globals.iter().filter(is_asked).collect();
+    let mut judged: Judged = asked.iter().map(|global| (global.binding.name.clone(), None)).collect();
+    for global in &asked {
         let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
             .or_else(|| of_value(world, analysis, global))
             .or_else(|| of_listing(world, analysis, global))
             .or_else(|| of_rebound(world, analysis, global));
         judged.insert(global.binding.name.clone(), refusal);
     }
-    judged
+    loop {
+        let waiting = asked.iter().filter(|global| judged[&global.binding.name].is_none());
+        let refusals = waiting.filter_map(|global| {
+            let refusal = of_uses(world, analysis, &global.binding, &judged)?;
+            Some((global.binding.name.clone(), Some(refusal)))
+        });
+        let refusals: Judged = refusals.collect();
+        if refusals.is_empty() {
+            return judged;
+        }
+        judged.extend(refusals);
+    }
 }
 
 /// Why the value could be another one later, or somebody could notice that it is made later.

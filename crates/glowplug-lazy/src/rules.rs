@@ -267,7 +267,13 @@ fn of_hindrances(
     refused(rule, format!("{detail}, line {line}"))
 }
 
-fn of_uses(world: &World, analysis: &ModuleAnalysis, binding: &Binding, globals: &Judged) -> Option<Refusal> {
+/// The first use of a name that does not wait.
+pub(crate) fn of_uses(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+    globals: &Judged,
+) -> Option<Refusal> {
     let waits = |place: Place| {
         let around = analysis.global_around(place);
         around.is_some_and(|global| globals.get(&global.binding.name).is_some_and(Option::is_none))

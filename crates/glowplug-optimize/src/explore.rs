@@ -172,6 +172,11 @@ pub(crate) fn node(module: &str, name: &str) -> String {
     format!("{module}:{name}")
 }
 
+/// The module whose value it is; nothing where it is a module itself.
+pub(crate) fn holder(node: &str) -> Option<&str> {
+    node.split_once(':').map(|(module, _)| module)
+}
+
 /// Own times of what the event has loaded, by module.
 fn read_late(observation: &Observation, late: &mut Late, passes: &mut Passes) {
     for record in observation.imports.iter().filter(|r| r.phase == Phase::FirstInvoke && r.loaded()) {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use petgraph::algo::dominators;
+use petgraph::algo::{dominators, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Dfs, Walker};
 
 use glowplug_core::Together;
 
+use crate::explore::holder;
 use crate::profit::Profit;
 use crate::smallest::smallest;
 
@@ -78,15 +79,11 @@ pub(crate) fn choose(measured: &Measured, edges: &[Edge], mut needed: BTreeSet<S
     let mut chosen: Vec<&Edge> = crossing(edges, measured, &needed);
     // Small ones stay eager, and what they load joins the needed set; that makes no other edge more worth.
     loop {
-        let small = |edge: &&&Edge| reach_ms(measured, &edge.targets, &needed) < WORTH_MS;
-        let found: Vec<&Edge> = chosen.iter().filter(small).copied().collect();
+        let found = small(measured, &chosen, &needed);
         if found.is_empty() {
             break;
         }
-        for edge in found {
-            let loaded = reach(measured, &edge.targets, &needed);
-            needed.extend(loaded);
-        }
+        needed.extend(found);
         chosen = crossing(edges, measured, &needed);
     }
     // Most of the rest save next to nothing, and each is an edit that something may notice.
@@ -153,8 +150,32 @@ fn reach(measured: &Measured, targets: &BTreeSet<String>, needed: &BTreeSet<Stri
     seen
 }
 
-fn reach_ms(measured: &Measured, targets: &BTreeSet<String>, needed: &BTreeSet<String>) -> f64 {
-    reach(measured, targets, needed).iter().filter_map(|module| measured.self_ms.get(module)).sum()
+/// What is loaded by those of `chosen` that are not worth an edit. A module is edited once for all of its values and
+/// classes, so that those count together.
+fn small(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -> BTreeSet<String> {
+    let ms = |loaded: &BTreeSet<String>| -> f64 {
+        loaded.iter().filter_map(|module| measured.self_ms.get(module)).sum()
+    };
+    let reached = chosen.iter().map(|edge| reach(measured, &edge.targets, needed));
+    let small: Vec<BTreeSet<String>> = reached.filter(|loaded| ms(loaded) < WORTH_MS).collect();
+    let mut together: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for loaded in &small {
+        if let Some(module) = holder_of_values(loaded) {
+            together.entry(module).or_default().extend(loaded.iter().cloned());
+        }
+    }
+    let counts = |loaded: &BTreeSet<String>| {
+        holder_of_values(loaded)
+            .and_then(|module| together.get(module))
+            .is_some_and(|all| ms(all) >= WORTH_MS)
+    };
+    small.iter().filter(|loaded| !counts(loaded)).flatten().cloned().collect()
+}
+
+/// The module whose values these are, and nothing else.
+fn holder_of_values(loaded: &BTreeSet<String>) -> Option<&str> {
+    let holders: Option<Vec<&str>> = loaded.iter().map(|name| holder(name)).collect();
+    holders?.first().copied()
 }
 
 /// Who controls what.
@@ -193,15 +214,19 @@ fn attribute(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -
             node
         })
         .collect();
-    // What requires another edge hangs on it.
-    for (edge, node) in chosen.iter().zip(&edge_nodes) {
-        let above = |id: &String| chosen.iter().position(|other| other.id == *id).map(|at| edge_nodes[at]);
-        let mut required = edge.requires.iter().filter_map(above).peekable();
-        if required.peek().is_none() {
-            graph.add_edge(root, *node, ());
-        }
-        for above in required {
-            graph.add_edge(above, *node, ());
+    // What requires another edge hangs on it, unless both require each other.
+    let numbers: BTreeMap<&str, usize> =
+        chosen.iter().enumerate().map(|(at, edge)| (edge.id.as_str(), at)).collect();
+    let required = |at: usize| chosen[at].requires.iter().filter_map(|id| numbers.get(id.as_str()).copied());
+    for group in mutual(chosen.len(), &required) {
+        for at in &group {
+            let mut above = required(*at).filter(|other| !group.contains(other)).peekable();
+            if above.peek().is_none() {
+                graph.add_edge(root, edge_nodes[*at], ());
+            }
+            for above in above {
+                graph.add_edge(edge_nodes[above], edge_nodes[*at], ());
+            }
         }
     }
     let tree = dominators::simple_fast(&graph, root);
@@ -231,6 +256,18 @@ fn attribute(measured: &Measured, chosen: &[&Edge], needed: &BTreeSet<String>) -
         edges: by_id().map(|(id, node)| (id, alone(&node))).collect(),
         together: by_id().filter_map(|(id, node)| Some((id, together(node)?))).collect(),
     }
+}
+
+/// The edges by number, those together that require each other.
+fn mutual<I: Iterator<Item = usize>>(edges: usize, required: &impl Fn(usize) -> I) -> Vec<BTreeSet<usize>> {
+    let mut graph: DiGraph<(), ()> = DiGraph::new();
+    let nodes: Vec<NodeIndex> = (0..edges).map(|_| graph.add_node(())).collect();
+    for at in 0..edges {
+        for other in required(at) {
+            graph.add_edge(nodes[at], nodes[other], ());
+        }
+    }
+    tarjan_scc(&graph).into_iter().map(|group| group.into_iter().map(NodeIndex::index).collect()).collect()
 }
 
 #[cfg(test)]
@@ -327,6 +364,32 @@ mod tests {
         let f = frontier(&m, &edges, EVEN);
         assert_eq!(f.edges.keys().collect::<Vec<_>>(), ["b"]);
         assert!(f.needed.contains("tiny"));
+    }
+
+    #[test]
+    fn small_values_of_one_module_count_together() {
+        let m = measured(
+            &[
+                ("app", 1.0),
+                ("types", 1.0),
+                ("other", 1.0),
+                ("types:A", 0.2),
+                ("types:B", 0.2),
+                ("types:C", 0.2),
+                ("other:D", 0.4),
+            ],
+            &[("types:C", &["types:A"])],
+            &[("app", 1.0), ("types", 1.0), ("other", 1.0)],
+        );
+        let edges = [
+            edge("a", "types", &["types:A"]),
+            edge("b", "types", &["types:B"]),
+            edge("c", "app", &["types", "types:C"]),
+            edge("d", "other", &["other:D"]),
+        ];
+        let f = frontier(&m, &edges, EVEN);
+        assert_eq!(f.edges.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert!(f.needed.contains("other:D"));
     }
 
     #[test]

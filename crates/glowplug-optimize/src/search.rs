@@ -219,9 +219,18 @@ fn import_graph(subject: &Subject, explored: &Explored) -> BTreeMap<String, BTre
         let inputs = subject.candidates.all().filter(|input| input.requires.contains(&global.id));
         let needed: Vec<BTreeSet<String>> =
             inputs.map(|input| targets(subject, input, &explored.self_ms)).collect();
-        graph.entry(node).or_default().extend(needed.into_iter().flatten());
+        let taken = taken(subject, global).filter(|value| explored.self_ms.contains_key(value));
+        graph.entry(node).or_default().extend(needed.into_iter().flatten().chain(taken));
     }
     graph
+}
+
+/// The values of other modules that another name for a type is made from, if they are some: `schema.Field`.
+fn taken<'s>(subject: &'s Subject, global: &'s Candidate) -> impl Iterator<Item = String> + 's {
+    let analysis = subject.analyses.get(&global.module);
+    let globals = analysis.map_or(&[][..], |analysis| &analysis.globals).iter();
+    let paths = globals.filter(|known| known.binding.name == global.name).flat_map(|known| &known.attributes);
+    paths.filter_map(|path| path.rsplit_once('.').map(|(module, name)| node(module, name)))
 }
 
 /// What a module's body imports, by its source: the packages around and submodules among the names too.

@@ -47,6 +47,9 @@ impl<'a> Walker<'a, '_> {
                 let (left, right) = (self.value(&operation.left), self.value(&operation.right));
                 match (left, right) {
                     (Value::Text, Value::Text) => Value::Text,
+                    (Value::Class(_) | Value::PlainClass, _) if operation.op == Operator::BitOr => {
+                        Value::PlainClass
+                    }
                     _ if is_text(expr) => Value::Text,
                     (path @ Value::Handle(Handle::Path), _) => path,
                     _ => Value::Own,

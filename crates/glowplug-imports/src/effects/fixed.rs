@@ -122,6 +122,10 @@ impl<'a> Fixed<'_, 'a, '_> {
             Expr::BinOp(operation) => self.is_constant(&operation.left) && self.is_constant(&operation.right),
             Expr::UnaryOp(operation) => self.is_constant(&operation.operand),
             Expr::Subscript(item) => self.is_constant(&item.value) && self.is_constant(&item.slice),
+            Expr::Slice(slice) => {
+                let mut parts = [&slice.lower, &slice.upper, &slice.step].into_iter().flatten();
+                parts.all(|part| self.is_constant(part))
+            }
             Expr::Starred(starred) => self.is_constant(&starred.value),
             Expr::List(list) => self.all_constant(&list.elts),
             Expr::Tuple(tuple) => self.all_constant(&tuple.elts),

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtExpr, StmtImport, StmtImportFrom, StmtTry};
 use ruff_text_size::{Ranged, TextSize};
 
-use crate::shapes::{is_main, is_type_checking};
+use crate::shapes::{is_main, is_type_alias, is_type_checking};
 use crate::{Aim, Effect, EffectKind, Hang, ModuleId, Source};
 pub(crate) use called::called;
 pub(crate) use definitions::extent;
@@ -223,6 +223,8 @@ impl<'a, 'l> Walker<'a, 'l> {
                 self.annotation(&assignment.annotation);
                 if let Some(value) = &assignment.value {
                     let known = self.assigned(assignment.start(), value);
+                    let is_type = is_type_alias(&assignment.annotation);
+                    let known = if is_type { Value::PlainClass } else { known };
                     self.assign(&assignment.target, known, Some(value));
                 }
             }

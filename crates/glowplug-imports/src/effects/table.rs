@@ -259,6 +259,16 @@ pub(crate) fn is_plain_base(path: &str) -> bool {
     }
 }
 
+/// Whether both are the same thing of `typing`, one of them for interpreters that lack it.
+pub(super) fn is_backport(one: &str, other: &str) -> bool {
+    let name = |path: &str| {
+        ["typing.", "typing_extensions."]
+            .iter()
+            .find_map(|module| path.strip_prefix(module).map(str::to_owned))
+    };
+    name(one).is_some_and(|known| name(other) == Some(known))
+}
+
 /// Whether a metaclass keeps no book of its classes.
 pub(super) fn is_plain_metaclass(path: &str) -> bool {
     within(METACLASSES, path)

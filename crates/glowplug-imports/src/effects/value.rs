@@ -1,5 +1,7 @@
 //! What is known of a value while a module's body is followed.
 
+use super::table;
+
 /// Where a value comes from, which decides who may notice when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
@@ -63,6 +65,9 @@ impl Value {
             self
         } else if matches!((&self, &other), (Self::Text | Self::Own, Self::Text | Self::Own)) {
             Self::Own
+        } else if matches!((&self, &other), (Self::Imported(one), Self::Imported(two)) if table::is_backport(one, two))
+        {
+            self
         } else {
             Self::Foreign
         }

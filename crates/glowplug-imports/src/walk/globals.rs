@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
-use ruff_python_ast::{Expr, ExprContext, Stmt, StmtClassDef};
+use ruff_python_ast::{Expr, ExprContext, Operator, Stmt, StmtClassDef};
 use ruff_text_size::Ranged;
 
 use super::Walker;
 use crate::effects::{sets_up, written};
 use crate::found::GlobalFound;
+use crate::shapes::{is_type_alias, last_of};
 use crate::signatures::could_wait;
 use crate::{ImportStatement, UseKind};
 
@@ -17,16 +18,20 @@ impl Walker<'_> {
     /// Notes `name = value`, or `name: annotation = value`, where the value calls something, or is a part of such a
     /// value, and can be moved; and what sets such a value up.
     pub(super) fn global(&mut self, statement: &Stmt) {
-        if self.scope != 0 || self.depth > 0 {
+        if self.scope != 0 || self.depth > self.certain {
             return;
         }
+        let mut is_declared = false;
         let (target, value) = match statement {
             Stmt::Assign(assign) => match assign.targets.as_slice() {
                 [target] => (target, assign.value.as_ref()),
                 _ => return,
             },
             Stmt::AnnAssign(assign) => match &assign.value {
-                Some(value) => (assign.target.as_ref(), value.as_ref()),
+                Some(value) => {
+                    is_declared = is_type_alias(&assign.annotation);
+                    (assign.target.as_ref(), value.as_ref())
+                }
                 None => return,
             },
             Stmt::Expr(expression) if expression.range() == expression.value.range() => {
@@ -47,7 +52,8 @@ impl Walker<'_> {
         };
         let is_value = |index: usize| !self.found.globals[index].is_class;
         let is_part = made_by.and_then(|name| self.noted(name)).is_some_and(is_value);
-        let is_alias = !is_part && (self.is_type(value) || self.is_of_module(value));
+        let is_type = || self.is_type(value) || self.is_union(value, is_declared);
+        let is_alias = !is_part && (is_type() || self.is_of_module(value));
         let counts = shape.calls || is_alias || (is_part && part_of(value).is_some());
         if counts && !shape.fixed {
             self.found.globals.push(GlobalFound {
@@ -57,6 +63,8 @@ impl Walker<'_> {
                 value: value.range(),
                 is_class: false,
                 is_alias,
+                is_costly: false,
+                keeps_texts: false,
                 fresh: matches!(value, Expr::Call(_)) && !is_part,
                 set_up: Vec::new(),
                 mentions: shape.names.iter().filter_map(|name| self.noted(name)).collect(),
@@ -72,6 +80,27 @@ impl Walker<'_> {
         self.is_generic(&generic.value)
             && could_wait(value)
             && inner.0.iter().all(|inner| self.is_type(inner))
+    }
+
+    /// Whether it is a union of types, `Circle | Square | None`: of the module's own, built-in ones, and of imported
+    /// ones where it is declared to be a type.
+    fn is_union(&self, value: &Expr, is_declared: bool) -> bool {
+        let Expr::BinOp(operation) = value else { return false };
+        operation.op == Operator::BitOr
+            && [&operation.left, &operation.right].into_iter().all(|part| match part.as_ref() {
+                Expr::NoneLiteral(_) => true,
+                Expr::Name(name) => match self.noted(&name.id) {
+                    Some(at) => self.found.globals[at].defines(),
+                    None if self.is_imported(&name.id) => is_declared,
+                    None => GENERICS.contains(&name.id.as_str()) || PLAIN_TYPES.contains(&name.id.as_str()),
+                },
+                Expr::Attribute(_) => is_declared && root(part).is_some_and(|name| self.is_imported(name)),
+                other => self.is_type(other) || self.is_union(other, is_declared),
+            })
+    }
+
+    fn is_imported(&self, name: &Name) -> bool {
+        self.found.clauses.iter().any(|clause| clause.name == name.as_str())
     }
 
     /// Whether it is something that an imported module has at its top: `ElementTree.ParseError`.
@@ -135,11 +164,38 @@ impl Walker<'_> {
             value: class.range(),
             is_class: true,
             is_alias: false,
+            is_costly: self.is_costly(class),
+            keeps_texts: self.keeps_texts(class),
             fresh: false,
             set_up: Vec::new(),
             mentions,
             shared: BTreeSet::new(),
         });
+    }
+
+    /// Whether a class takes time to make by its header: what code is written or looked into for it.
+    fn is_costly(&self, class: &StmtClassDef) -> bool {
+        let decorated = class.decorator_list.iter().any(|decorator| {
+            let target = match &decorator.expression {
+                Expr::Call(call) => call.func.as_ref(),
+                other => other,
+            };
+            COSTLY_DECORATORS.contains(&last_of(target))
+        });
+        let derived = |base: &Expr| {
+            let of_costly = |name: &Name| self.noted(name).is_some_and(|at| self.found.globals[at].is_costly);
+            COSTLY_BASES.contains(&last_of(base)) || root(base).is_some_and(of_costly)
+        };
+        decorated || class.bases().iter().any(derived)
+    }
+
+    /// Whether a class is a `TypedDict`, which keeps what its annotations have as text as it is.
+    fn keeps_texts(&self, class: &StmtClassDef) -> bool {
+        let is_one = |base: &Expr| {
+            let known = |name: &Name| self.noted(name).is_some_and(|at| self.found.globals[at].keeps_texts);
+            last_of(base) == "TypedDict" || root(base).is_some_and(known)
+        };
+        class.decorator_list.is_empty() && class.bases().first().is_some_and(is_one)
     }
 
     /// Which of the values noted so far a name is.
@@ -277,6 +333,16 @@ const TYPES: [&str; 4] = ["collections.abc", "collections", "typing", "typing_ex
 
 /// Built-in types of that kind.
 const GENERICS: [&str; 6] = ["dict", "frozenset", "list", "set", "tuple", "type"];
+
+/// Built-in types that nothing is put into.
+const PLAIN_TYPES: [&str; 8] = ["bool", "bytearray", "bytes", "complex", "float", "int", "object", "str"];
+
+/// Decorators that write code for a class, of `dataclasses` and `attrs`.
+const COSTLY_DECORATORS: [&str; 5] = ["attrs", "dataclass", "define", "frozen", "mutable"];
+
+/// Classes whose metaclasses look into each class that is derived from them.
+const COSTLY_BASES: [&str; 9] =
+    ["BaseModel", "Enum", "Flag", "IntEnum", "IntFlag", "NamedTuple", "StrEnum", "Struct", "TypedDict"];
 
 /// Where the name stands in `class Name`.
 const CLASS_NAME_COLUMN: u32 = 6;

@@ -10,7 +10,7 @@ use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_pattern, walk_stmt};
 use ruff_python_ast::{
     AnyParameterRef, Comprehension, ExceptHandler, Expr, ExprContext, Identifier, InterpolatedStringElement,
-    Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtIf, StmtImportFrom, TypeParams,
+    Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtIf, StmtImportFrom, TypeParams, UnaryOp,
 };
 use ruff_text_size::{Ranged, TextSize};
 
@@ -19,7 +19,7 @@ use self::namespaces::{OWN_MODULE, OwnModule};
 use crate::found::{Annotations, AnyImport, Clause, Fixed, Found, Read};
 use crate::scopes::{ScopeId, ScopeKind};
 use crate::shapes::{
-    chain, is_globals, is_main, is_own_module, is_quiet, is_type_checking, is_update_of_globals,
+    chain, is_globals, is_main, is_own_module, is_quiet, is_type_checking, is_update_of_globals, last_of,
 };
 use crate::signatures::waits;
 use crate::{ModuleId, UseKind};
@@ -35,6 +35,14 @@ pub(crate) struct Walker<'a> {
     later: bool,
     /// Compound statements of the module's body around the current statement.
     depth: u32,
+    /// How many of them are branches that run in every import.
+    certain: u32,
+    /// In a branch that runs in no import.
+    dead: bool,
+    /// Classes of the module in whose making, and in that of classes derived from them, nobody looks at annotations.
+    quiet_classes: BTreeSet<Name>,
+    /// Names of the module that hold `False`.
+    false_names: BTreeSet<Name>,
     in_function: bool,
     typing_only: bool,
     conditional: bool,
@@ -60,6 +68,34 @@ pub(crate) struct Walker<'a> {
     asked: BTreeSet<TextSize>,
 }
 
+/// Built-in classes, and others by their last name, in whose making nobody looks at annotations.
+const QUIET_BASES: [&str; 14] = [
+    "ABC",
+    "AttributeError",
+    "BaseException",
+    "Exception",
+    "Generic",
+    "ImportError",
+    "KeyError",
+    "LookupError",
+    "OSError",
+    "RuntimeError",
+    "TypeError",
+    "ValueError",
+    "dict",
+    "object",
+];
+
+/// The same of those that stand in a path, or are asked for another type.
+const QUIET_GENERIC: [&str; 2] = ["ABC", "Generic"];
+
+/// Whether a class is told of what is derived from it.
+fn hears_of_derived(class: &StmtClassDef) -> bool {
+    class.body.iter().any(|statement| {
+        matches!(statement, Stmt::FunctionDef(method) if method.name.as_str() == "__init_subclass__")
+    })
+}
+
 impl<'a> Walker<'a> {
     pub(crate) fn run(
         suite: &'a [Stmt],
@@ -75,6 +111,10 @@ impl<'a> Walker<'a> {
             scope: 0,
             later: false,
             depth: 0,
+            certain: 0,
+            dead: false,
+            quiet_classes: BTreeSet::new(),
+            false_names: BTreeSet::new(),
             in_function: false,
             typing_only: false,
             conditional: false,
@@ -102,7 +142,7 @@ impl<'a> Walker<'a> {
 
     fn bind_name(&mut self, name: &Name, at: TextSize) {
         self.found.scopes.bind(self.scope, name);
-        if self.scope == 0 {
+        if self.scope == 0 && !self.dead {
             self.found.rebound.push((name.clone(), at));
             if self.depth > 0 && name.as_str() == "__getattr__" {
                 self.found.conditional_getattr.get_or_insert(at);
@@ -248,12 +288,10 @@ impl<'a> Walker<'a> {
         for decorator in &class.decorator_list {
             self.visit_decorator(decorator);
         }
-        let plain_base = |base: &Expr| matches!(base, Expr::Name(name) if name.id.as_str() == "object");
-        let reads = !class.decorator_list.is_empty()
-            || class
-                .arguments
-                .as_ref()
-                .is_some_and(|a| !a.keywords.is_empty() || a.args.iter().any(|base| !plain_base(base)));
+        let reads = !self.ignores_annotations(class);
+        if !reads && self.scope == 0 && self.depth == 0 && !hears_of_derived(class) {
+            self.quiet_classes.insert(class.name.id.clone());
+        }
         self.typed(class.type_params.as_deref(), |walker| {
             if let Some(arguments) = &class.arguments {
                 walker.visit_arguments(arguments);
@@ -269,6 +307,31 @@ impl<'a> Walker<'a> {
         if moves {
             self.class_that_moves(class, reads_before);
         }
+    }
+
+    /// Whether nobody looks at the annotations of a class while it is made: of its bases and decorators none does.
+    fn ignores_annotations(&self, class: &StmtClassDef) -> bool {
+        let is_quiet = |base: &Expr| match base {
+            Expr::Name(name) => {
+                let own = self.quiet_classes.contains(&name.id) && self.bound_times(&name.id) == 1;
+                own || QUIET_BASES.contains(&name.id.as_str()) && self.bound_times(&name.id) == 0
+            }
+            other => QUIET_GENERIC.contains(&last_of(other)),
+        };
+        let generic = |base: &Expr| match base {
+            // `Base[int]` is asked for what it is derived from, and says `Base`.
+            Expr::Subscript(item) => is_quiet(&item.value) || QUIET_GENERIC.contains(&last_of(base)),
+            other => is_quiet(other),
+        };
+        let decorators = class.decorator_list.iter().map(|decorator| last_of(&decorator.expression));
+        class.arguments.as_ref().is_none_or(|arguments| arguments.keywords.is_empty())
+            && class.bases().iter().all(generic)
+            && decorators.into_iter().all(|name| name == "final")
+    }
+
+    /// How often the module's body has bound a name so far, otherwise than by an import.
+    fn bound_times(&self, name: &Name) -> usize {
+        self.found.rebound.iter().filter(|(bound, _)| bound == name).count()
     }
 
     fn comprehension(&mut self, generators: &'a [Comprehension], results: &[&'a Expr]) {
@@ -301,12 +364,33 @@ impl<'a> Walker<'a> {
         } else if self.scope == 0 && is_main(&statement.test) {
             self.later = true;
         }
-        self.nested(|walker| walker.visit_body(&statement.body));
+        let certain = self.scope == 0 && self.depth == self.certain && self.is_certain(&statement.test);
+        self.branch(certain, &statement.body);
         (self.typing_only, self.later) = (typing_only, later);
+        let dead = self.dead;
+        self.dead |= certain;
         for clause in &statement.elif_else_clauses {
             self.nested(|walker| walker.visit_elif_else_clause(clause));
         }
+        self.dead = dead;
         self.conditional = conditional;
+    }
+
+    fn branch(&mut self, certain: bool, body: &'a [Stmt]) {
+        self.certain += u32::from(certain);
+        self.nested(|walker| walker.visit_body(body));
+        self.certain -= u32::from(certain);
+    }
+
+    /// Whether a condition of the module's body holds in every import: `not TYPE_CHECKING`, `not MYPY` after `MYPY = False`.
+    fn is_certain(&self, test: &Expr) -> bool {
+        let Expr::UnaryOp(operation) = test else { return false };
+        let is_false = |name: &Name| self.false_names.contains(name) && self.bound_times(name) == 1;
+        operation.op == UnaryOp::Not
+            && match operation.operand.as_ref() {
+                Expr::Name(name) if is_false(&name.id) => true,
+                operand => is_type_checking(operand),
+            }
     }
 
     fn name(&mut self, expr: &'a Expr, attributes: Vec<Name>) {
@@ -366,6 +450,17 @@ impl<'a> Visitor<'a> for Walker<'a> {
                 }
             }
             Stmt::Assign(assign) if self.keeps_own_module(assign) => {}
+            Stmt::Assign(assign) => {
+                if let (Expr::BooleanLiteral(value), [Expr::Name(name)]) =
+                    (assign.value.as_ref(), assign.targets.as_slice())
+                    && self.scope == 0
+                    && self.depth == 0
+                    && !value.value
+                {
+                    self.false_names.insert(name.id.clone());
+                }
+                walk_stmt(self, stmt);
+            }
             Stmt::AnnAssign(assign) => {
                 if let Some(value) = &assign.value {
                     self.visit_expr(value);

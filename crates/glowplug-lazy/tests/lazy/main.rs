@@ -3,6 +3,7 @@
 
 mod classes;
 mod corpus;
+mod costly;
 mod globals;
 mod properties;
 mod pyodide;
