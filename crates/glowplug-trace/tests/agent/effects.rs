@@ -313,3 +313,37 @@ def __gp_load__(name):
         }
     }
 }
+
+#[test]
+fn values_that_another_one_makes_are_told_with_it_unless_somebody_saw_that() {
+    let maker = "import library
+MADE = {'all': ['one', 'two'], 'tells': ['three']}
+def __gp_load__(name):
+    if name not in globals():
+        for other in MADE.get(name, []):
+            __gp_load__(other)
+        if name == 'tells':
+            library.LIST.append(len)
+        globals()[name] = object()
+";
+    let folder = tempfile::tempdir().unwrap();
+    let root = camino::Utf8Path::from_path(folder.path()).unwrap();
+    write(root, FILES);
+    write(root, &[("agent.py", AGENT), ("maker.py", maker)]);
+    for (names, told) in [
+        (["all", "one", "two"], &["all", "one", "two"][..]),
+        // That one is asked about again, by itself.
+        (["tells", "three", "one"], &["tells", "one"]),
+    ] {
+        for python in interpreters() {
+            run(Command::new(&python.path).args(["-c", VALUES, root.as_str()]).args(names).current_dir(root));
+            let text = fs_err::read_to_string(root.join("output")).unwrap();
+            let found: Value = serde_json::from_str(&text).unwrap();
+            let all = found["effects"].as_array().unwrap();
+            assert_eq!(all.iter().map(|load| load["name"].as_str().unwrap()).collect::<Vec<_>>(), told);
+            let seen = all.iter().filter(|load| load["effects"] != json!([]));
+            let expected: &[&str] = if names[0] == "tells" { &["tells"] } else { &[] };
+            assert_eq!(seen.map(|load| load["name"].as_str().unwrap()).collect::<Vec<_>>(), expected);
+        }
+    }
+}
