@@ -92,6 +92,9 @@ const TEMPORARY: [&str; 5] = ["/tmp", "tempfile", "gettempdir", "expanduser", "T
 const LOADING: [&str; 4] = ["import_module(", "__import__(", "iter_modules(", "walk_packages("];
 const LOOKING: [&str; 2] = ["vars(", ".__dict__"];
 
+/// What `six` says of itself, which many packages carry along: it looks into the dictionaries of classes alone.
+const SIX: &str = "Utilities for writing code that runs on Python 2 and 3";
+
 /// Reads a module.
 ///
 /// # Errors
@@ -163,7 +166,8 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         text_names: texts.names,
         lists_subclasses: source.contains("__subclasses__"),
         discovers: LOADING.iter().any(|part| source.contains(part))
-            && LOOKING.iter().any(|part| source.contains(part)),
+            && LOOKING.iter().any(|part| source.contains(part))
+            && !source.contains(SIX),
         environment_reads: surroundings.reads.iter().map(|(name, _)| name.clone()).collect(),
         body_environment_reads: while_it_runs(&surroundings.reads, followed.runs.as_ref()),
         bindings,
