@@ -197,3 +197,40 @@ fn a_class_that_nobody_reads_does_not_hold_what_its_annotations_name() {
         assert!(!lib(held), "{held}");
     }
 }
+
+#[test]
+fn annotations_of_a_generic_class_wait_and_are_those_that_it_had() {
+    let app = "import sys
+from typing import Generic, TypeVar, List
+import heavy
+T = TypeVar('T')
+
+
+class Box(Generic[T]):
+    frame: heavy.Frame
+    all: List[heavy.Frame] = []
+
+
+class Large(Box[T]):
+    other: heavy.Frame
+
+
+class Failed(ValueError):
+    frame: heavy.Frame
+
+
+def light(): return Box[int](), Large(), 'heavy' in sys.modules
+";
+    let tree = Tree::new(&[("heavy.py", "class Frame: ...\n"), ("app.py", app)]);
+    let script = "import app, typing
+light = app.light()
+print([type(made).__name__ for made in light], app.Large.__mro__)
+for kind in (app.Box, app.Large, app.Failed):
+    print(kind.__annotations__, typing.get_type_hints(kind))
+print(light[2])
+";
+    for (before, after) in tree.compare(None, script) {
+        let (same, loaded) = before.trim_end().rsplit_once('\n').unwrap();
+        assert_eq!((loaded, after), ("True", format!("{same}\nFalse\n")));
+    }
+}
