@@ -182,16 +182,17 @@ def without(statements, assignments, gone):
                 continue
         if isinstance(node, ast.If):
             node.body = without(node.body, assignments, gone) or [ast.copy_location(ast.Pass(), node.body[0])]
+            node.orelse = without(node.orelse, assignments, gone)
         body.append(node)
     return body
 
 
 def statements_of(body):
-    """The statements of the module's body, and of the first branches of conditions."""
+    """The statements of the module's body, and of the branches of its conditions."""
     for node in body:
         yield node
         if isinstance(node, ast.If):
-            yield from statements_of(node.body)
+            yield from statements_of(node.body + node.orelse)
 
 
 class OnValue(ast.NodeTransformer):
@@ -367,7 +368,8 @@ def with_chains(body, names):
     made = []
     for statement in body:
         made.append(statement)
-        if binds(statement, "__getattr__"):
+        # In a branch that always runs, too.
+        if any(binds(inner, "__getattr__") for inner in statements_of([statement])):
             text = "__getattr__ = %s(%s, __getattr__, %r)" % (_CHAIN, _OURS, tuple(names))
             made.append(located(ast.parse(text).body[0], statement))
     return made

@@ -260,11 +260,11 @@ def _plain(value):
     return value is None or isinstance(value, (str, bytes, int, float, complex))
 
 
-def _grown(container, before, after, new, memo):
+def _grown(container, before, after, new, memo, own):
     """Whether something joined a container that anybody but the newcomers themselves could look up.
 
     Types of the newcomers can be looked up by nobody who has not loaded them, nor can members of a set that are
-    theirs; a `memo` of plain values keeps what can be made again.
+    theirs, or functions that a library keeps something about; a `memo` of plain values keeps what can be made again.
     """
     (was, before), (now, after) = before, after
     if was is None or now is None:
@@ -277,7 +277,8 @@ def _grown(container, before, after, new, memo):
     for identity, (key, held) in after.items():
         if identity in before:
             continue
-        theirs = _comes_from(key, new) if isinstance(key, type) else unordered and _belongs(key, new)
+        keyed = unordered or not own and type(key).__name__ == "function" and hasattr(container, "items")
+        theirs = _comes_from(key, new) if isinstance(key, type) else keyed and _belongs(key, new)
         if not theirs and not (memo and _plain(key) and _plain(held)):
             return True
     return False
@@ -348,7 +349,7 @@ def _sentences(before, after, new, about):
             if known is None or known is held[name] or was[0].names.get(name) is not container:
                 continue
             memo = len(place) > 1 and name.startswith("_") and place[0] not in user
-            if _grown(container, known, held[name], new, memo):
+            if _grown(container, known, held[name], new, memo, place[0] in user):
                 out.append("registers in `%s.%s`" % (label, name))
     return out
 

@@ -144,7 +144,7 @@ impl<'a> Walker<'a> {
         self.found.scopes.bind(self.scope, name);
         if self.scope == 0 && !self.dead {
             self.found.rebound.push((name.clone(), at));
-            if self.depth > 0 && name.as_str() == "__getattr__" {
+            if self.depth > self.certain && name.as_str() == "__getattr__" {
                 self.found.conditional_getattr.get_or_insert(at);
             }
         }
@@ -364,13 +364,18 @@ impl<'a> Walker<'a> {
         } else if self.scope == 0 && is_main(&statement.test) {
             self.later = true;
         }
-        let certain = self.scope == 0 && self.depth == self.certain && self.is_certain(&statement.test);
+        let here = self.scope == 0 && self.depth == self.certain;
+        let certain = here && self.is_certain(&statement.test);
         self.branch(certain, &statement.body);
         (self.typing_only, self.later) = (typing_only, later);
         let dead = self.dead;
         self.dead |= certain;
         for clause in &statement.elif_else_clauses {
-            self.nested(|walker| walker.visit_elif_else_clause(clause));
+            if let Some(test) = &clause.test {
+                self.visit_expr(test);
+            }
+            let alone = statement.elif_else_clauses.len() == 1 && clause.test.is_none();
+            self.branch(here && alone && is_type_checking(&statement.test), &clause.body);
         }
         self.dead = dead;
         self.conditional = conditional;

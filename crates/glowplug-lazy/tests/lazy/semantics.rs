@@ -155,17 +155,24 @@ fn a_submodule_of_the_standard_library_that_others_rely_on_stays_visible() {
 
 #[test]
 fn a_module_with_its_own_getattr_keeps_it() {
-    let tree = Tree::new(&[
-        ("heavy.py", "VALUE = 42\n"),
-        (
-            "app.py",
-            "import heavy\n\ndef __getattr__(name):\n    if name == 'dynamic':\n        return heavy.VALUE\n    raise AttributeError('own words: ' + name)\n\ndef use():\n    return heavy.VALUE\n",
-        ),
-    ]);
-    tree.same(
-        None,
-        "import app\nprint(app.dynamic, app.use(), app.heavy.VALUE)\ntry:\n    app.nothing\nexcept AttributeError as error:\n    print(error)\n",
-    );
+    let own = "def __getattr__(name):\n    if name == 'dynamic':\n        return heavy.VALUE\n    raise AttributeError('own words: ' + name)\n";
+    let indented = own.replace('\n', "\n    ");
+    // As libraries hide it from type checkers.
+    for own in [
+        own.to_owned(),
+        format!("from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    {indented}"),
+        format!("import typing\nif typing.TYPE_CHECKING:\n    import other\nelse:\n    {indented}"),
+    ] {
+        let app = format!("import heavy\n\n{own}\ndef use():\n    return heavy.VALUE\n");
+        let tree = Tree::new(&[("heavy.py", "VALUE = 42\n"), ("app.py", &app)]);
+        tree.same(
+            None,
+            "import app\nprint(app.dynamic, app.use(), app.heavy.VALUE)\ntry:\n    app.nothing\nexcept AttributeError as error:\n    print(error)\n",
+        );
+        let waits =
+            "import app, sys\nprint('heavy' in sys.modules, hasattr(app, 'heavy'), 'heavy' in sys.modules)\n";
+        assert!(tree.compare(None, waits).iter().all(|(_, after)| after == "False True True\n"), "{app}");
+    }
 }
 
 #[test]
