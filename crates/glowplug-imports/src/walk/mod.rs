@@ -1,8 +1,10 @@
 //! One walk over a module: scopes, reads of names, imports, and reads of whole namespaces.
 
 mod annotations;
+mod branches;
 mod globals;
 mod namespaces;
+mod quiet;
 
 use std::collections::BTreeSet;
 
@@ -10,17 +12,16 @@ use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_pattern, walk_stmt};
 use ruff_python_ast::{
     AnyParameterRef, Comprehension, ExceptHandler, Expr, ExprContext, Identifier, InterpolatedStringElement,
-    Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtIf, StmtImportFrom, TypeParams, UnaryOp,
+    Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtImportFrom, TypeParams,
 };
 use ruff_text_size::{Ranged, TextSize};
 
 use self::globals::stored_part_of;
 use self::namespaces::{OWN_MODULE, OwnModule};
+use self::quiet::hears_of_derived;
 use crate::found::{Annotations, AnyImport, Clause, Fixed, Found, Read};
 use crate::scopes::{ScopeId, ScopeKind};
-use crate::shapes::{
-    chain, is_globals, is_main, is_own_module, is_quiet, is_type_checking, is_update_of_globals, last_of,
-};
+use crate::shapes::{chain, is_globals, is_own_module, is_quiet, is_update_of_globals};
 use crate::signatures::waits;
 use crate::{ModuleId, UseKind};
 
@@ -66,34 +67,6 @@ pub(crate) struct Walker<'a> {
     own_modules: Vec<OwnModule>,
     /// Where names stand that are asked for one of their attributes by `getattr` and the like.
     asked: BTreeSet<TextSize>,
-}
-
-/// Built-in classes, and others by their last name, in whose making nobody looks at annotations.
-const QUIET_BASES: [&str; 14] = [
-    "ABC",
-    "AttributeError",
-    "BaseException",
-    "Exception",
-    "Generic",
-    "ImportError",
-    "KeyError",
-    "LookupError",
-    "OSError",
-    "RuntimeError",
-    "TypeError",
-    "ValueError",
-    "dict",
-    "object",
-];
-
-/// The same of those that stand in a path, or are asked for another type.
-const QUIET_GENERIC: [&str; 2] = ["ABC", "Generic"];
-
-/// Whether a class is told of what is derived from it.
-fn hears_of_derived(class: &StmtClassDef) -> bool {
-    class.body.iter().any(|statement| {
-        matches!(statement, Stmt::FunctionDef(method) if method.name.as_str() == "__init_subclass__")
-    })
 }
 
 impl<'a> Walker<'a> {
@@ -309,31 +282,6 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Whether nobody looks at the annotations of a class while it is made: of its bases and decorators none does.
-    fn ignores_annotations(&self, class: &StmtClassDef) -> bool {
-        let is_quiet = |base: &Expr| match base {
-            Expr::Name(name) => {
-                let own = self.quiet_classes.contains(&name.id) && self.bound_times(&name.id) == 1;
-                own || QUIET_BASES.contains(&name.id.as_str()) && self.bound_times(&name.id) == 0
-            }
-            other => QUIET_GENERIC.contains(&last_of(other)),
-        };
-        let generic = |base: &Expr| match base {
-            // `Base[int]` is asked for what it is derived from, and says `Base`.
-            Expr::Subscript(item) => is_quiet(&item.value) || QUIET_GENERIC.contains(&last_of(base)),
-            other => is_quiet(other),
-        };
-        let decorators = class.decorator_list.iter().map(|decorator| last_of(&decorator.expression));
-        class.arguments.as_ref().is_none_or(|arguments| arguments.keywords.is_empty())
-            && class.bases().iter().all(generic)
-            && decorators.into_iter().all(|name| name == "final")
-    }
-
-    /// How often the module's body has bound a name so far, otherwise than by an import.
-    fn bound_times(&self, name: &Name) -> usize {
-        self.found.rebound.iter().filter(|(bound, _)| bound == name).count()
-    }
-
     fn comprehension(&mut self, generators: &'a [Comprehension], results: &[&'a Expr]) {
         // The first source is evaluated outside.
         if let Some(first) = generators.first() {
@@ -353,49 +301,6 @@ impl<'a> Walker<'a> {
                 walker.visit_expr(result);
             }
         });
-    }
-
-    fn condition(&mut self, statement: &'a StmtIf) {
-        self.visit_expr(&statement.test);
-        let (typing_only, conditional, later) = (self.typing_only, self.conditional, self.later);
-        self.conditional = true;
-        if is_type_checking(&statement.test) {
-            self.typing_only = true;
-        } else if self.scope == 0 && is_main(&statement.test) {
-            self.later = true;
-        }
-        let here = self.scope == 0 && self.depth == self.certain;
-        let certain = here && self.is_certain(&statement.test);
-        self.branch(certain, &statement.body);
-        (self.typing_only, self.later) = (typing_only, later);
-        let dead = self.dead;
-        self.dead |= certain;
-        for clause in &statement.elif_else_clauses {
-            if let Some(test) = &clause.test {
-                self.visit_expr(test);
-            }
-            let alone = statement.elif_else_clauses.len() == 1 && clause.test.is_none();
-            self.branch(here && alone && is_type_checking(&statement.test), &clause.body);
-        }
-        self.dead = dead;
-        self.conditional = conditional;
-    }
-
-    fn branch(&mut self, certain: bool, body: &'a [Stmt]) {
-        self.certain += u32::from(certain);
-        self.nested(|walker| walker.visit_body(body));
-        self.certain -= u32::from(certain);
-    }
-
-    /// Whether a condition of the module's body holds in every import: `not TYPE_CHECKING`, `not MYPY` after `MYPY = False`.
-    fn is_certain(&self, test: &Expr) -> bool {
-        let Expr::UnaryOp(operation) = test else { return false };
-        let is_false = |name: &Name| self.false_names.contains(name) && self.bound_times(name) == 1;
-        operation.op == UnaryOp::Not
-            && match operation.operand.as_ref() {
-                Expr::Name(name) if is_false(&name.id) => true,
-                operand => is_type_checking(operand),
-            }
     }
 
     fn name(&mut self, expr: &'a Expr, attributes: Vec<Name>) {
@@ -456,14 +361,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
             }
             Stmt::Assign(assign) if self.keeps_own_module(assign) => {}
             Stmt::Assign(assign) => {
-                if let (Expr::BooleanLiteral(value), [Expr::Name(name)]) =
-                    (assign.value.as_ref(), assign.targets.as_slice())
-                    && self.scope == 0
-                    && self.depth == 0
-                    && !value.value
-                {
-                    self.false_names.insert(name.id.clone());
-                }
+                self.holds_false(assign);
                 walk_stmt(self, stmt);
             }
             Stmt::AnnAssign(assign) => {
