@@ -393,6 +393,23 @@ mod tests {
     }
 
     #[test]
+    fn values_that_require_each_other_are_credited_all_the_same() {
+        let m = measured(
+            &[("app", 1.0), ("types", 1.0), ("types:A", 2.0), ("types:B", 3.0)],
+            &[("types:B", &["types:A"])],
+            &[("app", 1.0), ("types", 1.0)],
+        );
+        let edges = [
+            Edge { requires: set(&["b"]), ..edge("a", "types", &["types:A"]) },
+            Edge { requires: set(&["a"]), ..edge("b", "types", &["types:B"]) },
+        ];
+        let f = frontier(&m, &edges, EVEN);
+        assert_eq!(f.edges, BTreeMap::from([("a".to_owned(), 0.0), ("b".to_owned(), 3.0)]));
+        let shared = Together { subject: "types:A".to_owned(), saves_ms: 2.0 };
+        assert_eq!(f.together.get("a"), Some(&shared));
+    }
+
+    #[test]
     fn time_behind_two_edges_is_credited_to_neither() {
         let m = measured(
             &[("app", 1.0), ("one", 5.0), ("two", 6.0), ("shared", 70.0)],
