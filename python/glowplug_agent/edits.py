@@ -246,10 +246,9 @@ def bring(name, line):
 
 
 def bring_later(name, line):
-    """The same, unless that is what goes on."""
-    statement = bring(name, line)
-    free = ast.parse("%s.is_free(%r)" % (_LOAD, name), mode="eval").body
-    return ast.copy_location(ast.If(test=located(free, statement), body=[statement], orelse=[]), statement)
+    """The same, after what may be asked for it."""
+    call = ast.parse("%s.later(%r)" % (_LOAD, name), mode="eval").body
+    return located(ast.Expr(value=call), ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=0))
 
 
 def take_assignments(tree, names, taken):

@@ -255,14 +255,14 @@ def _compare(force, alone, about):
         if pair not in force
     ]
     seen = _Seen(about)
-    waiting, told = {pair for pair in force if _loader(*pair)}, False
+    waiting, told = {pair for pair in force if pair in about.values and _loader(*pair)}, False
     for group in _groups(force, failing, about):
         unseen = len(group) > 1 and _are_unseen(group, seen, about)
         for module, name in group:
             load = _loader(module, name)
             if load is None:
                 # Another one has made it, and nobody saw that.
-                if (module, name) in waiting and (module, name) in about.values and not told:
+                if (module, name) in waiting and not told:
                     results.append({"module": module, "name": name, "effects": [], "log": []})
                 continue
             failure = failing.get((module, name), [])

@@ -274,11 +274,12 @@ def _grown(container, before, after, new, memo, own):
     if any(key not in after for key in before):
         return True
     unordered = type(container).__name__ in ("set", "WeakSet")
+    about_functions = not own and hasattr(container, "items")
     for identity, (key, held) in after.items():
         if identity in before:
             continue
-        keyed = unordered or not own and type(key).__name__ == "function" and hasattr(container, "items")
-        theirs = _comes_from(key, new) if isinstance(key, type) else keyed and _belongs(key, new)
+        free = unordered or about_functions and type(key).__name__ == "function"
+        theirs = _comes_from(key, new) if isinstance(key, type) else free and _belongs(key, new)
         if not theirs and not (memo and _plain(key) and _plain(held)):
             return True
     return False

@@ -116,9 +116,16 @@ class _Loader:
         finally:
             _give_back(limit, raised)
 
-    def is_free(self, name):
-        """Whether this thread is not making the value of the name already."""
-        return ((self.namespace["__name__"], name), _thread.get_ident()) not in _begun
+    def later(self, name):
+        """Has a name bound that what has just been made may be asked for, unless this thread is about that already, or the
+        module has not come so far."""
+        if ((self.namespace["__name__"], name), _thread.get_ident()) in _begun:
+            return
+        try:
+            self(name)
+        except Exception:
+            if not _is_loading(self.namespace):
+                raise
 
     def __reduce__(self):
         return _loader, (self.namespace["__name__"],)
@@ -277,14 +284,20 @@ def variables(evaluate):
 
 def named(load):
     """What makes decorators of functions whose annotations are text: who looks into them may evaluate it in the names of
-    the module, so that those which it has are bound then.
+    the module, so that those which it has are bound then. While the module is loading, what cannot be made yet would
+    not be bound either.
 
     `load` is the module's loader.
     """
 
     def evaluate(names, text):
-        for name in names:
-            load(name)
+        try:
+            for name in names:
+                load(name)
+        except Exception:
+            if _is_loading(load.namespace):
+                return None
+            raise
         return _made(text) if isinstance(text, Annotations) else text
 
     def binding(*names):
@@ -310,6 +323,10 @@ def _made(annotations):
     evaluate = getattr(annotations, "evaluate", None)
     # `type(annotations)(pairs)` has none.
     made = dict(dict.items(annotations)) if evaluate is None else evaluate(*annotations.held)
+    if made is None:
+        # Too early: they are text as yet, and are looked at again.
+        text = annotations.held[1]
+        return _made(text) if isinstance(text, Annotations) else text
     function = getattr(annotations, "function", None)
     with _making:
         if not hasattr(annotations, "made"):
@@ -352,12 +369,17 @@ def _visible(namespace, names):
     )
 
 
+def _is_loading(namespace):
+    """Whether the module's body has not come to its end."""
+    return getattr(namespace.get("__spec__"), "_initializing", False)
+
+
 def _missing(namespace, name):
     """The error that a module without `__getattr__` raises, in the same words."""
     module = namespace.get("__name__")
     if not isinstance(module, str):
         text = "module has no attribute %r" % (name,)
-    elif getattr(namespace.get("__spec__"), "_initializing", False):
+    elif _is_loading(namespace):
         text = "partially initialized module %r has no attribute %r (most likely due to a circular import)"
         text = text % (module, name)
     else:

@@ -37,26 +37,18 @@ pub(crate) fn chain(expr: &Expr) -> Option<(&Expr, Vec<Name>)> {
     matches!(current, Expr::Name(_)).then_some((current, attributes))
 }
 
-/// The last name of a path, whatever is put into it: of `typing.Generic[T]` it is `Generic`.
-pub(crate) fn last_of(expr: &Expr) -> &str {
-    match expr {
-        Expr::Name(name) => name.id.as_str(),
-        Expr::Attribute(attribute) => attribute.attr.as_str(),
-        Expr::Subscript(item) => last_of(&item.value),
-        _ => "",
-    }
-}
-
 /// Whether an annotation says that what it stands at is a type by another name.
 pub(crate) fn is_type_alias(annotation: &Expr) -> bool {
-    last_of(annotation) == "TypeAlias"
+    last_part(annotation) == Some("TypeAlias")
 }
 
-fn last_part(expr: &Expr) -> Option<&str> {
+/// The last name of a path, whatever is put into it or called with: of `typing.Generic[T]` it is `Generic`.
+pub(crate) fn last_part(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Name(name) => Some(name.id.as_str()),
         Expr::Attribute(attribute) => Some(attribute.attr.as_str()),
         Expr::Call(call) => last_part(&call.func),
+        Expr::Subscript(item) => last_part(&item.value),
         _ => None,
     }
 }

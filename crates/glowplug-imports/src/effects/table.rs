@@ -261,12 +261,10 @@ pub(crate) fn is_plain_base(path: &str) -> bool {
 
 /// Whether both are the same thing of `typing`, one of them for interpreters that lack it.
 pub(super) fn is_backport(one: &str, other: &str) -> bool {
-    let name = |path: &str| {
-        ["typing.", "typing_extensions."]
-            .iter()
-            .find_map(|module| path.strip_prefix(module).map(str::to_owned))
-    };
-    name(one).is_some_and(|known| name(other) == Some(known))
+    fn name(path: &str) -> Option<&str> {
+        path.strip_prefix("typing.").or_else(|| path.strip_prefix("typing_extensions."))
+    }
+    name(one).is_some() && name(one) == name(other)
 }
 
 /// Whether a metaclass keeps no book of its classes.

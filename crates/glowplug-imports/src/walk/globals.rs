@@ -10,7 +10,7 @@ use ruff_text_size::Ranged;
 use super::Walker;
 use crate::effects::{sets_up, written};
 use crate::found::GlobalFound;
-use crate::shapes::{is_type_alias, last_of};
+use crate::shapes::{is_type_alias, last_part};
 use crate::signatures::could_wait;
 use crate::{ImportStatement, UseKind};
 
@@ -175,16 +175,12 @@ impl Walker<'_> {
 
     /// Whether a class takes time to make by its header: what code is written or looked into for it.
     fn is_costly(&self, class: &StmtClassDef) -> bool {
-        let decorated = class.decorator_list.iter().any(|decorator| {
-            let target = match &decorator.expression {
-                Expr::Call(call) => call.func.as_ref(),
-                other => other,
-            };
-            COSTLY_DECORATORS.contains(&last_of(target))
-        });
+        let is_one = |expr: &Expr, known: &[&str]| last_part(expr).is_some_and(|name| known.contains(&name));
+        let decorated =
+            class.decorator_list.iter().any(|decorator| is_one(&decorator.expression, &COSTLY_DECORATORS));
         let derived = |base: &Expr| {
             let of_costly = |name: &Name| self.noted(name).is_some_and(|at| self.found.globals[at].is_costly);
-            COSTLY_BASES.contains(&last_of(base)) || root(base).is_some_and(of_costly)
+            is_one(base, &COSTLY_BASES) || root(base).is_some_and(of_costly)
         };
         decorated || class.bases().iter().any(derived)
     }
@@ -193,7 +189,7 @@ impl Walker<'_> {
     fn keeps_texts(&self, class: &StmtClassDef) -> bool {
         let is_one = |base: &Expr| {
             let known = |name: &Name| self.noted(name).is_some_and(|at| self.found.globals[at].keeps_texts);
-            last_of(base) == "TypedDict" || root(base).is_some_and(known)
+            last_part(base) == Some("TypedDict") || root(base).is_some_and(known)
         };
         class.decorator_list.is_empty() && class.bases().first().is_some_and(is_one)
     }

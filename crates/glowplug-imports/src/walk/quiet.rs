@@ -4,7 +4,7 @@ use ruff_python_ast::name::Name;
 use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 
 use super::Walker;
-use crate::shapes::last_of;
+use crate::shapes::last_part;
 
 /// Built-in classes, and others by their last name, in whose making nobody looks at annotations.
 const QUIET_BASES: [&str; 14] = [
@@ -24,8 +24,8 @@ const QUIET_BASES: [&str; 14] = [
     "object",
 ];
 
-/// The same of those that stand in a path, or are asked for another type.
-const QUIET_GENERIC: [&str; 2] = ["ABC", "Generic"];
+/// The same of those that are taken from a module, as in `abc.ABC`.
+const QUIET_IN_MODULES: [&str; 2] = ["ABC", "Generic"];
 
 /// Whether a class is told of what is derived from it.
 pub(super) fn hears_of_derived(class: &StmtClassDef) -> bool {
@@ -42,17 +42,15 @@ impl Walker<'_> {
                 let own = self.quiet_classes.contains(&name.id) && self.bound_times(&name.id) == 1;
                 own || QUIET_BASES.contains(&name.id.as_str()) && self.bound_times(&name.id) == 0
             }
-            other => QUIET_GENERIC.contains(&last_of(other)),
+            other => last_part(other).is_some_and(|name| QUIET_IN_MODULES.contains(&name)),
         };
-        let generic = |base: &Expr| match base {
-            // `Base[int]` is asked for what it is derived from, and says `Base`.
-            Expr::Subscript(item) => is_quiet(&item.value) || QUIET_GENERIC.contains(&last_of(base)),
-            other => is_quiet(other),
-        };
-        let decorators = class.decorator_list.iter().map(|decorator| last_of(&decorator.expression));
+        // `Base[int]` is asked for what it is derived from, and says `Base`.
+        let generic =
+            |base: &Expr| is_quiet(if let Expr::Subscript(item) = base { &item.value } else { base });
+        let decorators = class.decorator_list.iter().map(|decorator| last_part(&decorator.expression));
         class.arguments.as_ref().is_none_or(|arguments| arguments.keywords.is_empty())
             && class.bases().iter().all(generic)
-            && decorators.into_iter().all(|name| name == "final")
+            && decorators.into_iter().all(|name| name == Some("final"))
     }
 
     /// How often the module's body has bound a name so far, otherwise than by an import.

@@ -234,3 +234,45 @@ print(light[2])
         assert_eq!((loaded, after), ("True", format!("{same}\nFalse\n")));
     }
 }
+
+#[test]
+fn who_looks_at_texts_before_a_class_is_there_finds_them_as_they_are() {
+    let app = "import inspect
+from dataclasses import dataclass
+
+
+def shown(kind):
+    kind.shown = str(inspect.signature(kind.child))
+    return kind
+
+
+@shown
+class Tree:
+    def child(self, other: 'Node' = None) -> 'Node': ...
+
+
+def grow(node: 'Node'): ...
+
+
+SEEN = str(inspect.signature(grow)), dict(grow.__annotations__)
+KIND = 'oak'
+
+
+@dataclass
+class Node:
+    kind: str = KIND
+
+
+def light(): return SEEN, Tree.shown
+
+
+def make(): return Node()
+";
+    let tree = Tree::new(&[("app.py", app)]);
+    assert!(tree.candidates(PythonVersion::new(3, 12)).named("app", "Node").unwrap().refusal.is_none());
+    let script = "import app, typing
+print(app.light(), typing.get_type_hints(app.grow), typing.get_type_hints(app.Tree.child))
+print(typing.get_type_hints(app.grow)['node'] is app.Node, app.make(), app.grow.__annotations__)
+";
+    tree.same(None, script);
+}
