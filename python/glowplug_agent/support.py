@@ -119,13 +119,24 @@ class _Loader:
     def later(self, name):
         """Has a name bound that what has just been made may be asked for, unless this thread is about that already, or the
         module has not come so far."""
-        if ((self.namespace["__name__"], name), _thread.get_ident()) in _begun:
+        thread = _thread.get_ident()
+        if ((self.namespace["__name__"], name), thread) in _begun:
             return
+        # What one of them names in turn waits in line: a long chain is no deep one.
+        waiting = _waiting.get(thread)
+        if waiting is not None:
+            waiting.append((self, name))
+            return
+        _waiting[thread] = waiting = [(self, name)]
         try:
-            self(name)
-        except Exception:
-            if not _is_loading(self.namespace):
-                raise
+            for loader, name in waiting:
+                try:
+                    loader(name)
+                except Exception:
+                    if not _is_loading(loader.namespace):
+                        raise
+        finally:
+            del _waiting[thread]
 
     def __reduce__(self):
         return _loader, (self.namespace["__name__"],)
@@ -162,6 +173,8 @@ _Deadlock = _modules["_frozen_importlib"]._DeadlockError
 _locks = {}
 # Values that are being made: key and thread.
 _begun = set()
+# Thread -> loaders and names that the text in annotations of what was just made asks for.
+_waiting = {}
 # (module, name) -> the value that was made. `mock.patch` deletes the name and asks for it again.
 _values = {}
 
@@ -176,15 +189,17 @@ def _once(namespace, run, name):
     try:
         lock.acquire()
     except _Deadlock:
-        # As with modules that import each other in two threads: better twice than never.
-        run(name)
+        # As with modules that import each other in two threads: better twice than never. What was there first counts.
+        if name not in namespace:
+            run(name)
+            namespace[name] = _values.setdefault(key, namespace[name])
         return
     made = key, _thread.get_ident()
     try:
         if name not in namespace:
             _begun.add(made)
             run(name)
-            _values[key] = namespace[name]
+            namespace[name] = _values.setdefault(key, namespace[name])
     finally:
         _begun.discard(made)
         lock.release()

@@ -87,7 +87,7 @@ pub struct BuildArgs {
     #[arg(long, value_enum, default_value_t = TrimLevel::Safe, value_name = "LEVEL")]
     pub trim: TrimLevel,
 
-    /// What the plan optimises where cold time and CPU time disagree
+    /// What the plan makes small where init and first requests disagree
     #[arg(long, value_enum, default_value_t = Objective::Balanced)]
     pub objective: Objective,
 

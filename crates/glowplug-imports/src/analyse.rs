@@ -10,7 +10,7 @@ use ruff_text_size::TextSize;
 
 use glowplug_core::{Error, PythonVersion, Result};
 
-use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place, Signature};
+use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place, Signature, UseKind};
 use crate::found::{Annotations, Found, GlobalFound};
 use crate::scopes::Meaning;
 use crate::surroundings::Read;
@@ -92,7 +92,7 @@ const TEMPORARY: [&str; 5] = ["/tmp", "tempfile", "gettempdir", "expanduser", "T
 const LOADING: [&str; 4] = ["import_module(", "__import__(", "iter_modules(", "walk_packages("];
 const LOOKING: [&str; 2] = ["vars(", ".__dict__"];
 
-/// What `six` says of itself, which many packages carry along: it looks into the dictionaries of classes alone.
+/// What `six` says of itself, which many packages carry along by that name: it looks into the dictionaries of classes alone.
 const SIX: &str = "Utilities for writing code that runs on Python 2 and 3";
 
 /// Reads a module.
@@ -167,7 +167,7 @@ pub fn analyse(source: &str, id: &ModuleId, python: PythonVersion) -> Result<Mod
         lists_subclasses: source.contains("__subclasses__"),
         discovers: LOADING.iter().any(|part| source.contains(part))
             && LOOKING.iter().any(|part| source.contains(part))
-            && !source.contains(SIX),
+            && !(source.contains(SIX) && id.name.rsplit('.').next() == Some("six")),
         environment_reads: surroundings.reads.iter().map(|(name, _)| name.clone()).collect(),
         body_environment_reads: while_it_runs(&surroundings.reads, followed.runs.as_ref()),
         bindings,
@@ -313,7 +313,11 @@ pub(crate) fn attribute_paths(found: &Found, value: Option<&GlobalFound>) -> BTr
     }
     let mut paths = BTreeSet::new();
     let whole = [Name::new_static("__dict__")];
-    let reads = found.reads.iter().filter(|read| value.is_none_or(|value| value.is_around(read.at)));
+    // What the methods of a class read, they read later.
+    let is_read = |value: &GlobalFound, read: &crate::found::Read| {
+        value.is_around(read.at) && (!value.is_class || read.kind == UseKind::AtImport)
+    };
+    let reads = found.reads.iter().filter(|read| value.is_none_or(|value| is_read(value, read)));
     let chains = reads.map(|read| (&read.name, read.scope, read.attributes.as_slice()));
     let wholes = found
         .whole_of

@@ -55,6 +55,13 @@ pub(crate) fn bindings(
             binding.uses.push(Use { place: place_of(*at), kind, within_fstring: None });
         }
     }
+    for (name, at) in &found.call_texts {
+        let is_it = |global: &&GlobalFound| global.is_class && global.name == *name && !global.is_around(*at);
+        if let Some(binding) = globals.iter().find(is_it).and_then(|_| by_name.get_mut(name.as_str())) {
+            let kind = UseKind::ReadAnnotation;
+            binding.uses.push(Use { place: place_of(*at), kind, within_fstring: None });
+        }
+    }
     let keeps = globals.iter().filter(|global| global.keeps_texts);
     let keeping: Vec<_> =
         keeps.map(|global| place_of(global.value.start())..place_of(global.value.end())).collect();

@@ -195,7 +195,8 @@ pub struct Global {
     pub is_alias: bool,
     /// Whether it is a class whose making looks at no name that its annotations have as text: a `TypedDict`.
     pub keeps_texts: bool,
-    /// Of another name for a type: the attributes of what is imported in it, by their dotted paths.
+    /// Of a class or another name for a type: the attributes of imported things that are read while it is made, by
+    /// their dotted paths.
     pub attributes: BTreeSet<String>,
     /// Start and end of the value; of a class the whole statement, with its decorators.
     pub value: (Place, Place),

@@ -91,7 +91,7 @@ pub(crate) struct GlobalFound {
 }
 
 impl GlobalFound {
-    /// Whether it mostly takes next to no time itself, and waits for what it holds.
+    /// Whether it is a class, or another name for one or for types: nothing that does anything itself.
     pub(crate) fn defines(&self) -> bool {
         self.is_class || self.is_alias
     }
@@ -132,6 +132,8 @@ pub(crate) struct Found {
     pub(crate) writes_namespace: bool,
     /// Names inside strings that stand in types outside of annotations while the module's body runs.
     pub(crate) type_texts: Vec<(Name, TextSize)>,
+    /// Names inside strings that something is called with, anywhere.
+    pub(crate) call_texts: Vec<(Name, TextSize)>,
     /// Names inside strings in annotations.
     pub(crate) quoted: Vec<(Name, TextSize, UseKind)>,
     pub(crate) reads_namespace: Option<(TextSize, String)>,

@@ -57,13 +57,14 @@ pub(crate) fn globals(
             is_class: global.is_class,
             is_alias: global.is_alias,
             keeps_texts: global.keeps_texts,
-            attributes: if global.is_alias { attribute_paths(found, Some(global)) } else { BTreeSet::new() },
+            attributes: if global.defines() { attribute_paths(found, Some(global)) } else { BTreeSet::new() },
             value: span(global.value),
             set_up: global.set_up.iter().map(|range| span(*range)).collect(),
             text: shortened(text.lines().next().unwrap_or(text)),
             effects: makings.iter().flat_map(|making| making.effects.clone()).collect(),
             unsettled: std::iter::zip(&statements, &makings)
-                .find_map(|(at, making)| unsettled(found, global, making, (&last, place_of(*at)), place_of)),
+                .find_map(|(at, making)| unsettled(found, global, making, (&last, place_of(*at)), place_of))
+                .or_else(|| part_read(found, global, place_of)),
             makes: makings.iter().flat_map(|making| making.makes.clone()).collect(),
             reads: makings.iter().flat_map(|making| making.reads.clone()).collect(),
             inputs: inputs.filter(|name| **name != binding.name).cloned().collect(),
@@ -121,6 +122,29 @@ fn unsettled(
         }
     }
     None
+}
+
+/// Where a class takes a part of a variable of the module while it is made, `settings.timeout`: a method may change it.
+fn part_read(
+    found: &Found,
+    class: &GlobalFound,
+    place_of: &dyn Fn(TextSize) -> Place,
+) -> Option<(u32, String)> {
+    let is_class = |name: &str| found.classes.iter().any(|(class, _)| class.as_str() == name);
+    let is_variable = |name: &str| {
+        let imported = found.clauses.iter().any(|clause| clause.name == name);
+        !imported && !is_class(name) && found.rebound.iter().any(|(bound, _)| bound.as_str() == name)
+    };
+    let mut reads = found.reads.iter().filter(|read| {
+        class.is_class
+            && class.is_around(read.at)
+            && read.kind == UseKind::AtImport
+            && !read.attributes.is_empty()
+            && found.scopes.resolve(read.scope, &read.name) != Meaning::Local
+            && is_variable(&read.name)
+    });
+    let read = reads.next()?;
+    Some((place_of(read.at).line, format!("a part of `{}` may be changed", read.name)))
 }
 
 /// Where a part of something may be set after `start`: by the module's body, which uses it for anything but another value,

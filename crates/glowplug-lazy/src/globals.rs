@@ -6,9 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source, Use, UseKind};
 
-use crate::rules::{Refusal, Rule, bound_again, judge_name, of_uses, refused, top};
+use crate::rules::{
+    Refusal, Rule, bound_again, judge_name, of_text_annotations, of_uses, refused, top,
+};
 use crate::surroundings::meet;
 use crate::world::World;
+
+/// Through how many modules a name is followed.
+const HANDED_ON: usize = 8;
 
 /// Name → why the statement stays as it is, for every statement of a module that is asked about. Of libraries those that
 /// compile patterns or look up their files, types, and classes that act on nobody: what their other values are made from, and when, is their own affair.
@@ -31,6 +36,8 @@ pub(crate) fn judge_all(world: &World, analysis: &ModuleAnalysis) -> Judged {
         let refusal = judge_name(world, analysis, &global.binding, global.place, &judged)
             .or_else(|| of_value(world, analysis, global))
             .or_else(|| of_listing(world, analysis, global))
+            .or_else(|| of_text_annotations(world, analysis, &global.binding))
+            .or_else(|| of_parts(world, global))
             .or_else(|| of_rebound(world, analysis, global));
         judged.insert(global.binding.name.clone(), refusal);
     }
@@ -105,6 +112,36 @@ fn of_listing(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Opti
     near.extend(ancestors(world, analysis, global));
     let path = near.iter().find_map(|top| world.lists_subclasses.get(top))?;
     refused(Rule::Unsettled, format!("{path} asks classes for what is derived from them"))
+}
+
+/// Whether a class takes a part of an object of another module while it is made, `settings.timeout`: a method may change
+/// it. Parts of modules and of classes are asked about by name.
+fn of_parts(world: &World, global: &Global) -> Option<Refusal> {
+    let paths = global.attributes.iter().filter(|_| global.is_class);
+    let mut parts = paths.filter_map(|path| Some((path, path.rsplit_once('.')?.0)));
+    let is_object = |(_, owner): &(&String, &str)| {
+        owner.rsplit_once('.').is_some_and(|(module, name)| {
+            world.analyses.contains_key(module) && !world.is_module(owner) && !is_class(world, module, name)
+        })
+    };
+    let (path, owner) = parts.find(is_object)?;
+    refused(Rule::Unsettled, format!("what it is made from may change: `{path}` is a part of `{owner}`"))
+}
+
+/// Whether a name of a module is that of a class, its own or one that it hands on.
+fn is_class(world: &World, module: &str, name: &str) -> bool {
+    let (mut module, mut name) = (module, name);
+    for _ in 0..HANDED_ON {
+        let Some(analysis) = world.analyses.get(module) else { return true };
+        if analysis.classes.contains_key(name) {
+            return true;
+        }
+        let binding = analysis.bindings.iter().find(|binding| binding.name == name);
+        let Some(statement) = binding.and_then(|binding| binding.statements.first()) else { return false };
+        let Some(attribute) = &statement.attribute else { return true };
+        (module, name) = (&statement.module, attribute);
+    }
+    false
 }
 
 /// The top-level packages of what a class uses while it is made, and of what that derives from in turn.

@@ -364,7 +364,11 @@ pub(crate) fn bound_again(
 }
 
 /// The user's own code that evaluates annotations finds names only in the module's dictionary.
-fn of_text_annotations(world: &World, analysis: &ModuleAnalysis, binding: &Binding) -> Option<Refusal> {
+pub(crate) fn of_text_annotations(
+    world: &World,
+    analysis: &ModuleAnalysis,
+    binding: &Binding,
+) -> Option<Refusal> {
     let used = binding.uses.iter().find(|used| used.kind == UseKind::Annotation)?;
     let read = world.evaluates_annotations && world.is_user(&analysis.name);
     let detail =

@@ -223,7 +223,9 @@ impl<'a, 'l> Walker<'a, 'l> {
                 self.annotation(&assignment.annotation);
                 if let Some(value) = &assignment.value {
                     let known = self.assigned(assignment.start(), value);
-                    let is_type = is_type_alias(&assignment.annotation);
+                    // Another name for a class stays what that is: it may be called, or derived from.
+                    let is_name = matches!(value.as_ref(), Expr::Name(_) | Expr::Attribute(_));
+                    let is_type = is_type_alias(&assignment.annotation) && !is_name;
                     let known = if is_type { Value::PlainClass } else { known };
                     self.assign(&assignment.target, known, Some(value));
                 }

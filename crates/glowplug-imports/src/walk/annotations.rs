@@ -113,6 +113,22 @@ impl<'a> Walker<'a> {
         (self.annotation, self.later) = (outer, later);
     }
 
+    /// Names in strings that something is called with: `TypeAdapter('Node')`, `TypedDict('Row', {'node': 'Node'})`. What is
+    /// called may evaluate them in the names of the module.
+    pub(super) fn call_texts(&mut self, expr: &Expr) {
+        let Expr::Call(call) = expr else { return };
+        let mut strings = Strings(Vec::new());
+        strings.visit_arguments(&call.arguments);
+        // Prose is sorted out before it is parsed.
+        let is_word = |text: &str| !text.contains(' ') || text.contains(['[', '|', ',']);
+        let could_name =
+            |text: &str| text.len() <= LONGEST_TYPE && text.contains(char::is_uppercase) && is_word(text);
+        let named = strings.0.into_iter().filter(|(text, _)| could_name(text) && is_expression(text));
+        for (text, at) in named {
+            self.found.call_texts.extend(identifiers(text).into_iter().map(|name| (Name::new(name), at)));
+        }
+    }
+
     /// Names in the strings of `Union[int, 'Node']` and `TypeVar('T', bound='Node')`: who has the type may evaluate them.
     pub(super) fn type_texts(&mut self, expr: &Expr) {
         if self.later || self.annotation.is_some() {
@@ -158,6 +174,9 @@ impl<'a> Visitor<'a> for Own {
         walk_expr(self, expr);
     }
 }
+
+/// Characters of the longest text that is taken for a type.
+const LONGEST_TYPE: usize = 200;
 
 fn is_expression(text: &str) -> bool {
     // `*Ts` stands in an annotation, too.

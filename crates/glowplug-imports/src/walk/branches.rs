@@ -5,6 +5,7 @@ use ruff_python_ast::visitor::Visitor;
 use ruff_python_ast::{Expr, Stmt, StmtAssign, StmtIf, UnaryOp};
 
 use super::Walker;
+use super::quiet::TYPING;
 use crate::shapes::{is_main, is_type_checking};
 
 impl<'a> Walker<'a> {
@@ -28,7 +29,7 @@ impl<'a> Walker<'a> {
                 self.visit_expr(test);
             }
             let alone = statement.elif_else_clauses.len() == 1 && clause.test.is_none();
-            self.branch(here && alone && is_type_checking(&statement.test), &clause.body);
+            self.branch(here && alone && self.is_typing_flag(&statement.test), &clause.body);
         }
         self.dead = dead;
         self.conditional = conditional;
@@ -47,8 +48,13 @@ impl<'a> Walker<'a> {
         operation.op == UnaryOp::Not
             && match operation.operand.as_ref() {
                 Expr::Name(name) if is_false(&name.id) => true,
-                operand => is_type_checking(operand),
+                operand => self.is_typing_flag(operand),
             }
+    }
+
+    /// Whether it is `typing`'s own constant, and no name that somebody else gave the same.
+    fn is_typing_flag(&self, test: &Expr) -> bool {
+        self.is_of(test, "TYPE_CHECKING", TYPING)
     }
 
     /// Notes a name of the module that holds `False`.

@@ -52,8 +52,11 @@ impl Walker<'_> {
         };
         let is_value = |index: usize| !self.found.globals[index].is_class;
         let is_part = made_by.and_then(|name| self.noted(name)).is_some_and(is_value);
-        let is_type = || self.is_type(value) || self.is_union(value, is_declared);
-        let is_alias = !is_part && (is_type() || self.is_of_module(value));
+        let is_type = self.is_type(value) || self.is_union(value, is_declared);
+        let is_alias = !is_part && (is_type || self.is_of_module(value));
+        if is_type {
+            self.types.insert(name.id.clone());
+        }
         let counts = shape.calls || is_alias || (is_part && part_of(value).is_some());
         if counts && !shape.fixed {
             self.found.globals.push(GlobalFound {
@@ -82,7 +85,7 @@ impl Walker<'_> {
             && inner.0.iter().all(|inner| self.is_type(inner))
     }
 
-    /// Whether it is a union of types, `Circle | Square | None`: of the module's own, built-in ones, and of imported
+    /// Whether it is a union of types, `Circle | Square | None`: of the module's own classes, built-in ones, and of imported
     /// ones where it is declared to be a type.
     fn is_union(&self, value: &Expr, is_declared: bool) -> bool {
         let Expr::BinOp(operation) = value else { return false };
@@ -90,9 +93,12 @@ impl Walker<'_> {
             && [&operation.left, &operation.right].into_iter().all(|part| match part.as_ref() {
                 Expr::NoneLiteral(_) => true,
                 Expr::Name(name) => match self.noted(&name.id) {
-                    Some(at) => self.found.globals[at].defines(),
+                    Some(at) => self.found.globals[at].is_class || self.types.contains(&name.id),
                     None if self.is_imported(&name.id) => is_declared,
-                    None => GENERICS.contains(&name.id.as_str()) || PLAIN_TYPES.contains(&name.id.as_str()),
+                    None => {
+                        let known = [&GENERICS[..], &PLAIN_TYPES].concat().contains(&name.id.as_str());
+                        known && self.bound_times(&name.id) == 0
+                    }
                 },
                 Expr::Attribute(_) => is_declared && root(part).is_some_and(|name| self.is_imported(name)),
                 other => self.is_type(other) || self.is_union(other, is_declared),

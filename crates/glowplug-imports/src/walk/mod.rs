@@ -44,6 +44,8 @@ pub(crate) struct Walker<'a> {
     quiet_classes: BTreeSet<Name>,
     /// Names of the module that hold `False`.
     false_names: BTreeSet<Name>,
+    /// Names of the module for types with others in them, and for unions.
+    types: BTreeSet<Name>,
     in_function: bool,
     typing_only: bool,
     conditional: bool,
@@ -88,6 +90,7 @@ impl<'a> Walker<'a> {
             dead: false,
             quiet_classes: BTreeSet::new(),
             false_names: BTreeSet::new(),
+            types: BTreeSet::new(),
             in_function: false,
             typing_only: false,
             conditional: false,
@@ -426,9 +429,12 @@ impl<'a> Visitor<'a> for Walker<'a> {
         if let Expr::Attribute(_) | Expr::Subscript(_) = expr
             && let Some(name) = stored_part_of(expr)
         {
+            // It may be given an `__init_subclass__`.
+            self.quiet_classes.remove(name);
             self.found.part_stores.push((name.clone(), expr.start(), self.scope));
         }
         self.type_texts(expr);
+        self.call_texts(expr);
         match expr {
             Expr::Name(_) => self.name(expr, Vec::new()),
             Expr::Attribute(_) => match chain(expr) {

@@ -83,7 +83,7 @@ fn build_explains_its_options() {
                                    [possible values: off, safe, balanced, aggressive]
           --trim <LEVEL>           Which files are left out [default: safe] [possible values: off, safe,
                                    reachable, observed]
-          --objective <OBJECTIVE>  What the plan optimises where cold time and CPU time disagree
+          --objective <OBJECTIVE>  What the plan makes small where init and first requests disagree
                                    [default: balanced] [possible values: cost, speed, balanced]
           --keep <PATTERN>         Never leave out files that match this pattern; may be repeated
           --holdout <FILE>         An event that planning does not see and the result is checked
