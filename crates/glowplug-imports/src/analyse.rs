@@ -10,7 +10,9 @@ use ruff_text_size::TextSize;
 
 use glowplug_core::{Error, PythonVersion, Result};
 
-use crate::facts::{Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place, Signature, UseKind};
+use crate::facts::{
+    Called, Effect, EffectKind, Hang, Import, ModuleAnalysis, ModuleId, Place, Signature, UseKind,
+};
 use crate::found::{Annotations, Found, GlobalFound};
 use crate::scopes::Meaning;
 use crate::surroundings::Read;

@@ -258,6 +258,8 @@ pub enum Changed {
     Seed,
     /// What becomes of warnings.
     Warnings,
+    /// What kind of loggers there are, or which of those that there are may speak.
+    Loggers,
     /// Where modules are looked for, and found before others.
     SearchPath,
     /// What `sys.modules` has under a name; `None` stands for any.

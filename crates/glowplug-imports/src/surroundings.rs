@@ -29,7 +29,7 @@ const TEMPORARY: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
 const READING: [&str; 3] = ["get", "__getitem__", "__contains__"];
 
 /// Parts of a text without which nothing but imported things is of interest.
-const CONCERNED: [&str; 16] = [
+const CONCERNED: [&str; 19] = [
     "env",
     "expand",
     "home",
@@ -46,6 +46,15 @@ const CONCERNED: [&str; 16] = [
     "Recursion",
     "tzset",
     "setlocale",
+    "Config(",
+    "setLoggerClass",
+    "loggerDict",
+];
+/// How a configuration of logging says that it leaves loggers alone which were there before.
+const KEEPING_LOGGERS: [&str; 3] = [
+    "disable_existing_loggers\": False",
+    "disable_existing_loggers': False",
+    "disable_existing_loggers=False",
 ];
 /// Methods of `sys.path` after which another module may be found; what is appended is found after all others.
 const SEARCHING: [&str; 6] = ["insert", "remove", "pop", "clear", "reverse", "sort"];
@@ -85,6 +94,7 @@ pub(crate) fn surroundings(
         imported: BTreeMap::new(),
         aliases: aliases(suite, source),
         own,
+        keeps_loggers: KEEPING_LOGGERS.iter().any(|part| source.contains(part)),
         found: Surroundings::default(),
     };
     reader.visit_body(suite);
@@ -102,6 +112,8 @@ struct Reader<'l> {
     aliases: BTreeSet<String>,
     /// Whether the text has to do with anything but imported things.
     own: bool,
+    /// Whether a configuration of logging in it leaves loggers alone which were there before.
+    keeps_loggers: bool,
     found: Surroundings,
 }
 
@@ -139,12 +151,10 @@ impl Reader<'_> {
         }
     }
 
-    /// A function sets, or deletes, a part of something imported.
+    /// A function sets, or deletes, a part of something imported; or the body an attribute of it.
     fn part_changed(&mut self, target: &Expr) {
-        if self.functions.is_empty() {
-            return;
-        }
-        if self.of_search(target) {
+        let by_body = self.functions.is_empty();
+        if by_body && !target.is_attribute_expr() || !by_body && self.of_search(target) {
             return;
         }
         let (owner, attribute) = match target {
@@ -153,7 +163,8 @@ impl Reader<'_> {
             _ => return,
         };
         // Of the environment, each variable is told by itself.
-        let Some(path) = self.path_of(owner).filter(|_| !self.is_environment(owner)) else { return };
+        let told = |path: &String| !(self.is_environment(owner) || by_body && path == "sys");
+        let Some(path) = self.path_of(owner).filter(told) else { return };
         let path = attribute.map_or(path.clone(), |name| format!("{path}.{name}"));
         self.changes(target.start(), Changed::Thing { path, rebound: attribute.is_some() });
     }
@@ -261,6 +272,10 @@ impl Reader<'_> {
             "seed" => self.changes(call.start(), Changed::Seed),
             _ if FILTERING.contains(&name) => self.changes(call.start(), Changed::Warnings),
             "setrecursionlimit" => self.changes(call.start(), Changed::Depth),
+            "setLoggerClass" => self.changes(call.start(), Changed::Loggers),
+            "dictConfig" | "fileConfig" if !self.keeps_loggers => {
+                self.changes(call.start(), Changed::Loggers);
+            }
             "setlocale" | "tzset" => {
                 for module in ["locale", "time", "datetime", "calendar"] {
                     let path = module.to_owned();
@@ -335,6 +350,9 @@ impl<'a> Visitor<'a> for Reader<'_> {
             {
                 self.reads(comparison.start(), literal(&comparison.left));
                 self.visit_expr(&comparison.left);
+            }
+            Expr::Attribute(attribute) if attribute.attr.as_str() == "loggerDict" => {
+                self.changes(expr.start(), Changed::Loggers);
             }
             Expr::Name(name) if name.id.as_str() == "RecursionError" => {
                 self.changes(name.start(), Changed::Depth);
@@ -451,6 +469,7 @@ mod tests {
             .collect();
         let thing = |path: &str, rebound| (path.to_owned(), rebound);
         let expected = [
+            thing("settings.X", true),
             thing("settings.DEBUG", true),
             thing("settings.CONFIG", false),
             thing("a.b.c.d", true),
@@ -459,6 +478,26 @@ mod tests {
             thing("settings.CONFIG", false),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn whoever_touches_loggers_that_are_there_is_told() {
+        let touched = |source: &str| !of(source).changes.is_empty();
+        for source in [
+            "logging.config.dictConfig({'version': 1})\n",
+            "logging.config.fileConfig('logging.ini')\n",
+            "logging.setLoggerClass(Mine)\n",
+            "for name in logging.root.manager.loggerDict:\n    pass\n",
+        ] {
+            assert!(touched(source), "{source}");
+        }
+        for source in [
+            "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False})\n",
+            "logging.config.fileConfig('logging.ini', disable_existing_loggers=False)\n",
+            "logging.basicConfig(level=10)\n",
+        ] {
+            assert!(!touched(source), "{source}");
+        }
     }
 
     #[test]

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_imports::{Binding, Global, ImportStatement, ModuleAnalysis, Source, Use, UseKind};
 
-use crate::rules::{
-    Refusal, Rule, bound_again, judge_name, of_text_annotations, of_uses, refused, top,
-};
+use crate::rules::{Refusal, Rule, bound_again, judge_name, of_text_annotations, of_uses, refused, top};
 use crate::surroundings::meet;
 use crate::world::World;
 

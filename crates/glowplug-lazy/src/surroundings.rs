@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glowplug_imports::{
-    Binding, Change, Changed, Effect, EffectKind, Hang, Import, ModuleAnalysis, Source, UseKind,
+    Binding, Change, Changed, Effect, EffectKind, Hang, Import, ModuleAnalysis, Source, Use, UseKind,
 };
 
 use crate::rules::{Refusal, Rule, refused};
@@ -148,6 +148,7 @@ impl<'a> Surroundings<'a> {
                 Changed::Decimal => "the context of decimal numbers".to_owned(),
                 Changed::Seed => "random numbers".to_owned(),
                 Changed::Warnings => "what becomes of warnings".to_owned(),
+                Changed::Loggers => "which loggers there are".to_owned(),
                 Changed::SearchPath => "`sys.path`".to_owned(),
                 Changed::Modules(_) => "`sys.modules`".to_owned(),
                 Changed::Depth => "how deep calls may go".to_owned(),
@@ -193,12 +194,14 @@ impl<'a> Surroundings<'a> {
 
 impl Concerned<'_> {
     /// Whether the change may happen when, or after, line `line` of a module has run. What stands before it in the
-    /// same module has happened, and so has what a module does before it imports any other of the user's own.
+    /// same module has happened, and so has what a module does before it imports any other of the user's own, or for a
+    /// library what it does before it imports any that reads what is changed.
     fn may_follow(&self, analysis: &ModuleAnalysis, line: u32, is_user: impl Fn(&str) -> bool) -> bool {
         let at = self.change.line;
         let imports_own = || {
             let before = self.module.imports.iter().filter(|import| import.line < at);
-            before.flat_map(names_of).any(|module| is_user(&module))
+            let is_reader = |module: &str| !is_user(&analysis.name) && self.readers.contains_key(module);
+            before.flat_map(names_of).any(|module| is_user(&module) || is_reader(&module))
         };
         // Whoever draws a number first takes the others' from them.
         let ordered = matches!(self.change.what, Changed::Seed);
@@ -218,11 +221,13 @@ fn reads(analysis: &ModuleAnalysis, changed: &Changed, module: &str, own: bool) 
                 && asks_for(&analysis.body_environment_reads, name.as_ref());
             of_body || (own && asks_for(&analysis.environment_reads, name.as_ref()))
         }
-        Changed::Folder => own && analysis.reads.contains(&Source::Files),
+        Changed::Folder => analysis.reads.contains(&Source::Files),
         Changed::Thing { path, rebound } => (own || *rebound) && reads_thing(analysis, path, *rebound),
-        Changed::Seed => own && analysis.reads.contains(&Source::Random),
-        Changed::Decimal => own && analysis.imports.iter().any(|import| import.module == "decimal"),
+        Changed::Seed => analysis.reads.contains(&Source::Random),
+        Changed::Decimal if own => analysis.imports.iter().any(|import| import.module == "decimal"),
+        Changed::Decimal => uses_at_once(analysis, "decimal"),
         Changed::Warnings => analysis.warns || imports_warning(analysis),
+        Changed::Loggers => imports_at_once(analysis, |module| module == "logging"),
         Changed::Modules(Some(name)) => imports_at_once(analysis, |module| module == name),
         Changed::State { name, by, rebound } => own && reads_state(analysis, module, (name, by), *rebound),
         Changed::SearchPath | Changed::Modules(None) | Changed::Depth => false,
@@ -266,6 +271,14 @@ fn imports_warning(analysis: &ModuleAnalysis) -> bool {
 fn imports_at_once(analysis: &ModuleAnalysis, is_it: impl Fn(&str) -> bool) -> bool {
     let mut at_once = analysis.imports.iter().filter(|import| !import.in_function && !import.typing_only);
     at_once.any(|import| names_of(import).any(|module| is_it(&module)))
+}
+
+/// Whether a body does something with what it imports from a module.
+fn uses_at_once(analysis: &ModuleAnalysis, module: &str) -> bool {
+    let at_once = |used: &Use| matches!(used.kind, UseKind::AtImport | UseKind::Global);
+    let of_module =
+        |binding: &&Binding| binding.statements.iter().any(|statement| statement.module == module);
+    analysis.bindings.iter().filter(of_module).any(|binding| binding.uses.iter().any(at_once))
 }
 
 /// Whether a binding imports a module, or something in it; `None` stands for any.

@@ -149,7 +149,8 @@ impl Walker<'_> {
         let usual = name.column == CLASS_NAME_COLUMN && (decorated || start.line == name.line);
         // `Base[int]` may run anything; `isinstance` would ask another class.
         let generic = |base: &Expr| matches!(base, Expr::Subscript(_)) && !self.is_type(base);
-        let odd = class.bases().iter().any(generic)
+        let is_told = |base: &Expr| root(base).is_some_and(|name| self.told_classes.contains(name));
+        let odd = class.bases().iter().any(|base| generic(base) || is_told(base))
             || class.body.iter().any(|statement| {
                 matches!(statement, Stmt::FunctionDef(method) if method.name.as_str() == "__subclasshook__")
             });

@@ -42,6 +42,8 @@ pub(crate) struct Walker<'a> {
     dead: bool,
     /// Classes of the module in whose making, and in that of classes derived from them, nobody looks at annotations.
     quiet_classes: BTreeSet<Name>,
+    /// Names of classes that the module gives an `__init_subclass__` after they are made.
+    told_classes: BTreeSet<Name>,
     /// Names of the module that hold `False`.
     false_names: BTreeSet<Name>,
     /// Names of the module for types with others in them, and for unions.
@@ -89,6 +91,7 @@ impl<'a> Walker<'a> {
             certain: 0,
             dead: false,
             quiet_classes: BTreeSet::new(),
+            told_classes: BTreeSet::new(),
             false_names: BTreeSet::new(),
             types: BTreeSet::new(),
             in_function: false,
@@ -429,8 +432,10 @@ impl<'a> Visitor<'a> for Walker<'a> {
         if let Expr::Attribute(_) | Expr::Subscript(_) = expr
             && let Some(name) = stored_part_of(expr)
         {
-            // It may be given an `__init_subclass__`.
-            self.quiet_classes.remove(name);
+            if expr.as_attribute_expr().is_some_and(|part| part.attr.as_str() == "__init_subclass__") {
+                self.quiet_classes.remove(name);
+                self.told_classes.insert(name.clone());
+            }
             self.found.part_stores.push((name.clone(), expr.start(), self.scope));
         }
         self.type_texts(expr);

@@ -41,7 +41,8 @@ impl Walker<'_> {
     /// decorators none does.
     pub(super) fn ignores_annotations(&self, class: &StmtClassDef) -> bool {
         let is_standard = |expr: &Expr| {
-            let known = last_part(expr).and_then(|last| QUIET_IN_MODULES.iter().find(|(name, _)| *name == last));
+            let known =
+                last_part(expr).and_then(|last| QUIET_IN_MODULES.iter().find(|(name, _)| *name == last));
             known.is_some_and(|(name, modules)| self.is_of(expr, name, modules))
         };
         let is_quiet = |base: &Expr| match base {

@@ -65,9 +65,68 @@ fn what_stands_in_a_branch_that_always_runs_waits_too() {
         "def fast(): ...\nif not fast():\n    Any = Union[A, B]\n",
         "MYPY = False\nif not MYPY:\n    if A:\n        Any = Union[A, B]\n",
         "MYPY = False\nif not MYPY:\n    Any = Union[A, B]\nAny = int\n",
+        "MYPY = False\ntry:\n    from local import MYPY\nexcept ImportError:\n    pass\nif not MYPY:\n    Any = Union[A, B]\n",
+        "MYPY = False\ndef on():\n    global MYPY\n    MYPY = True\non()\nif not MYPY:\n    Any = Union[A, B]\n",
     ] {
         assert_eq!(lib(held), [""; 0], "{held}");
     }
+    // Another module may call one of its own so.
+    let classes = classes.replace("TYPE_CHECKING, ", "");
+    let text =
+        format!("from conf import TYPE_CHECKING\n{classes}if not TYPE_CHECKING:\n    Any = Union[A, B]\n");
+    assert_eq!(waiting("", &text), [""; 0]);
+}
+
+#[test]
+fn another_name_for_what_is_no_type_is_none() {
+    let lib = |text: &str| waiting("", &format!("import steps\nfrom typing import TypeAlias\n{text}"));
+    assert_eq!(lib("p = steps.Prompt\nm = steps.Model\nchain = p | m\n"), [""; 0]);
+    // What a class is derived from tells it by its own name alone.
+    let derived = "Base: TypeAlias = steps.Base\nimport enum\nclass A(Base, enum.Enum): ...\n";
+    assert_eq!(lib(derived), [""; 0]);
+}
+
+#[test]
+fn who_looks_at_annotations_is_known_by_where_it_comes_from() {
+    let lib = |imports: &str, class: &str| {
+        let costly = "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n";
+        waiting("", &format!("{imports}{costly}{class}"))
+    };
+    let quiet = "class B(Generic[T]):\n    item: 'A'\n";
+    assert_eq!(lib("from typing import Generic\n", quiet), ["A"]);
+    assert_eq!(lib("from contracts import Generic\n", quiet), [""; 0]);
+    assert_eq!(lib("from typing import final\n", "@final\nclass B:\n    item: 'A'\n"), ["A"]);
+    assert_eq!(lib("from contracts import final\n", "@final\nclass B:\n    item: 'A'\n"), [""; 0]);
+    let told = "class B: ...\nB.__init_subclass__ = look\nclass C(B):\n    item: 'A'\n";
+    assert_eq!(lib("from looks import look\n", told), [""; 0]);
+    assert_eq!(lib("", &told.replace("__init_subclass__", "x").replace("B.x", "x")), ["A"]);
+}
+
+#[test]
+fn a_text_that_something_is_called_with_may_be_evaluated() {
+    let class =
+        "from typing import TypedDict\nfrom pydantic import TypeAdapter\nclass Row(TypedDict):\n    x: int\n";
+    let lib = |text: &str| waiting("", &format!("{class}{text}"));
+    assert_eq!(lib("Rows = TypedDict('Rows', {'row': 'Row'})\n"), [""; 0]);
+    assert_eq!(lib("def read(data):\n    return TypeAdapter(list['Row']).validate_python(data)\n"), [""; 0]);
+    assert_eq!(lib("def read(data):\n    raise ValueError('Row is not complete')\n"), ["Row"]);
+    assert_eq!(lib("__all__ = ['Row']\n"), ["Row"]);
+}
+
+#[test]
+fn a_part_of_an_object_may_be_another_one_later() {
+    let app = |import: &str, default: &str| {
+        let class = format!("@dataclass\nclass Job:\n    timeout: int = {default}\n");
+        waiting(
+            &format!("from dataclasses import dataclass\n{import}{class}"),
+            "settings = object()\nclass Level:\n    low = 1\n",
+        )
+    };
+    assert_eq!(app("from lib import settings\n", "settings.timeout"), [""; 0]);
+    assert_eq!(app("import lib\n", "lib.settings.timeout"), [""; 0]);
+    assert_eq!(app("import lib\nsettings = lib.make()\n", "settings.timeout"), [""; 0]);
+    assert!(app("from lib import Level\n", "Level.low").contains(&"Job".to_owned()));
+    assert!(app("import lib\n", "lib.Level.low").contains(&"Job".to_owned()));
 }
 
 /// As large libraries describe their data: dictionaries that name each other, and a union of all of them.
@@ -167,6 +226,23 @@ print(len(found), [len({ids[at] for ids in found}) for at in range(4)])
     for (_, after) in schema().compare(None, script) {
         assert_eq!(after, "8 [1, 1, 1, 1]\n");
     }
+}
+
+#[test]
+fn a_long_chain_of_them_is_no_deep_one() {
+    let one = |at: usize| format!("class T{at}(TypedDict):\n    next: T{}\n", at + 1);
+    let chain: String = (0..400).map(one).collect();
+    let chain = format!(
+        "from __future__ import annotations\nfrom typing import TypedDict\n{chain}class T400(TypedDict):\n    x: int\n"
+    );
+    let script = "import app, chain, threading, typing
+def look():
+    print(typing.get_type_hints(chain.T0), len([name for name in vars(chain) if name.startswith('T')]))
+thread = threading.Thread(target=look)
+thread.start()
+thread.join()
+";
+    Tree::new(&[("chain.py", &chain), ("app.py", "import chain\n")]).same(None, script);
 }
 
 #[test]

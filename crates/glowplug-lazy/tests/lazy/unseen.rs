@@ -209,6 +209,43 @@ fn numbers_are_drawn_in_their_order() {
 }
 
 #[test]
+fn what_the_function_sets_after_its_imports_is_not_there_for_them() {
+    let after = |change: &str| {
+        format!("import decimal, json, logging.config, os, random, x\n{change}\ndef f():\n    return x\n")
+    };
+    for (change, reads) in [
+        ("logging.config.dictConfig({'version': 1})", "import logging\nlog = logging.getLogger(__name__)\n"),
+        ("logging.setLoggerClass(object)", "import logging\nlog = logging.getLogger(__name__)\n"),
+        ("random.seed(7)", "import random\nA = random.random()\n"),
+        ("decimal.getcontext().prec = 6", "from decimal import Decimal\nA = Decimal(1) / 3\n"),
+        ("os.chdir('/tmp')", "import os\nA = os.getcwd()\n"),
+        ("json.dumps = print", "from json import dumps\n"),
+    ] {
+        assert_eq!(library_rule(&after(change), reads), Some(Rule::EnvironmentChanges), "{change}");
+        // Before the import it has happened for both.
+        let first = format!(
+            "import decimal, json, logging.config, os, random\n{change}\nimport x\ndef f():\n    return x\n"
+        );
+        let ordered = change.contains("seed");
+        assert_eq!(library_rule(&first, reads).is_some(), ordered, "{change}");
+        assert_eq!(library_rule(&after(change), "A = 1\n"), None, "{change}");
+    }
+    let kept = after("logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False})");
+    assert_eq!(library_rule(&kept, "import logging\nlog = logging.getLogger(__name__)\n"), None);
+}
+
+/// Why an import of the library `x` stays, in its user.
+fn library_rule(app: &str, x: &str) -> Option<Rule> {
+    let tree = Tree::new(&[("app.py", app), ("x.py", x)]);
+    tree.candidates(PythonVersion::new(3, 12))
+        .named("app", "x")
+        .unwrap()
+        .refusal
+        .as_ref()
+        .map(|refusal| refusal.rule)
+}
+
+#[test]
 fn the_zone_and_the_locale_of_the_moment_count() {
     for change in ["time.tzset()", "locale.setlocale(locale.LC_ALL, 'C')"] {
         let app = format!("import locale, time, x\ndef f():\n    {change}\n    return x\n");
