@@ -264,7 +264,7 @@ def _grown(container, before, after, new, memo, own):
     """Whether something joined a container that anybody but the newcomers themselves could look up.
 
     Types of the newcomers can be looked up by nobody who has not loaded them, nor can members of a set that are
-    theirs, or functions that a library keeps something about; a `memo` of plain values keeps what can be made again.
+    theirs, or functions for which a library keeps others; a `memo` of plain values keeps what can be made again.
     """
     (was, before), (now, after) = before, after
     if was is None or now is None:
@@ -278,7 +278,7 @@ def _grown(container, before, after, new, memo, own):
     for identity, (key, held) in after.items():
         if identity in before:
             continue
-        free = unordered or about_functions and type(key).__name__ == "function"
+        free = unordered or about_functions and type(key).__name__ == "function" and callable(held)
         theirs = _comes_from(key, new) if isinstance(key, type) else free and _belongs(key, new)
         if not theirs and not (memo and _plain(key) and _plain(held)):
             return True

@@ -91,7 +91,14 @@ pub fn called(
 const TEMPORARY: [&str; 5] = ["/tmp", "tempfile", "gettempdir", "expanduser", "TMPDIR"];
 
 /// What is in the text of a module that loads others by computed names, and in one that looks at all that another has.
-const LOADING: [&str; 4] = ["import_module(", "__import__(", "iter_modules(", "walk_packages("];
+const LOADING: [&str; 6] = [
+    "import_module(",
+    "__import__(",
+    "iter_modules(",
+    "walk_packages(",
+    "sys.modules.items()",
+    "sys.modules.values()",
+];
 const LOOKING: [&str; 2] = ["vars(", ".__dict__"];
 
 /// What `six` says of itself, which many packages carry along by that name: it looks into the dictionaries of classes alone.

@@ -77,6 +77,16 @@ fn of_value(world: &World, analysis: &ModuleAnalysis, global: &Global) -> Option
             format!("what it is made from may change: `{what}` is changed, {path}:{line}"),
         );
     }
+    let is_user = |module: &str| world.is_user(module);
+    let of_decimal = |statement: &ImportStatement| statement.module == "decimal";
+    let computes = imports_used(analysis, global).any(|binding| binding.statements.iter().any(of_decimal));
+    if computes
+        && let Some((path, line)) =
+            world.surroundings.decimals_changed_after(analysis, global.end_line, is_user)
+    {
+        let detail = format!("the context of decimal numbers changes, {path}:{line}");
+        return refused(Rule::EnvironmentChanges, detail);
+    }
     let files = global.reads.contains(&Source::Files);
     if let Some((path, line)) =
         world.surroundings.environment_written_after(analysis, (global.end_line, files), |m| world.is_user(m))

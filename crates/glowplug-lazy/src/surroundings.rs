@@ -62,6 +62,18 @@ impl<'a> Surroundings<'a> {
         Self { changes: changes.into_iter().map(concerned).collect(), timed: spread(timed, &importers) }
     }
 
+    /// Where the user's own code changes the context of decimal numbers when, or after, line `line` of a module has run.
+    pub(crate) fn decimals_changed_after(
+        &self,
+        analysis: &ModuleAnalysis,
+        line: u32,
+        is_user: impl Fn(&str) -> bool,
+    ) -> Option<(&'a str, u32)> {
+        let mut changes = self.changes.iter().filter(|change| change.change.what == Changed::Decimal);
+        let later = changes.find(|change| change.may_follow(analysis, line, &is_user));
+        later.map(|change| (change.module.path.as_str(), change.change.line))
+    }
+
     /// Where the user's own code changes the environment variables, or the working folder for one that reads `files`, when, or
     /// after, line `line` of a module has run.
     /// `is_user` tells the user's own modules.
